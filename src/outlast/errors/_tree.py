@@ -1,0 +1,208 @@
+"""The classes of the tree; the drawing of it is in the docstring of `outlast.errors`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outlast.errors._base import Category, OutlastError, Outcome
+
+
+class RejectedError(OutlastError):
+    """The call was not run. Nothing happened; a later try is safe."""
+
+    default_category = Category.TRANSIENT
+
+
+class CircuitOpenError(RejectedError):
+    """The circuit is open: the dependency failed too often to be asked now."""
+
+
+class BulkheadFullError(RejectedError):
+    """Too many calls are running and waiting already."""
+
+
+class ThrottledError(RejectedError):
+    """Our own limiter refused the call."""
+
+
+class DegradedError(RejectedError):
+    """The present degradation mode refuses this operation."""
+
+
+class ShuttingDownError(RejectedError):
+    """The component is closing or closed and takes no further work."""
+
+
+class DeadlineExceededError(OutlastError, TimeoutError):
+    """The call ran longer than its limit allowed. Also a `TimeoutError`."""
+
+    default_category = Category.RETRIABLE
+    default_outcome = Outcome.IN_DOUBT
+
+
+class InDoubtError(OutlastError):
+    """The effect may or may not have taken place, and it must not be sent again unguarded."""
+
+    default_category = Category.UNKNOWN
+    default_outcome = Outcome.IN_DOUBT
+
+
+class RemoteError(OutlastError):
+    """A remote service failed or refused the call."""
+
+
+class NetworkError(RemoteError):
+    """No whole answer came back over the network."""
+
+    default_category = Category.RETRIABLE
+    default_outcome = Outcome.IN_DOUBT
+
+
+class RateLimitError(RemoteError):
+    """The service asked for fewer calls (429)."""
+
+    default_category = Category.TRANSIENT
+
+
+class ServerError(RemoteError):
+    """The service failed to answer (5xx)."""
+
+    default_category = Category.RETRIABLE
+    default_outcome = Outcome.IN_DOUBT
+
+
+class AuthenticationError(RemoteError):
+    """The service refused the credentials (401) or the permission (403)."""
+
+    default_category = Category.FATAL
+
+
+class BadRequestError(RemoteError):
+    """The service refused the request as wrong (4xx)."""
+
+    default_category = Category.INVALID_INPUT
+
+
+class StoreError(OutlastError):
+    """A store could not do what was asked."""
+
+
+class StorageError(StoreError):
+    """The file or server that holds the data cannot be used."""
+
+    default_category = Category.FATAL
+
+
+class NotOursError(StorageError):
+    """The file exists but was not made by outlast, or for another purpose."""
+
+
+class NewerFormatError(StorageError):
+    """The file was written by a newer version of outlast."""
+
+
+class CorruptError(StorageError):
+    """The file is damaged."""
+
+
+class StorageFullError(StorageError):
+    """No space is left to write; what was acknowledged before is safe."""
+
+    default_category = Category.TRANSIENT
+
+
+class StorageBusyError(StorageError):
+    """Another process held the file for longer than this one may wait."""
+
+    default_category = Category.TRANSIENT
+
+
+class SchemaError(StoreError):
+    """A value does not have the declared shape.
+
+    Args:
+        message: What was expected and what was found.
+        path: Where in the value, such as `$.address.city`.
+        **fields: As for `OutlastError`.
+    """
+
+    default_category = Category.INVALID_INPUT
+
+    def __init__(self, message: str = "", *, path: str = "$", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.path = path
+
+
+class ConflictError(StoreError):
+    """The remote side holds another version than the one that the write was based on."""
+
+    default_category = Category.INVALID_INPUT
+
+
+class SyncError(OutlastError):
+    """A write could not be queued or delivered."""
+
+
+class LeaseHeldError(SyncError):
+    """Another live process delivers from this outbox."""
+
+    default_category = Category.TRANSIENT
+
+
+class LeaseLostError(SyncError):
+    """This process no longer owns the delivery; it must stop sending."""
+
+
+class DeadLetterError(SyncError):
+    """The write was given up and waits in the dead letters for a decision."""
+
+    default_category = Category.FATAL
+
+
+class StreamError(OutlastError):
+    """A stream ended early or fell silent."""
+
+    default_category = Category.RETRIABLE
+    default_outcome = Outcome.IN_DOUBT
+
+
+class ClusterError(OutlastError):
+    """A cluster operation failed."""
+
+
+class ConfigError(OutlastError, ValueError):
+    """A setting or an argument is wrong. Also a `ValueError`.
+
+    Args:
+        message: What was wrong.
+        path: Where in the configuration, such as `pipelines.payments.retry.attempts`.
+        suggestion: What was probably meant.
+        **fields: As for `OutlastError`.
+    """
+
+    default_category = Category.INVALID_INPUT
+
+    def __init__(self, message: str = "", *, path: str = "", suggestion: str = "", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.path = path
+        self.suggestion = suggestion
+
+    def __str__(self) -> str:
+        """Return `path: message; did you mean ...?` with the parts that are known."""
+        where = f"{self.path}: " if self.path else ""
+        hint = f"; did you mean {self.suggestion}?" if self.suggestion else ""
+        return f"{where}{super().__str__()}{hint}"
+
+
+class DuplicateNameError(ConfigError):
+    """A live component of that kind and name exists already."""
+
+
+class ForkedError(ConfigError):
+    """An object that holds threads and files was carried across a fork."""
+
+
+class MissingExtraError(OutlastError, ImportError):
+    """An optional dependency is not installed. Also an `ImportError`."""
+
+    default_category = Category.FATAL
