@@ -1,0 +1,29 @@
+"""Install this project and one of its dependency groups into the environment of the running Python, as pinned.
+
+Usage: `.venv/bin/python scripts/install.py dev`. The package itself is installed editable, with every extra.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def install(group: str) -> None:
+    """Bring pip to its pinned version, then install the package, its extras and `group`."""
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq")
+    pins = ROOT / "constraints.txt"
+    _run(*pip, "install", "-c", pins, "pip")
+    _run(*pip, "install", "-c", pins, "--build-constraint", pins, "-e", ".[all]", "--group", group)
+
+
+def _run(*command: str | os.PathLike[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode != 0:
+        sys.exit(f"install: pip failed with exit code {done.returncode}; its message is above")
+
+
+if __name__ == "__main__":
+    install(sys.argv[1])
