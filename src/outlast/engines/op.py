@@ -1,0 +1,299 @@
+"""The life of a queued write: what each answer of the server means for it.
+
+A write is an op before it is sent. The commit that claims it seals it: method, URL, body, key and
+preconditions stay as they are from then on. An answer is one of a few records; `settle` turns it into
+what the outbox must record, and never guesses: what is in doubt is sent again as the same bytes under
+the same key, and a refused precondition is settled by reading back and comparing.
+
+Source: RFC 9110 sections 9.2.2 (idempotent methods) and 13.1.1 (If-Match after an own success).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from outlast.engines.backoff import Backoff, Jitter
+
+
+class Verb(StrEnum):
+    """Name what a write does to its entity."""
+
+    CREATE = "create"
+    """Make it; it must not exist yet."""
+    PUT = "put"
+    """Replace it whole."""
+    PATCH = "patch"
+    """Change some of its fields (JSON merge patch, RFC 7396)."""
+    DELETE = "delete"
+    """Remove it."""
+    POST = "post"
+    """Hand a message to a processor; not idempotent without a key."""
+
+
+class OpState(StrEnum):
+    """Name where a write is in its life."""
+
+    READY = "ready"
+    """Durable, never sent; its body may still be merged with a later one's."""
+    SENT = "sent"
+    """Sealed, and a request may be on the wire."""
+    WAITING = "waiting"
+    """Sealed, to be sent again when it is due."""
+    CONFLICT = "conflict"
+    """The server holds something else; somebody must decide."""
+    DEAD = "dead"
+    """Given up; kept until somebody replays or discards it."""
+    DELIVERED = "delivered"
+    """Its effect took place and that is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The effect took place.
+
+    Args:
+        etag: The version that the server gave to the result, or None.
+        status: The HTTP status, or None for what is not HTTP.
+    """
+
+    etag: str | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplied:
+    """No byte reached the server, so surely nothing happened."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """The request went out and no whole answer came back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The server cannot do it now.
+
+    Args:
+        reason: What it answered.
+        retry_after: Seconds that it asks to wait, or None.
+        whole_origin: True when it asks every caller to wait (429), not only this op.
+        in_doubt: True when the effect may have taken place all the same (500, 502, 504).
+    """
+
+    reason: str
+    retry_after: float | None = None
+    whole_origin: bool = False
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A precondition failed or the state clashes (409, 412): the server holds something else, or our own."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The entity is not there (404, 410)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The server will never take this request.
+
+    Args:
+        reason: What it answered, in words.
+        status: The HTTP status, or None.
+    """
+
+    reason: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthNeeded:
+    """The credentials were refused (401); nothing is wrong with the op."""
+
+    reason: str
+
+
+Answer = Applied | NotApplied | InDoubt | Busy | Stale | Gone | Rejected | AuthNeeded
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Reading back found the entity.
+
+    Args:
+        equal: Whether it holds what the op wanted it to hold.
+        etag: Its version, or None.
+    """
+
+    equal: bool
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Reading back found nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Reading back failed."""
+
+    reason: str
+
+
+ReadBack = Found | Missing | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Record that the effect took place."""
+
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Send the same bytes again later.
+
+    Args:
+        wait: Seconds until then.
+        reason: Why.
+        pause_origin: Whether nothing else may be sent to that origin meanwhile.
+    """
+
+    wait: float
+    reason: str
+    pause_origin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Read the entity back and compare it with what the op wanted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Put the op into the conflict inbox."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Die:
+    """Put the op into the dead letters."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskCredentials:
+    """Stop sending until somebody gives new credentials; the op waits and is not charged."""
+
+    reason: str
+
+
+Step = Deliver | Postpone | Compare | Conflict | Die | AskCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPolicy:
+    """Hold the numbers of delivery.
+
+    Args:
+        backoff: The waits between attempts of one op. Default 1 s x 2, cap 60 s, full jitter.
+        max_retry_after: The longest Retry-After in seconds that is believed. Default 3600.
+        max_compares: How often a refused precondition is sent again after the entity turned out to be
+            missing, before it becomes a conflict. Default 5.
+    """
+
+    backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, factor=2.0, cap=60.0, jitter=Jitter.EQUAL))
+    max_retry_after: float = 3600.0
+    max_compares: int = 5
+
+
+def settle(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answer, chance: float) -> Step:
+    """Say what one answer means for an op.
+
+    Args:
+        policy: The numbers.
+        verb: What the op does.
+        attempt: The number of the attempt that was answered, from 1.
+        answer: What came back.
+        chance: A random number from [0, 1) for the jitter.
+    """
+    match answer:
+        case Applied(etag=etag):
+            return Deliver(etag)
+        case NotApplied(reason=reason) | InDoubt(reason=reason):
+            return Postpone(policy.backoff.wait(attempt, chance), reason)
+        case Busy():
+            return _busy(policy, attempt, answer, chance)
+        case Stale(reason=reason):
+            return Compare(reason)
+        case Gone(reason=reason):
+            return _gone(verb, reason)
+        case Rejected(reason=reason):
+            return Die(reason)
+        case AuthNeeded(reason=reason):
+            return AskCredentials(reason)
+
+
+def _busy(policy: DeliveryPolicy, attempt: int, answer: Busy, chance: float) -> Postpone:
+    asked = min(answer.retry_after or 0.0, policy.max_retry_after)
+    wait = max(asked, policy.backoff.wait(attempt, chance))
+    return Postpone(wait, answer.reason, pause_origin=answer.whole_origin)
+
+
+def _gone(verb: Verb, reason: str) -> Step:
+    match verb:
+        case Verb.DELETE:
+            return Deliver()
+        case Verb.PUT | Verb.PATCH:
+            return Conflict(f"the entity is gone on the server: {reason}")
+        case Verb.CREATE | Verb.POST:
+            return Die(f"there is no such place on the server: {reason}")
+
+
+def compare(policy: DeliveryPolicy, verb: Verb, attempt: int, found: ReadBack, chance: float, reason: str) -> Step:
+    """Say what reading back means for an op whose precondition was refused.
+
+    Args:
+        policy: The numbers.
+        verb: What the op does.
+        attempt: The number of the attempt that was refused, from 1.
+        found: What reading back gave.
+        chance: A random number from [0, 1) for the jitter.
+        reason: What the server had answered to the op.
+    """
+    match found:
+        case Unreadable(reason=why):
+            return Postpone(policy.backoff.wait(attempt, chance), f"{reason}; reading back failed: {why}")
+        case Found(equal=True, etag=etag):
+            return Deliver(etag)
+        case Found():
+            return Conflict(f"{reason}; the server holds other content")
+        case Missing():
+            return _missing(policy, verb, attempt, reason, chance)
+
+
+def _missing(policy: DeliveryPolicy, verb: Verb, attempt: int, reason: str, chance: float) -> Step:
+    if verb is Verb.DELETE:
+        return Deliver()
+    if verb is Verb.CREATE and attempt <= policy.max_compares:
+        return Postpone(policy.backoff.wait(attempt, chance), f"{reason}, and yet nothing is there")
+    return Conflict(f"{reason}; the entity is gone on the server")
