@@ -67,18 +67,13 @@ class Ledger:
         self, note: str, *, asked: float, at: float, write: str | None, age: float, stale: bool, source: str
     ) -> None:
         """Write down a read that was answered; `write` None says that the note is known not to exist."""
-        self._append_read(note, asked, at, {"answered": True, "write": write, "age": age, "stale": stale}, source, None)
+        outcome = {"answered": True, "write": write, "age": age, "stale": stale, "source": source, "error": None}
+        self._append({"kind": "read", "note": note, "asked": asked, "at": at, **outcome})
 
     def unanswered(self, note: str, *, asked: float, at: float, error: str, source: str = "none") -> None:
         """Write down a read that ended without an answer."""
-        nothing = {"answered": False, "write": None, "age": 0.0, "stale": False}
-        self._append_read(note, asked, at, nothing, source, error)
-
-    def _append_read(
-        self, note: str, asked: float, at: float, answer: dict[str, Any], source: str, error: str | None
-    ) -> None:
-        head = {"kind": "read", "note": note, "asked": asked, "at": at}
-        self._append({**head, **answer, "source": source, "error": error})
+        outcome = {"answered": False, "write": None, "age": 0.0, "stale": False, "source": source, "error": error}
+        self._append({"kind": "read", "note": note, "asked": asked, "at": at, **outcome})
 
     def _append(self, line: dict[str, Any]) -> None:
         data = (json.dumps(line) + "\n").encode()

@@ -60,7 +60,7 @@ def plan(seed: int, seconds: float, notes: int) -> tuple[Action, ...]:
         notes: How many notes the API was seeded with, >= 1.
 
     >>> plan(1, 60, 100)[0]
-    Read(at=0.0, note='n0015')
+    Read(at=0.0, note='n0017')
     """
     chance = random.Random(seed)
     writes = _writes(chance, seconds)
