@@ -17,7 +17,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "redis": frozenset({"storage"}),
     # network
     "h11": frozenset({"lab"}),
-    "httpx2": frozenset({"http"}),
+    "httpx2": frozenset({"http", "lab"}),  # the lab compares outlast with a plain client
     "starlette": frozenset({"http", "lab", "service"}),
     "uvicorn": frozenset({"lab", "service"}),
     "websockets": frozenset({"lab", "service"}),
