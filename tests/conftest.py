@@ -1,0 +1,51 @@
+"""What every test gets: an event loop for `async def` tests, and Hypothesis settings."""
+
+import asyncio
+import functools
+import inspect
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+TESTS = Path(__file__).parent
+VIRTUAL = (TESTS / "unit", TESTS / "properties")
+
+# Coverage makes the first example slow, so no deadline. The examples are the same in every run: a check that fails
+# fails for everybody. `OUTLAST_HYPOTHESIS=search make test ARGS=tests/properties` looks for new ones.
+hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run an `async def` test: on virtual time in the fast rings, on a real event loop in the others."""
+    factory = virtual_loop if any(ring in pyfuncitem.path.parents for ring in VIRTUAL) else None
+    examples = getattr(pyfuncitem.obj, "hypothesis", None)
+    if examples is not None and inspect.iscoroutinefunction(examples.inner_test):
+        examples.inner_test = blocking(examples.inner_test, factory)
+    elif inspect.iscoroutinefunction(pyfuncitem.obj):
+        names = pyfuncitem._fixtureinfo.argnames
+        blocking(pyfuncitem.obj, factory)(**{name: pyfuncitem.funcargs[name] for name in names})
+        return True
+    return None
+
+
+def virtual_loop():
+    """Make a loop whose clock jumps to the next timer."""
+    from outlast.testing import VirtualLoop
+
+    return VirtualLoop()
+
+
+def blocking(test, factory):
+    """Wrap an async test so that each call of it runs on an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
