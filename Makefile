@@ -5,8 +5,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 BIN := .venv/bin
+RUNS := .venv/.runs
 READY := .venv/.ready
 ARGS ?=
 
@@ -19,7 +21,7 @@ help: ## List the goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## Watch outlast and a plain client live through the same outages (ARGS="--seconds 30")
+demo: $(RUNS) ## Watch outlast and a plain client live through the same outages (ARGS="--seconds 30")
 	@$(BIN)/outlast demo $(ARGS)
 
 .PHONY: test
@@ -56,10 +58,12 @@ clean: ## Remove the environments, caches and results
 	@rm -f .coverage .coverage.* coverage.json
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# pip is brought to its pinned version first: the one that comes with Python 3.11 knows no dependency groups.
-$(READY): pyproject.toml constraints.txt
+# The package with its extras, for running it; and with the tools of development as well.
+$(RUNS): GROUP :=
+$(READY): GROUP := dev
+$(RUNS) $(READY): pyproject.toml constraints.txt
 	@$(if $(PYTHON),,$(error no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python))
-	@echo "setting up .venv with $$($(PYTHON) --version)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python scripts/install.py dev
+	@echo "setting up .venv with $$($(BIN)/python --version)"
+	@$(BIN)/python scripts/install.py $(GROUP)
 	@touch $@

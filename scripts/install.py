@@ -1,6 +1,7 @@
-"""Install this project and one of its dependency groups into the environment of the running Python, as pinned.
+"""Install this project and its dependency groups into the environment of the running Python, as pinned.
 
-Usage: `.venv/bin/python scripts/install.py dev`. The package itself is installed editable, with every extra.
+Usage: `.venv/bin/python scripts/install.py dev`. The package itself is installed editable, with every extra. pip is
+brought to its pinned version first: the one that comes with Python 3.11 knows no dependency groups.
 """
 
 import os
@@ -11,12 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def install(group: str) -> None:
-    """Bring pip to its pinned version, then install the package, its extras and `group`."""
+def install(groups: list[str]) -> None:
+    """Bring pip to its pinned version, then install the package, its extras and `groups`."""
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq")
     pins = ROOT / "constraints.txt"
     _run(*pip, "install", "-c", pins, "pip")
-    _run(*pip, "install", "-c", pins, "--build-constraint", pins, "-e", ".[all]", "--group", group)
+    chosen = [f"--group={group}" for group in groups]
+    _run(*pip, "install", "-c", pins, "--build-constraint", pins, "-e", ".[all]", *chosen)
 
 
 def _run(*command: str | os.PathLike[str]) -> None:
@@ -26,4 +28,4 @@ def _run(*command: str | os.PathLike[str]) -> None:
 
 
 if __name__ == "__main__":
-    install(sys.argv[1])
+    install(sys.argv[1:])

@@ -193,10 +193,13 @@ def test_planted_long_module_fails(copy):
     ("line", "found"),
     [
         pytest.param("time.sleep(0.1)", 1, id="time"),
-        pytest.param("asyncio.sleep(1)", 1, id="asyncio"),
-        pytest.param("asyncio.sleep(pause)", 1, id="variable"),
+        pytest.param("time.sleep(pause)", 1, id="variable"),
+        pytest.param("time.sleep(0)", 0, id="yield"),
         pytest.param("from time import sleep", 1, id="short-name"),
-        pytest.param("asyncio.sleep(0)", 0, id="yield"),
+        pytest.param("asyncio.run(asyncio.sleep(1))", 1, id="real-loop"),
+        pytest.param("asyncio.Runner().run(asyncio.sleep(1))", 1, id="real-runner"),
+        pytest.param("async def test():\n    await asyncio.sleep(1)", 0, id="virtual-loop"),
+        pytest.param("asyncio.Runner(loop_factory=VirtualLoop).run(asyncio.sleep(1))", 0, id="own-virtual-loop"),
     ],
 )
 def test_planted_sleep_fails(tmp_path, line, found):
