@@ -42,9 +42,9 @@ def _address(text: str) -> tuple[str, int]:
 async def _run(options: argparse.Namespace) -> None:
     chance = random.Random(options.seed)
     async with FaultProxy(*options.upstream, port=options.port, chance=chance, log=options.log) as proxy:
-        _say({"listening": proxy.port})
         commands = asyncio.create_task(_obey(proxy))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, commands.cancel)
+        _say({"listening": proxy.port})
         await asyncio.wait([commands])
 
 

@@ -150,8 +150,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     book.seed(options.notes)
     app = create_app(book, notes=options.notes, neighbour_every=options.neighbour_every)
     config = uvicorn.Config(app, http="h11", ws="none", lifespan="on", log_level="warning", timeout_graceful_shutdown=1)
-    with socket.create_server(("127.0.0.1", options.port), backlog=_BACKLOG) as listener:
+    # asyncio turns Nagle's delay off only where the protocol is named.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", options.port))
         # The kernel queues connections from here on, so a client may come before the loop turns.
+        listener.listen(_BACKLOG)
         sys.stdout.write(json.dumps({"listening": listener.getsockname()[1]}) + "\n")
         sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[listener])
