@@ -44,6 +44,15 @@ def rooms(report: Path) -> tuple[dict[str, Tally], list[str]]:
     return tallies, gaps
 
 
+def low(tallies: dict[str, Tally]) -> list[str]:
+    """Return the rooms that are below their threshold."""
+    return [name for name, tally in sorted(tallies.items()) if tally.percent < _wanted(name)]
+
+
+def _wanted(name: str) -> float:
+    return 100.0 if name in FULL else OTHERS
+
+
 def main() -> int:
     """Print each room's figure beside its threshold; fail if one is below."""
     with tempfile.TemporaryDirectory() as folder:
@@ -53,16 +62,12 @@ def main() -> int:
             print("no coverage data: run `make test` first")
             return 1
         tallies, gaps = rooms(report)
-    failed = False
+    missed = low(tallies)
     for name, tally in sorted(tallies.items()):
-        wanted = 100.0 if name in FULL else OTHERS
-        low = tally.percent < wanted
-        failed |= low
-        print(
-            f"{'LOW ' if low else 'ok  '} {name:<12} {tally.percent:6.2f} % of {tally.possible}, at least {wanted:g} %"
-        )
+        verdict = "LOW" if name in missed else "ok "
+        print(f"{verdict} {name:<12} {tally.percent:6.2f} % of {tally.possible}, at least {_wanted(name):g} %")
     print("\n".join(gaps) or "engines and errors have no gap")
-    return 1 if failed else 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

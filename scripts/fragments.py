@@ -11,13 +11,19 @@ import tomllib
 from house import ROOT
 
 
+def misnamed(notes: list[str], types: set[str]) -> list[str]:
+    """Return the names that are no fragment's."""
+    pattern = re.compile(rf".+\.({'|'.join(sorted(types))})(\.\d+)?\.md")
+    return [name for name in notes if not pattern.fullmatch(name)]
+
+
 def main() -> int:
     """Print the state of the change notes, return the exit code."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     types = {entry["directory"] for entry in settings["tool"]["towncrier"]["type"]}
     notes = sorted(path.name for path in (ROOT / "changes").glob("*.md") if path.name != "README.md")
-    if misnamed := [name for name in notes if not re.fullmatch(rf".+\.({'|'.join(sorted(types))})(\.\d+)?\.md", name)]:
-        print(f"not a fragment's name: {', '.join(misnamed)}; the types are {', '.join(sorted(types))}")
+    if wrong := misnamed(notes, types):
+        print(f"not a fragment's name: {', '.join(wrong)}; the types are {', '.join(sorted(types))}")
         return 1
     if not notes and not _released(settings["project"]["version"]):
         print("no fragment in changes/: say in one sentence what changed for a user")
