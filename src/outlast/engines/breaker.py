@@ -14,176 +14,40 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum
 
-from outlast.engines.backoff import Backoff
-from outlast.engines.trip import ConsecutiveFailures, TripRule, Window
-from outlast.errors import ConfigError
+from outlast.engines.breaker_records import (
+    BreakerConfig,
+    BreakerSnapshot,
+    CircuitState,
+    Closed,
+    HalfOpen,
+    Open,
+    Permit,
+    Phase,
+    Probing,
+    Refusal,
+    Transition,
+    Verdict,
+)
 
+__all__ = [
+    "BreakerConfig",
+    "BreakerEngine",
+    "BreakerSnapshot",
+    "CircuitState",
+    "Closed",
+    "HalfOpen",
+    "Open",
+    "Permit",
+    "Phase",
+    "Probing",
+    "Refusal",
+    "Transition",
+    "Verdict",
+]
 
-class CircuitState(StrEnum):
-    """Name the phases that users see; `code` is the number used in metrics."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-    @property
-    def code(self) -> int:
-        """Return 0 for closed, 1 for open, 2 for half-open."""
-        return tuple(CircuitState).index(self)
-
-
-class Verdict(Enum):
-    """Judge one admitted call."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    IGNORED = "ignored"
-    """Nothing is learnt: cancelled, refused by another policy, or ignored by rule. The slot comes back."""
-
-
-@dataclass(frozen=True, slots=True)
-class HalfOpen:
-    """Recover by letting a few probes through.
-
-    Args:
-        max_calls: Probes that may run at once, >= 1. Default 3.
-        success_threshold: Successful probes that close the circuit, >= 1. Default 2.
-        probe_expires_after: Seconds after which an unanswered probe's slot may be taken by another,
-            > 0. Default: as long as the circuit stays open at first.
-    """
-
-    max_calls: int = 3
-    success_threshold: int = 2
-    probe_expires_after: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse settings that could never close the circuit."""
-        if self.max_calls < 1 or self.success_threshold < 1:
-            raise ConfigError("max_calls and success_threshold must be at least 1", path="recovery")
-        if self.probe_expires_after is not None and not self.probe_expires_after > 0:
-            raise ConfigError("must be above 0 seconds", path="recovery.probe_expires_after")
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerConfig:
-    """Hold the settings of a breaker.
-
-    Args:
-        trip: The rule that opens it. Default: 5 failures in a row.
-        recovery: How it closes again. Default: half-open, 3 probes at once, 2 successes.
-        open_for: Seconds it stays open, > 0. Default 30.
-        open_growth: How `open_for` grows with every reopening: a backoff whose base is ignored.
-            Default: not at all.
-    """
-
-    trip: TripRule = field(default_factory=ConsecutiveFailures)
-    recovery: HalfOpen = field(default_factory=HalfOpen)
-    open_for: float = 30.0
-    open_growth: Backoff | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a circuit that would never stay open."""
-        if not self.open_for > 0:
-            raise ConfigError(f"must be above 0 seconds, not {self.open_for!r}", path="open_for")
-        if self.open_growth is not None and self.open_growth.cap < self.open_for:
-            raise ConfigError(f"its cap must be at least open_for={self.open_for:g} s", path="open_growth")
-
-    @property
-    def probe_lease(self) -> float:
-        """Return the seconds for which a probe holds its slot."""
-        return self.recovery.probe_expires_after or self.open_for
-
-
-@dataclass(slots=True, eq=False)
-class Closed:
-    """Every call is admitted; the face bumps `ok` without a lock."""
-
-    window: Window
-    ok: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Open:
-    """No call is admitted until `until`."""
-
-    until: float
-
-
-@dataclass(slots=True, eq=False)
-class Probing:
-    """A few calls are admitted; `leases` maps a probe's number to the moment its slot may be taken."""
-
-    leases: dict[int, float] = field(default_factory=dict[int, float])
-    successes: int = 0
-
-
-Phase = Closed | Open | Probing
-
-
-@dataclass(slots=True, eq=False)
-class Permit:
-    """Allow one call; it counts only in the era that gave it, and only once.
-
-    Args:
-        era: The phase object that admitted the call.
-        probe: The number of the probe's lease, 0 for a call admitted while closed.
-    """
-
-    era: Closed | Probing
-    probe: int = 0
-    settled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Say that a call is not admitted.
-
-    Args:
-        retry_after: Seconds until a call may be admitted; `inf` while held open by hand.
-    """
-
-    retry_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """Record one change of state, for the face to publish after it has let go of its lock."""
-
-    before: CircuitState
-    after: CircuitState
-    at: float
-    reason: str
-    until: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerSnapshot:
-    """Show the whole state of a breaker at one moment.
-
-    Args:
-        state: The present state.
-        calls: Calls admitted and settled as success or failure since the start.
-        failures: How many of them were failures.
-        rejected: Calls refused since the start.
-        opened: How often it opened.
-        cooldown_remaining: Seconds until probes may start, 0 when not open.
-        probes: Probes running now.
-        recent_failures: The last failures, oldest first, as (moment, text).
-        reason: Why it is in this state.
-    """
-
-    state: CircuitState
-    calls: int
-    failures: int
-    rejected: int
-    opened: int
-    cooldown_remaining: float
-    probes: int
-    recent_failures: tuple[tuple[float, str], ...]
-    reason: str
+ASK_AGAIN = 1.0
+"""Seconds after which a caller that found every probe's slot taken may ask again: a probe can end any moment."""
 
 
 class BreakerEngine:
@@ -194,7 +58,7 @@ class BreakerEngine:
     on a replaced era is read by nobody.
 
     Args:
-        config: The settings; `reconfigure` replaces them without losing the state.
+        config: The settings.
     """
 
     def __init__(self, config: BreakerConfig) -> None:
@@ -237,10 +101,13 @@ class BreakerEngine:
             self._reclaim(era, now)
         if len(era.leases) >= self.config.recovery.max_calls:
             self.rejected += 1
-            return Refusal(max(0.0, min(era.leases.values()) - now))
+            return Refusal(min(ASK_AGAIN, min(era.leases.values()) - now))
+        return Permit(era, self._lease(era, now))
+
+    def _lease(self, era: Probing, now: float) -> int:
         self._next_probe += 1
         era.leases[self._next_probe] = now + self.config.probe_lease
-        return Permit(era, self._next_probe)
+        return self._next_probe
 
     @staticmethod
     def _reclaim(era: Probing, now: float) -> None:
@@ -256,10 +123,9 @@ class BreakerEngine:
             now: The present moment, monotonic seconds.
             why: What failed, for the record of recent failures.
         """
-        if permit.settled:
-            return None
+        counts = self.stands(permit)
         permit.settled = True
-        if permit.era is not self.phase:
+        if not counts:
             return None
         match permit.era:
             case Closed() as era:
@@ -267,27 +133,62 @@ class BreakerEngine:
             case Probing() as era:
                 return self._settle_probe(era, permit.probe, verdict, now, why)
 
+    def stands(self, permit: Permit) -> bool:
+        """Tell whether a result for this permit would count: not settled yet, in its own era, its slot still its own."""
+        if permit.settled or permit.era is not self.phase:
+            return False
+        return isinstance(permit.era, Closed) or permit.probe in permit.era.leases
+
+    def record(self, verdict: Verdict, now: float, why: str = "") -> list[Transition]:
+        """Count a result for which nobody took a permit: the manual face.
+
+        While the circuit is open nothing counts, so that a late failure does not prolong it. Once the open
+        time is over the first result begins the probing, and is judged as a probe.
+
+        Args:
+            verdict: How the call ended.
+            now: The present moment, monotonic seconds.
+            why: What failed.
+
+        Returns:
+            The changes of state that this caused, in order.
+        """
+        match self.phase:
+            case Closed() as era:
+                change = self._settle_closed(era, verdict, now, why)
+            case Open(until=until) if now < until:
+                return []
+            case Open():
+                begun = self._enter(Probing(), now, "the open time is over")
+                return [begun, *self.record(verdict, now, why)]
+            case Probing() as era:
+                change = self._settle_probe(era, self._lease(era, now), verdict, now, why)
+        return [] if change is None else [change]
+
+    def refuses(self, now: float) -> bool:
+        """Tell whether `admit` would refuse a call, without asking for one."""
+        match self.phase:
+            case Closed():
+                return False
+            case Open(until=until):
+                return now < until
+            case Probing() as era:
+                return sum(end > now for end in era.leases.values()) >= self.config.recovery.max_calls
+
     def _settle_closed(self, era: Closed, verdict: Verdict, now: float, why: str) -> Transition | None:
         match verdict:
             case Verdict.SUCCESS:
                 era.ok += 1
             case Verdict.FAILURE:
-                return self.fail(era, now, why)
+                self._note_failure(now, why)
+                reason = era.window.failure(era.ok, now)
+                return self._open(now, reason) if reason else None
             case Verdict.IGNORED:
                 pass
         return None
 
-    def fail(self, era: Closed, now: float, why: str) -> Transition | None:
-        """Count a failure of a call that the closed era admitted; a dead era's counts for nothing."""
-        if era is not self.phase:
-            return None
-        self._note_failure(now, why)
-        reason = era.window.failure(era.ok, now)
-        return self._open(now, reason) if reason else None
-
     def _settle_probe(self, era: Probing, probe: int, verdict: Verdict, now: float, why: str) -> Transition | None:
-        if era.leases.pop(probe, None) is None:
-            return None  # its slot was taken after it had expired; what it says is no longer asked for
+        del era.leases[probe]
         match verdict:
             case Verdict.SUCCESS:
                 era.successes += 1
@@ -351,6 +252,11 @@ class BreakerEngine:
                 return CircuitState.OPEN
             case Probing():
                 return CircuitState.HALF_OPEN
+
+    @property
+    def reason(self) -> str:
+        """Return why it is in this state."""
+        return self._reason
 
     def cooldown_remaining(self, now: float) -> float:
         """Return the seconds until probes may start, 0 when the circuit is not open."""

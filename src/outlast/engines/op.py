@@ -149,9 +149,15 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Reading back failed."""
+    """Reading back failed.
+
+    Args:
+        reason: Why.
+        permanent: Whether it will fail each time, so that asking again is of no use.
+    """
 
     reason: str
+    permanent: bool = False
 
 
 ReadBack = Found | Missing | Unreadable
@@ -244,7 +250,8 @@ def settle(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answer, cha
         case Busy():
             return _busy(policy, attempt, answer, chance)
         case Stale(reason=reason):
-            return Compare(reason)
+            # A message has no entity of its own that could be read back.
+            return Conflict(reason) if verb is Verb.POST else Compare(reason)
         case Gone(reason=reason):
             return _gone(verb, reason)
         case Rejected(reason=reason):
@@ -281,6 +288,8 @@ def compare(policy: DeliveryPolicy, verb: Verb, attempt: int, found: ReadBack, c
         reason: What the server had answered to the op.
     """
     match found:
+        case Unreadable(reason=why, permanent=True):
+            return Conflict(f"{reason}; and it cannot be read back: {why}")
         case Unreadable(reason=why):
             return Postpone(policy.backoff.wait(attempt, chance), f"{reason}; reading back failed: {why}")
         case Found(equal=True, etag=etag):

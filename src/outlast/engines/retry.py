@@ -72,6 +72,7 @@ class Failure:
             there is no such rule.
         elapsed: Seconds since the first attempt began.
         remaining: Seconds left until the deadline in force, or None.
+        rejected: Whether a policy refused the call before it ran, so that only time can help.
     """
 
     attempt: int
@@ -79,6 +80,7 @@ class Failure:
     listed: bool | None
     elapsed: float
     remaining: float | None
+    rejected: bool = False
 
 
 def decide(config: RetryConfig, failure: Failure, chance: float) -> Wait | Stop:
@@ -98,9 +100,11 @@ def decide(config: RetryConfig, failure: Failure, chance: float) -> Wait | Stop:
 
 def _refuse(config: RetryConfig, failure: Failure) -> str:
     if failure.attempt >= config.attempts:
-        return f"all {config.attempts} attempts were used"
+        return f"all {config.attempts} attempts were used" if config.attempts > 1 else "only one attempt is allowed"
     if not _wanted(failure):
         return _unwanted(failure)
+    if failure.rejected and failure.listed is None and failure.remaining is None and config.max_elapsed is None:
+        return "it was refused before it ran, and neither a deadline nor max_elapsed says how long to wait for that"
     if failure.meaning.outcome is Outcome.APPLIED:
         return "its effect took place; only the answer failed"
     if failure.meaning.outcome is Outcome.IN_DOUBT and config.idempotent is False:

@@ -111,15 +111,15 @@ class EventBus:
             for subscription in self._listeners(type(event)):
                 _deliver(subscription, event)
 
-    def emit(self, kind: Callable[..., Event], **fields: Any) -> None:
+    def emit(self, event_class: type[Event], /, **fields: Any) -> None:
         """Build an event and publish it, if anybody wants its type.
 
         Args:
-            kind: The event class.
+            event_class: The event class.
             **fields: Its fields.
         """
-        if self._subscriptions and isinstance(kind, type) and self._listeners(kind):
-            self.publish(kind(**fields))
+        if self._subscriptions and self._listeners(event_class):
+            self.publish(event_class(**fields))
 
     @asynccontextmanager
     async def stream(self, *types: type[Event], max_buffer: int = 1024) -> AsyncIterator[EventStream]:

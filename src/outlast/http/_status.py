@@ -1,0 +1,64 @@
+"""What each HTTP status means for a write that was sent.
+
+Source: RFC 9110 section 15; draft-ietf-httpapi-idempotency-key-header-07 for the second meanings of 409
+and 422, told apart by the problem type of RFC 9457.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
+from outlast.engines.retry_after import parse_retry_after
+
+_BUSY: Final = frozenset({408, 423, 425, 503, 529})
+_BUSY_IN_DOUBT: Final = frozenset({500, 502, 504})
+_STALE: Final = frozenset({409, 412})
+_GONE: Final = frozenset({404, 410})
+_MAX_REASON = 200
+
+
+def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float) -> Answer:
+    """Say what an HTTP answer to a write means.
+
+    Args:
+        status: The status code.
+        headers: The answer's headers.
+        body: The answer's body; a problem document in it gives the reason.
+        wall: Present Unix seconds, for a Retry-After date in an answer without a `Date`.
+
+    >>> answer_for(429, {"retry-after": "7"}, b"", wall=0.0)
+    Busy(reason='429', retry_after=7.0, whole_origin=True, in_doubt=False)
+    """
+    reason, problem_type = _explain(status, body)
+    if 200 <= status < 300:
+        return Applied(headers.get("etag"), status)
+    if status in _BUSY or status in _BUSY_IN_DOUBT or status == 429 or _in_progress(status, problem_type):
+        after = parse_retry_after(headers, wall)
+        return Busy(reason, after, whole_origin=status == 429, in_doubt=status in _BUSY_IN_DOUBT)
+    if status in _STALE:
+        return Stale(reason)
+    if status in _GONE:
+        return Gone(reason)
+    if status == 401:
+        return AuthNeeded(reason)
+    if 300 <= status < 400 and "location" in headers:
+        return Rejected(f"{reason}: it moved to {headers['location']}", status)
+    return Rejected(reason, status)
+
+
+def _in_progress(status: int, problem_type: str) -> bool:
+    return status == 409 and ("in-progress" in problem_type or "idempotency" in problem_type)
+
+
+def _explain(status: int, body: bytes) -> tuple[str, str]:
+    """Return the status with what the problem document says, and the type of the problem."""
+    try:
+        problem = json.loads(body) if body[:1] == b"{" else {}
+    except ValueError:
+        problem = {}
+    said = problem.get("detail") or problem.get("title") or problem.get("message") or problem.get("error") or ""
+    reason = f"{status} {said}"[:_MAX_REASON].strip() if isinstance(said, str) else str(status)
+    return reason, str(problem.get("type") or "").lower()

@@ -1,0 +1,155 @@
+"""The outbox without colour: every question and every order as a future of the one database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.config import check_known
+from outlast.engines.op import OpState, Step, Verb
+from outlast.errors import ConfigError
+from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
+from outlast.outbox import _queries as sql
+from outlast.outbox._layout import OUTBOX
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, Unsendable, Write
+from outlast.storage import SqliteDatabase, require
+
+
+class OutboxCore:
+    """Hold what the async and the sync face and the delivery loop share. Thread-safe."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: str = "power",
+        clock: Clock = SYSTEM_CLOCK,
+        bus: EventBus = DEFAULT_BUS,
+    ) -> None:
+        if durability not in {"power", "process"}:
+            raise ConfigError(f"must be 'power' or 'process', not {durability!r}", path="durability")
+        self.clock = clock
+        self.bus = bus
+        self.database = SqliteDatabase(path, OUTBOX, durability=durability)
+        self.name = str(path)
+        self.store_id = self.database.read(sql.identity).result()
+        self._listeners: list[Callable[[], None]] = []
+        self._listeners_lock = threading.Lock()
+
+    def enqueue(self, writes: Sequence[Write]) -> Future[list[int]]:
+        """Store writes in one transaction; the future has their places once they are durable."""
+        wall = self.clock.wall()
+        future = self.database.write(lambda db: sql.enqueue(db, writes, wall))
+        future.add_done_callback(lambda done: self._announce(done, writes))
+        return future
+
+    def _announce(self, done: Future[list[int]], writes: Sequence[Write]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        self.notify()
+        if self.bus.wants(OpEnqueued):
+            for seq, write in zip(done.result(), writes, strict=True):
+                self.bus.publish(
+                    OpEnqueued(source=self.name, at=self.clock.now(), seq=seq, kind=write.kind, entity=write.entity)
+                )
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener, from any thread, after every change that this process makes; returns how to stop."""
+        with self._listeners_lock:
+            self._listeners.append(listener)
+        return lambda: self._forget(listener)
+
+    def _forget(self, listener: Callable[[], None]) -> None:
+        with self._listeners_lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def notify(self) -> None:
+        """Tell the listeners that something changed."""
+        with self._listeners_lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
+        """Seal and claim ops for one attempt each."""
+        wall = self.clock.wall()
+        return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal, wall))
+
+    def settle(self, fence: int, claimed: Claimed, step: Step, follower: int | None) -> Future[None]:
+        """Record what became of one attempt."""
+        wall = self.clock.wall()
+        return self.database.write(lambda db: sql.settle(db, fence, claimed, step, follower, wall))
+
+    def replay(self, seq: int, body: bytes | None) -> Future[None]:
+        """Put a parked op back at its place, under a new key."""
+        return self._changing(self.database.write(lambda db: sql.replay(db, seq, body)))
+
+    def discard(self, seq: int) -> Future[None]:
+        """Forget a parked op."""
+        return self._changing(self.database.write(lambda db: sql.discard(db, seq)))
+
+    def _changing(self, future: Future[None]) -> Future[None]:
+        future.add_done_callback(lambda _: self.notify())
+        return future
+
+    def counts(self) -> Future[Counts]:
+        """Count the ops by state."""
+        return self.database.read(sql.counts)
+
+    def statuses(self, state: OpState | None, seq: int | None, limit: int) -> Future[list[OpStatus]]:
+        """List ops."""
+        return self.database.read(lambda db: sql.statuses(db, state, seq, limit))
+
+    def pending(self, kind: str) -> Future[list[Op]]:
+        """List the undelivered ops of a kind, oldest first."""
+        return self.database.read(lambda db: sql.pending(db, self.store_id, kind))
+
+    def queued(self, after: int) -> Future[list[tuple[int, int]]]:
+        """Return (seq, lane) of every op behind a place."""
+        return self.database.read(lambda db: sql.queued(db, after))
+
+    def dues(self) -> Future[list[tuple[int, float | None, float]]]:
+        """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
+        return self.database.read(sql.dues)
+
+    def parked_lanes(self) -> Future[list[int]]:
+        """Return the lanes in which something waits for a decision."""
+        return self.database.read(sql.parked_lanes)
+
+    def decisions(self) -> Future[int]:
+        """Return how many parked ops were replayed or discarded so far."""
+        return self.database.read(sql.decisions)
+
+    def data_version(self) -> Future[int]:
+        """Return a number that changes whenever anybody has committed to the file."""
+        return self.database.read(lambda db: int(db.pragma("data_version")))
+
+
+def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[str, Any]) -> Write:
+    """Build a write; a body that is not bytes is encoded as JSON.
+
+    Raises:
+        ConfigError: The body cannot be written as JSON, or an option is unknown.
+    """
+    check_known(options, ("if_match", "lane", "once", "target"), path=verb.value)
+    return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **options)
+
+
+def encode_body(body: Any) -> bytes | None:
+    """Return bytes as they are, None as None, and anything else as JSON.
+
+    Raises:
+        ConfigError: It cannot be written as JSON.
+    """
+    if body is None or isinstance(body, bytes):
+        return body
+    msgspec = require("msgspec", extra="store", purpose="the outbox")
+    try:
+        return bytes(msgspec.json.encode(body))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the body cannot be written as JSON: {error}", path="body") from error

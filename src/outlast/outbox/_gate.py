@@ -1,0 +1,73 @@
+"""Decide how many ops may be sent to an origin now: its circuit, and the pauses that it asked for."""
+
+from __future__ import annotations
+
+from outlast.clock import Clock
+from outlast.engines.backoff import Backoff, Jitter
+from outlast.engines.op import Applied, Answer, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
+from outlast.errors import CircuitOpenError, NetworkError, RateLimitError, ServerError
+from outlast.events import EventBus
+from outlast.policies import BreakerPermit, CircuitBreaker, CircuitState, HalfOpen
+
+
+class OriginGate:
+    """Hold back the ops of an origin that does not answer, without spending their attempts.
+
+    While the circuit is open nothing is claimed; then one op goes as a probe, and its success lets all
+    of them go. A 429 pauses the origin for as long as it asks.
+
+    Args:
+        clock: Where the time comes from.
+        bus: Where events go.
+        breaker: The circuit. Default: 5 failures in a row, open for 1 s, doubling up to 30 s, one probe.
+    """
+
+    def __init__(self, clock: Clock, bus: EventBus, breaker: CircuitBreaker | None = None) -> None:
+        self._clock = clock
+        self._breaker = breaker or CircuitBreaker(
+            recovery=HalfOpen(max_calls=1, success_threshold=1),
+            open_for=1.0,
+            open_growth=Backoff(factor=2.0, cap=30.0, jitter=Jitter.NONE),
+            clock=clock,
+            bus=bus,
+        )
+        self._paused_until = 0.0
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Return the circuit."""
+        return self._breaker
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for a while; a longer pause that is in force stays."""
+        self._paused_until = max(self._paused_until, self._clock.now() + seconds)
+
+    def closed_for(self) -> float:
+        """Return the seconds for which nothing may be sent, 0 when something may."""
+        return max(0.0, self._paused_until - self._clock.now(), self._breaker.cooldown_remaining())
+
+    def permits(self, most: int) -> list[BreakerPermit]:
+        """Return up to that many permits to send one op each."""
+        found: list[BreakerPermit] = []
+        if self.closed_for() > 0:
+            return found
+        try:
+            while len(found) < most:
+                found.append(self._breaker.acquire())
+        except CircuitOpenError:
+            pass
+        return found
+
+    def judge(self, permit: BreakerPermit, answer: Answer) -> bool:
+        """Settle a permit by what came back, and tell whether the origin has just recovered."""
+        before = self._breaker.state
+        match answer:
+            case NotApplied(reason=reason) | InDoubt(reason=reason):
+                permit.failure(NetworkError(reason))
+            case Busy(whole_origin=True, reason=reason):
+                permit.failure(RateLimitError(reason)) if before is CircuitState.HALF_OPEN else permit.ignore()
+            case Busy(reason=reason):
+                permit.failure(ServerError(reason))
+            case Applied() | Stale() | Gone() | Rejected() | AuthNeeded():
+                permit.success()
+        return before is not CircuitState.CLOSED and self._breaker.state is CircuitState.CLOSED

@@ -1,0 +1,141 @@
+"""Own the delivery from one outbox: a row with a fence, a file lock that dies with its holder, and a beat."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.lease import Held, LeaseConfig, LeaseRow, Take, contend, must_stop
+from outlast.errors import LeaseHeldError, LeaseLostError
+from outlast.storage import FileLock, SqliteDatabase, boot_id
+
+if TYPE_CHECKING:
+    import apsw
+
+_ROLE = "deliver"
+
+
+class ProcessingLease:
+    """Let at most one process deliver from an outbox at a time.
+
+    Taking over raises the fence; every later write of the former holder carries the old one and is
+    refused. A holder beats from a thread of its own, so that a blocked event loop does not hide a dead
+    beat, and a holder that could not beat for two thirds of the time to live stops by itself.
+    What a fence cannot do is to recall a request that is already on the wire.
+
+    Thread-safe: yes.
+
+    Args:
+        database: The outbox file.
+        config: Seconds between beats and until a frozen holder may be replaced.
+        clock: Where the time comes from.
+        on_lost: Called once, from the beating thread, when another process has taken over.
+    """
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        config: LeaseConfig | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        self._database = database
+        self._config = config or LeaseConfig()
+        self._clock = clock
+        self._on_lost = on_lost
+        self._holder = uuid.uuid4().hex
+        self._lock = FileLock(f"{database.path}-lease")
+        self._stop = threading.Event()
+        self._beats: threading.Thread | None = None
+        self._last_beat = 0.0
+        self.reason = ""
+        self.fence = 0
+
+    @property
+    def held(self) -> bool:
+        """Tell whether this process may send now."""
+        return self.fence > 0 and not must_stop(self._config, self._last_beat, self._clock.now())
+
+    def acquire(self) -> int:
+        """Take the lease and start to beat.
+
+        Returns:
+            The fence of this term.
+
+        Raises:
+            LeaseHeldError: Another live process holds it; `retry_after` says when to ask again.
+        """
+        lock_free = self._lock.try_acquire()
+        now = self._clock.now()
+        decision = self._database.write(lambda db: self._contend(db, now, lock_free)).result()
+        if isinstance(decision, Held):
+            self._lock.release()
+            raise LeaseHeldError(
+                f"another process delivers from {self._database.path}; wait until it ends, or end it",
+                retry_after=decision.retry_after,
+                operation="lease",
+            )
+        self.fence, self.reason, self._last_beat = decision.fence, decision.reason, now
+        self._beats = threading.Thread(target=self._beat_on, name="outlast-lease", daemon=True)
+        self._beats.start()
+        return self.fence
+
+    def _contend(self, db: apsw.Connection, now: float, lock_free: bool) -> Take | Held:
+        row = db.execute("SELECT holder, fence, boot, beat, ttl FROM lease WHERE role = ?", (_ROLE,)).fetchone()
+        decision = contend(None if row is None else LeaseRow(*row), now=now, boot_id=boot_id(), lock_free=lock_free)
+        if isinstance(decision, Take):
+            db.execute(
+                "INSERT OR REPLACE INTO lease (role, holder, fence, boot, beat, ttl) VALUES (?, ?, ?, ?, ?, ?)",
+                (_ROLE, self._holder, decision.fence, boot_id(), now, self._config.ttl),
+            )
+        return decision
+
+    def heartbeat(self) -> None:
+        """Say that this process lives.
+
+        Raises:
+            LeaseLostError: Another process has taken over.
+        """
+        now, fence = self._clock.now(), self.fence
+        changed = self._database.write(lambda db: _beat(db, self._holder, fence, now)).result()
+        if not changed:
+            self.fence = 0
+            raise LeaseLostError("another process has taken over the delivery", operation="lease")
+        self._last_beat = now
+
+    def _beat_on(self) -> None:
+        while not self._stop.wait(self._config.beat_every):
+            try:
+                self.heartbeat()
+            except LeaseLostError:
+                if self._on_lost is not None:
+                    self._on_lost()
+                return
+            except Exception:  # noqa: BLE001, S112 - a beat that fails now may succeed next time; `held` tells the truth
+                continue
+
+    def release(self) -> None:
+        """Give the lease up, so that another process may take it at once; a second call does nothing."""
+        self._stop.set()
+        if self._beats is not None and self._beats is not threading.current_thread():
+            self._beats.join()
+        fence, self.fence = self.fence, 0
+        if fence:
+            self._database.write(lambda db: _free(db, self._holder, fence)).result()
+        self._lock.release()
+
+
+def _beat(db: apsw.Connection, holder: str, fence: int, now: float) -> bool:
+    db.execute(
+        "UPDATE lease SET beat = ?, boot = ? WHERE role = ? AND holder = ? AND fence = ?",
+        (now, boot_id(), _ROLE, holder, fence),
+    )
+    return db.changes() == 1
+
+
+def _free(db: apsw.Connection, holder: str, fence: int) -> None:
+    db.execute("UPDATE lease SET holder = '' WHERE role = ? AND holder = ? AND fence = ?", (_ROLE, holder, fence))

@@ -1,0 +1,305 @@
+"""The claim-send-settle loop: take what may go, send it, record what came back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from outlast.clock import SYSTEM_RANDOM, Random
+from outlast.engines.op import (
+    Answer,
+    AskCredentials,
+    Busy,
+    Compare,
+    Conflict,
+    Deliver,
+    DeliveryPolicy,
+    Die,
+    InDoubt,
+    NotApplied,
+    Postpone,
+    Step,
+    compare,
+    settle,
+)
+from outlast.errors import AuthenticationError, LeaseLostError
+from outlast.events import OpConflicted, OpDelivered, OpDied, OpEvent, OpPostponed, OpSent, OriginPaused
+from outlast.outbox._core import OutboxCore
+from outlast.outbox._gate import OriginGate
+from outlast.outbox._lanes import LaneIndex
+from outlast.outbox._lease import ProcessingLease
+from outlast.outbox._records import Claimed, Op, Unsendable
+from outlast.outbox._transport import Transport
+from outlast.policies import BreakerPermit
+
+_POLL_EVERY = 0.25
+
+BeforeSettle = Callable[[Op, Step], Awaitable[None]]
+"""Called with an op and what will be recorded of it, before the commit; after a crash it may be called again."""
+
+
+@dataclass(slots=True)
+class LoopStats:
+    """Count what a loop has done since it started.
+
+    Args:
+        sent: Requests sent.
+        delivered: Ops recorded as delivered.
+        postponed: Attempts that settled nothing.
+        last_progress: Monotonic seconds at which the server last answered something of use.
+        trouble: What the last attempt that settled nothing ran into, empty when the last one did not.
+    """
+
+    sent: int = 0
+    delivered: int = 0
+    postponed: int = 0
+    last_progress: float = 0.0
+    trouble: str = ""
+
+
+class DeliveryLoop:
+    """Deliver the ops of one outbox through one transport, each lane in order, many lanes at once.
+
+    Args:
+        core: The outbox.
+        transport: What carries an op.
+        lease: The right to deliver; held by the caller for as long as the loop runs.
+        gate: What holds back a failing origin.
+        policy: Backoff and limits.
+        concurrency: How many requests at once, >= 1.
+        park_lanes: Whether a conflicting or dead op holds back the later ones of its lane.
+        before_settle: Told of every outcome before it is recorded.
+        random: Where jitter comes from.
+    """
+
+    def __init__(
+        self,
+        core: OutboxCore,
+        transport: Transport,
+        lease: ProcessingLease,
+        gate: OriginGate,
+        *,
+        policy: DeliveryPolicy,
+        concurrency: int,
+        park_lanes: bool = True,
+        before_settle: BeforeSettle | None = None,
+        random: Random = SYSTEM_RANDOM,
+    ) -> None:
+        self._core = core
+        self._transport = transport
+        self._lease = lease
+        self._gate = gate
+        self._policy = policy
+        self._concurrency = concurrency
+        self._park_lanes = park_lanes
+        self._before_settle = before_settle
+        self._random = random
+        self._lanes = LaneIndex()
+        self._flying: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._dirty = True
+        self._seen_version = 0
+        self._seen_decisions = 0
+        self._failure: BaseException | None = None
+        self.stats = LoopStats(last_progress=core.clock.now())
+
+    async def load(self) -> None:
+        """Read what waits; what a dead process had on the wire is due at once."""
+        core, now = self._core, self._core.clock.now()
+        self._seen_decisions = await asyncio.wrap_future(core.decisions())
+        for seq, lane in await asyncio.wrap_future(core.queued(0)):
+            self._lanes.add(seq, lane)
+        wall = core.clock.wall()
+        for seq, due, delay in await asyncio.wrap_future(core.dues()):
+            if due is not None and self._lanes.is_head(seq):
+                # The planned delay bounds the wait, so that a clock set back cannot stretch it.
+                self._lanes.postpone(seq, now + min(max(0.0, due - wall), delay), patient=False)
+        if self._park_lanes:
+            for lane in await asyncio.wrap_future(core.parked_lanes()):
+                self._lanes.hold(lane)
+
+    async def run(self, *, until_idle: bool) -> None:
+        """Deliver until nothing is left that could be, or for ever.
+
+        Raises:
+            LeaseLostError: Another process has taken over.
+            AuthenticationError: The server refuses the credentials.
+
+        Cancel: requests on the wire are left to `drain`; whatever they did is found out at the next start.
+        """
+        loop = asyncio.get_running_loop()
+        stop = self._core.on_change(lambda: _wake(loop, self._changed))
+        try:
+            while True:
+                await self._refresh()
+                await self._launch()
+                self._check()
+                if until_idle and not self._flying and not self._lanes.deliverable and not self._dirty:
+                    return
+                await self._pause()
+        finally:
+            stop()
+
+    def _changed(self) -> None:
+        self._dirty = True
+        self._wake.set()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not self._lease.held:
+            raise LeaseLostError("this process could not keep its lease and has stopped sending", operation="deliver")
+
+    async def _refresh(self) -> None:
+        version = await asyncio.wrap_future(self._core.data_version())
+        if version == self._seen_version and not self._dirty:
+            return
+        self._seen_version, self._dirty = version, False
+        decisions = await asyncio.wrap_future(self._core.decisions())
+        after = self._lanes.last_seq if decisions == self._seen_decisions else 0
+        for seq, lane in await asyncio.wrap_future(self._core.queued(after)):
+            self._lanes.add(seq, lane)
+        if decisions != self._seen_decisions:
+            self._seen_decisions = decisions
+            parked = await asyncio.wrap_future(self._core.parked_lanes())
+            self._lanes.free_all(keep=set(parked))
+
+    async def _launch(self) -> None:
+        permits = self._gate.permits(min(self._concurrency - len(self._flying), self._lanes.deliverable))
+        seqs = self._lanes.take(self._core.clock.now(), len(permits))
+        for permit in permits[len(seqs) :]:
+            permit.ignore()
+        if not seqs:
+            return
+        try:
+            claims = await asyncio.wrap_future(self._core.claim(self._lease.fence, seqs, self._transport.seal))
+        except BaseException:
+            for seq, permit in zip(seqs, permits, strict=False):
+                permit.ignore()
+                self._lanes.give_back(seq)
+            raise
+        for claimed, permit in zip(claims, permits, strict=False):
+            if isinstance(claimed, Unsendable):
+                permit.ignore()
+                self._bury(claimed.op, claimed.reason)
+                continue
+            task = asyncio.create_task(self._deliver(claimed, permit))
+            self._flying.add(task)
+            task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = self._failure or task.exception()
+        self._wake.set()
+
+    async def _pause(self) -> None:
+        now, due = self._core.clock.now(), self._lanes.next_due()
+        waits = [_POLL_EVERY, self._gate.closed_for() or _POLL_EVERY]
+        if due is not None:
+            waits.append(max(0.0, due - now))
+        try:
+            async with asyncio.timeout(min(waits)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _deliver(self, claimed: Claimed, permit: BreakerPermit) -> None:
+        self._emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
+        self.stats.sent += 1
+        try:
+            answer = await self._send(claimed)
+        except BaseException:
+            permit.ignore()
+            raise
+        if self._gate.judge(permit, answer):
+            self._lanes.hurry(self._core.clock.now())
+        step = settle(self._policy, claimed.op.verb, claimed.attempt, answer, self._random.random())
+        if isinstance(step, Compare):
+            found = await self._transport.read_back(claimed.op, claimed.request)
+            step = compare(self._policy, claimed.op.verb, claimed.attempt, found, self._random.random(), step.reason)
+        self._note(answer, step)
+        await self._record(claimed, step, patient=isinstance(answer, Busy) and answer.retry_after is not None)
+
+    async def _send(self, claimed: Claimed) -> Answer:
+        try:
+            return await self._transport.send(claimed.op, claimed.request)
+        except Exception as error:  # noqa: BLE001 - a transport that raises has told nothing about the effect
+            return InDoubt(f"the transport raised {type(error).__name__}: {error}")
+
+    def _note(self, answer: Answer, step: Step) -> None:
+        if not isinstance(answer, NotApplied | InDoubt | Busy):
+            self.stats.last_progress = self._core.clock.now()
+        if isinstance(step, Postpone):
+            self.stats.postponed += 1
+            self.stats.trouble = step.reason
+        else:
+            self.stats.trouble = ""
+
+    async def _record(self, claimed: Claimed, step: Step, *, patient: bool) -> None:
+        op = claimed.op
+        if self._before_settle is not None:
+            await self._before_settle(op, step)
+        follower = self._lanes.follower(op.seq)
+        await asyncio.wrap_future(self._core.settle(self._lease.fence, claimed, step, follower))
+        match step:
+            case Deliver():
+                self._lanes.remove(op.seq)
+                self.stats.delivered += 1
+                self._emit(OpDelivered, op, attempt=claimed.attempt)
+            case Postpone():
+                self._postpone(claimed, step, patient=patient)
+            case AskCredentials(reason=reason):
+                self._lanes.give_back(op.seq)
+                self._failure = AuthenticationError(
+                    f"{self._transport.origin} refuses the credentials ({reason}); nothing is lost, give new ones and go on",
+                    status_code=401,
+                )
+            case Conflict(reason=reason):
+                self._lanes.remove(op.seq, hold=self._park_lanes)
+                self._emit(OpConflicted, op, reason=reason)
+            case Die(reason=reason):
+                self._bury(op, reason)
+            case Compare():
+                raise AssertionError("a comparison was left open")
+
+    def _bury(self, op: Op, reason: str) -> None:
+        self._lanes.remove(op.seq, hold=self._park_lanes)
+        self._emit(OpDied, op, reason=reason)
+
+    def _postpone(self, claimed: Claimed, step: Postpone, *, patient: bool) -> None:
+        self._lanes.postpone(claimed.op.seq, self._core.clock.now() + step.wait, patient=patient)
+        self._emit(OpPostponed, claimed.op, attempt=claimed.attempt, wait=step.wait, reason=step.reason)
+        if step.pause_origin:
+            self._gate.pause(step.wait)
+            origin = self._transport.origin
+            self._core.bus.emit(
+                OriginPaused, source=self._core.name, at=self._core.clock.now(), origin=origin, wait=step.wait,
+                reason=step.reason,
+            )  # fmt: skip
+
+    def _emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
+        self._core.bus.emit(
+            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity, **fields
+        )  # fmt: skip
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the requests on the wire, then cut those that take longer.
+
+        Args:
+            seconds: How long to wait at most.
+        """
+        if self._flying:
+            await asyncio.wait(self._flying, timeout=seconds)
+        for task in tuple(self._flying):
+            task.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        pass  # the loop is closing; whoever comes next reads the file

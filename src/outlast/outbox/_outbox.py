@@ -1,0 +1,178 @@
+"""The async face of the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.op import OpState, Verb
+from outlast.events import DEFAULT_BUS, EventBus
+from outlast.outbox._core import OutboxCore, encode_body, make_write
+from outlast.outbox._records import Counts, Op, OpStatus, Write
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+
+
+class Ticket(TicketCore):
+    """Follow one queued write; any process that has the outbox open may do so."""
+
+    async def status(self) -> OpStatus:
+        """Return where the write is now."""
+        return pick(await asyncio.wrap_future(self._core.statuses(None, self.seq, 1)), self.seq)
+
+    async def settled(self, timeout: float | None = None) -> OpStatus:  # noqa: ASYNC109 - a ticket is asked once, without a scope
+        """Wait until the write is delivered, in conflict or dead, and return its status.
+
+        Args:
+            timeout: Seconds to wait at most, or None for ever.
+
+        Raises:
+            TimeoutError: It is still on its way; nothing is lost, ask again.
+            LookupError: The write was discarded.
+
+        Cancel: only the waiting ends.
+        """
+        async with asyncio.timeout(timeout):
+            while (status := await self.status()).state not in SETTLED:
+                await self._core.clock.asleep(POLL_EVERY)
+        return status
+
+
+class Outbox:
+    """Keep writes durably until they are delivered.
+
+    Every method that queues returns after the commit: from then on the write survives the death of the
+    process and, with `durability="power"`, a power cut. What is queued is delivered by a
+    `outlast.sync_engine.Runner`, in this process or in another. Several processes may queue into one
+    file; one of them delivers. Open it with `await Outbox.open(path)`.
+
+    Thread-safe: no; use it from one event loop. `SyncOutbox` serves threads.
+    """
+
+    def __init__(self, core: OutboxCore) -> None:
+        self.core = core
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: str = "power",
+        clock: Clock = SYSTEM_CLOCK,
+        bus: EventBus = DEFAULT_BUS,
+    ) -> Self:
+        """Open an outbox file, and make it if it does not exist.
+
+        Args:
+            path: The file.
+            durability: `power`: an acknowledged write survives a power cut. `process`: only the death of
+                the process. Default `power`.
+            clock: Where the time comes from.
+            bus: Where events go.
+
+        Raises:
+            StorageError: The file cannot be used; the subclasses say why.
+        """
+        return cls(await asyncio.to_thread(OutboxCore, path, durability=durability, clock=clock, bus=bus))
+
+    async def create(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
+        """Queue the making of an entity; if it exists with other content, that becomes a conflict.
+
+        Args:
+            kind: The type of the entity, such as `note`.
+            entity: Its id, chosen by you.
+            body: What to send: bytes as they are, anything else as JSON.
+            **options: `target`, `lane`, `once`, `if_match` as for `Write`.
+
+        Cancel: the write is queued whole or not at all.
+        """
+        return await self._one(Verb.CREATE, kind, entity, body, options)
+
+    async def put(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
+        """Queue the replacing of an entity; with `if_match` it must still be the version that you saw."""
+        return await self._one(Verb.PUT, kind, entity, body, options)
+
+    async def patch(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
+        """Queue a JSON merge patch (RFC 7396) of an entity."""
+        return await self._one(Verb.PATCH, kind, entity, body, options)
+
+    async def delete(self, kind: str, entity: str, **options: Any) -> Ticket:
+        """Queue the removing of an entity."""
+        return await self._one(Verb.DELETE, kind, entity, None, options)
+
+    async def post(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
+        """Queue a message; it takes effect once only if the server honours the idempotency key."""
+        return await self._one(Verb.POST, kind, entity, body, options)
+
+    async def _one(self, verb: Verb, kind: str, entity: str, body: Any, options: dict[str, Any]) -> Ticket:
+        return (await self.enqueue(make_write(verb, kind, entity, body, options)))[0]
+
+    async def enqueue(self, *writes: Write) -> list[Ticket]:
+        """Queue writes in one commit: all of them or none.
+
+        Cancel: the writes are queued whole or not at all.
+        """
+        return [Ticket(self.core, seq) for seq in await asyncio.wrap_future(self.core.enqueue(writes))]
+
+    def ticket(self, seq: int) -> Ticket:
+        """Return the ticket of a write by its place."""
+        return Ticket(self.core, seq)
+
+    async def counts(self) -> Counts:
+        """Count the writes by what became of them."""
+        return await asyncio.wrap_future(self.core.counts())
+
+    async def list(self, state: OpState | None = None, *, limit: int = 100) -> Sequence[OpStatus]:
+        """List writes by place.
+
+        Args:
+            state: Only those in this state. Default: all.
+            limit: How many at most. Default 100.
+        """
+        return await asyncio.wrap_future(self.core.statuses(state, None, limit))
+
+    async def pending(self, kind: str) -> Sequence[Op]:
+        """List the writes of a kind that are not delivered yet, oldest first."""
+        return await asyncio.wrap_future(self.core.pending(kind))
+
+    async def replay(self, seq: int, body: Any = None) -> Ticket:
+        """Send a conflicting or dead write again, at its old place, under a new key.
+
+        Args:
+            seq: Its place.
+            body: What to send instead. Default: the same.
+
+        Raises:
+            ConfigError: No such write waits for a decision.
+        """
+        await asyncio.wrap_future(self.core.replay(seq, encode_body(body)))
+        return Ticket(self.core, seq)
+
+    async def discard(self, seq: int) -> None:
+        """Forget a conflicting or dead write.
+
+        Raises:
+            ConfigError: No such write waits for a decision.
+        """
+        await asyncio.wrap_future(self.core.discard(seq))
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener, from any thread, when this process has changed the outbox; returns how to stop."""
+        return self.core.on_change(listener)
+
+    async def aclose(self) -> None:
+        """Finish what is being committed and close the file."""
+        await asyncio.to_thread(self.core.database.close)
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        await self.aclose()

@@ -1,0 +1,240 @@
+"""The SQL of an outbox on SQLite: each function is a job for one transaction and may run twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from outlast.engines.op import AskCredentials, Compare, Conflict, Deliver, Die, OpState, Postpone, Step, Verb
+from outlast.errors import ConfigError, LeaseLostError
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Unsendable, Write
+
+if TYPE_CHECKING:
+    import apsw
+
+Sealer = Callable[[Op], SealedRequest]
+
+_OP = "seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body"
+
+
+def identity(db: apsw.Connection) -> str:
+    """Return the outbox's own part of every idempotency key."""
+    meta = dict(db.execute("SELECT name, value FROM meta"))
+    return f"{meta['store']}.{meta['epoch']}"
+
+
+def enqueue(db: apsw.Connection, writes: Sequence[Write], wall: float) -> list[int]:
+    """Store writes and return their places; one that was queued under its `once` before keeps its old place."""
+    return [_enqueue_one(db, write, wall) for write in writes]
+
+
+def _enqueue_one(db: apsw.Connection, write: Write, wall: float) -> int:
+    if write.once is not None:
+        known = db.execute("SELECT seq FROM once WHERE name = ?", (write.once,)).get
+        if known is not None:
+            return int(known)
+    db.execute(
+        f"INSERT INTO op ({_OP}) VALUES (NULL, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant list of columns
+        (
+            write.lane_id, write.verb.value, write.kind, write.entity, write.target, write.content_type,
+            write.if_match, wall, write.body,
+        ),
+    )  # fmt: skip
+    seq = db.last_insert_rowid()
+    if write.once is not None:
+        db.execute("INSERT INTO once VALUES (?, ?)", (write.once, seq))
+    return seq
+
+
+def read_op(row: Sequence[Any], store: str) -> Op:
+    """Build an op from a row of the columns of `op`."""
+    seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row
+    return Op(
+        seq=seq, generation=generation, key=f"{store}:{seq}:{generation}", lane=lane, verb=Verb(verb), kind=kind,
+        entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,
+    )  # fmt: skip
+
+
+def check_fence(db: apsw.Connection, fence: int) -> None:
+    """Refuse to write on behalf of a process that no longer holds the lease."""
+    current = db.execute("SELECT fence FROM lease WHERE role = 'deliver'").get
+    if current != fence:
+        raise LeaseLostError(f"another process delivers now (its fence is {current}, ours was {fence})", operation="outbox")
+
+
+def claim(
+    db: apsw.Connection, store: str, fence: int, seqs: Sequence[int], seal: Sealer, wall: float
+) -> list[Claimed | Unsendable]:
+    """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
+    check_fence(db, fence)
+    return [_claim_one(db, store, fence, seq, seal, wall) for seq in seqs]
+
+
+def _claim_one(
+    db: apsw.Connection, store: str, fence: int, seq: int, seal: Sealer, wall: float
+) -> Claimed | Unsendable:
+    row = db.execute(f"SELECT {_OP} FROM op WHERE seq = ?", (seq,)).fetchone()  # noqa: S608 - constant columns
+    if row is None:
+        raise LeaseLostError(f"op {seq} was settled by another process", operation="outbox")
+    op = read_op(row, store)
+    sealed = db.execute("SELECT attempts, method, url, headers, body FROM seal WHERE seq = ?", (seq,)).fetchone()
+    if sealed is None:
+        return _seal(db, fence, op, seal, wall)
+    attempts, method, url, headers, body = sealed
+    db.execute("UPDATE seal SET attempts = attempts + 1, fence = ?, due = NULL WHERE seq = ?", (fence, seq))
+    pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
+    request = SealedRequest(method=method, url=url, headers=pairs, body=op.body if body is None else body)
+    return Claimed(op=op, request=request, attempt=attempts + 1)
+
+
+def _seal(db: apsw.Connection, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
+    try:
+        request = seal(op)
+    except ConfigError as error:
+        _park(db, op.seq, 0, OpState.DEAD, str(error), wall)
+        return Unsendable(op=op, reason=str(error))
+    digest = hashlib.sha256(request.body or b"").digest()
+    own_body = None if request.body == op.body else request.body
+    db.execute(
+        "INSERT INTO seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body)"
+        " VALUES (?, 1, ?, NULL, 0, ?, '', ?, ?, ?, ?, ?)",
+        (op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), digest, own_body),
+    )
+    return Claimed(op=op, request=request, attempt=1)
+
+
+def settle(db: apsw.Connection, fence: int, claimed: Claimed, step: Step, follower: int | None, wall: float) -> None:
+    """Record what became of one attempt, if this process still owns it."""
+    check_fence(db, fence)
+    guard = (claimed.op.seq, fence, claimed.attempt)
+    if not db.execute("SELECT 1 FROM seal WHERE seq = ? AND fence = ? AND attempts = ?", guard).get:
+        raise LeaseLostError(f"op {claimed.op.seq} is no longer this process's to settle", operation="outbox")
+    match step:
+        case Deliver(etag=etag):
+            _deliver(db, claimed, etag, follower, wall)
+        case Postpone(wait=wait, reason=reason):
+            _postpone(db, claimed.op.seq, wait, reason, wall)
+        case AskCredentials(reason=reason):
+            _postpone(db, claimed.op.seq, 0.0, reason, wall)
+        case Conflict(reason=reason):
+            _park(db, claimed.op.seq, claimed.attempt, OpState.CONFLICT, reason, wall)
+        case Die(reason=reason):
+            _park(db, claimed.op.seq, claimed.attempt, OpState.DEAD, reason, wall)
+        case Compare():
+            raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
+
+
+def _deliver(db: apsw.Connection, claimed: Claimed, etag: str | None, follower: int | None, wall: float) -> None:
+    op = claimed.op
+    db.execute(
+        "INSERT INTO receipt (seq, generation, attempts, etag, kind, entity, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (op.seq, op.generation, claimed.attempt, etag, op.kind, op.entity, wall),
+    )
+    _remove(db, op.seq)
+    if follower is not None and etag is not None:
+        # The next write of the lane was based on what this one made; without its version it would be refused.
+        db.execute("UPDATE op SET if_match = ? WHERE seq = ? AND entity = ? AND verb NOT IN ('create', 'post')",
+                   (etag, follower, op.entity))  # fmt: skip
+
+
+def _remove(db: apsw.Connection, seq: int) -> None:
+    db.execute("DELETE FROM op WHERE seq = ?", (seq,))
+    db.execute("DELETE FROM seal WHERE seq = ?", (seq,))
+
+
+def _postpone(db: apsw.Connection, seq: int, wait: float, reason: str, wall: float) -> None:
+    db.execute("UPDATE seal SET due = ?, delay = ?, reason = ? WHERE seq = ?", (wall + wait, wait, reason, seq))
+
+
+def _park(db: apsw.Connection, seq: int, attempts: int, state: OpState, reason: str, wall: float) -> None:
+    db.execute(
+        f"INSERT INTO parked (state, reason, parked, attempts, {_OP})"  # noqa: S608 - a constant list of columns
+        f" SELECT ?, ?, ?, ?, {_OP} FROM op WHERE seq = ?",
+        (state.value, reason, wall, attempts, seq),
+    )
+    _remove(db, seq)
+
+
+def replay(db: apsw.Connection, seq: int, body: bytes | None) -> None:
+    """Put a parked op back at its old place under a new generation, and so under a new key."""
+    done = db.execute(
+        f"INSERT INTO op ({_OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"  # noqa: S608
+        " if_match, created, coalesce(?, body) FROM parked WHERE seq = ? RETURNING seq",
+        (body, seq),
+    ).get
+    if done is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    db.execute("DELETE FROM parked WHERE seq = ?", (seq,))
+    _note_decision(db)
+
+
+def discard(db: apsw.Connection, seq: int) -> None:
+    """Forget a parked op."""
+    if db.execute("DELETE FROM parked WHERE seq = ? RETURNING seq", (seq,)).get is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    _note_decision(db)
+
+
+def _note_decision(db: apsw.Connection) -> None:
+    # A deliverer in another process sees by this number that it must look at old places too.
+    db.execute("UPDATE meta SET value = value + 1 WHERE name = 'decisions'")
+
+
+def decisions(db: apsw.Connection) -> int:
+    """Return how many parked ops were replayed or discarded so far."""
+    return int(db.execute("SELECT value FROM meta WHERE name = 'decisions'").get)
+
+
+def counts(db: apsw.Connection) -> Counts:
+    """Count the ops by state."""
+    ops, seals, receipts = (db.execute(f"SELECT count(*) FROM {t}").get for t in ("op", "seal", "receipt"))  # noqa: S608
+    parked = dict(db.execute("SELECT state, count(*) FROM parked GROUP BY state"))
+    conflict, dead = parked.get("conflict", 0), parked.get("dead", 0)
+    return Counts(ready=ops - seals, waiting=seals, conflict=conflict, dead=dead, delivered=receipts)
+
+
+_STATUS = """
+SELECT op.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state, verb, kind, entity,
+       coalesce(attempts, 0), coalesce(reason, ''), NULL, created FROM op LEFT JOIN seal s ON s.seq = op.seq
+UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked FROM parked
+UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done FROM receipt
+"""
+
+
+def statuses(db: apsw.Connection, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
+    """List ops by place, of one state or all, or only the one at a place."""
+    rows = db.execute(
+        f"SELECT * FROM ({_STATUS}) WHERE (?1 IS NULL OR seq = ?1) AND (?2 IS NULL OR state = ?2)"  # noqa: S608
+        " ORDER BY seq LIMIT ?3",
+        (seq, None if state is None else state.value, limit),
+    )
+    return [
+        OpStatus(
+            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3], entity=row[4],
+            attempts=row[5], reason=row[6], etag=row[7], at=row[8],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def queued(db: apsw.Connection, after: int) -> list[tuple[int, int]]:
+    """Return (seq, lane) of every op behind a place."""
+    return list(db.execute("SELECT seq, lane FROM op WHERE seq > ? ORDER BY seq", (after,)))
+
+
+def dues(db: apsw.Connection) -> list[tuple[int, float | None, float]]:
+    """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
+    return list(db.execute("SELECT seq, due, delay FROM seal"))
+
+
+def parked_lanes(db: apsw.Connection) -> list[int]:
+    """Return the lanes in which a parked op holds back its followers."""
+    return [row[0] for row in db.execute("SELECT DISTINCT lane FROM parked")]
+
+
+def pending(db: apsw.Connection, store: str, kind: str) -> list[Op]:
+    """Return the ops of a kind that are not delivered yet, oldest first."""
+    rows = db.execute(f"SELECT {_OP} FROM op WHERE kind = ? ORDER BY seq", (kind,))  # noqa: S608 - constant columns
+    return [read_op(row, store) for row in rows]

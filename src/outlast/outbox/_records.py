@@ -1,0 +1,185 @@
+"""The records that go into an outbox, lie in it, and come out of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from outlast.engines.op import OpState, Verb
+from outlast.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Describe a write that somebody wants done.
+
+    Args:
+        verb: What it does.
+        kind: The type of the entity, such as `note`.
+        entity: The id of the entity.
+        body: The bytes to send, or None for a delete.
+        content_type: The media type of the body. Default JSON.
+        if_match: The version that the write is based on, as an ETag with its quotes, or None.
+        target: Where to send it, a URL or a path, or None to let the transport's routes decide.
+        lane: Writes of one lane are delivered one after the other. Default: the entity's own.
+        once: A name under which this write is queued at most once, ever, or None.
+    """
+
+    verb: Verb
+    kind: str
+    entity: str
+    body: bytes | None = None
+    content_type: str = "application/json"
+    if_match: str | None = None
+    target: str | None = None
+    lane: str | None = None
+    once: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a write that nobody could deliver."""
+        if not self.kind or not self.entity:
+            raise ConfigError(f"a write needs a kind and an entity id, not {self.kind!r} and {self.entity!r}", path="write")
+        if self.body is None and self.verb is not Verb.DELETE:
+            raise ConfigError(f"a {self.verb.value} needs a body", path="write.body")
+
+    @property
+    def lane_id(self) -> int:
+        """Return the number of its lane; two lanes that share one only lose parallelism, never order."""
+        name = self.lane if self.lane is not None else f"{self.kind}\x1f{self.entity}"
+        return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """Show a write as the outbox holds it.
+
+    Args:
+        seq: Its place in the queue; never used twice.
+        generation: How often its content was changed by a decision after a refusal, from 0.
+        key: The idempotency key, unique for (outbox, epoch, seq, generation).
+        lane: The number of its lane.
+        verb: What it does.
+        kind: The type of the entity.
+        entity: The id of the entity.
+        target: Where it goes, or None for the transport's routes.
+        body: The bytes, or None.
+        content_type: The media type of the body.
+        if_match: The version that it is based on, or None.
+        created_at: Unix seconds at which it was queued.
+    """
+
+    seq: int
+    generation: int
+    key: str
+    lane: int
+    verb: Verb
+    kind: str
+    entity: str
+    target: str | None
+    body: bytes | None
+    content_type: str
+    if_match: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRequest:
+    """Hold the request of an op as it was frozen in the commit that claimed it first.
+
+    Credentials are not part of it; the transport adds them when it sends.
+
+    Args:
+        method: The HTTP method, or a name that means something to the transport.
+        url: The absolute address.
+        headers: Name and value pairs; the key and the preconditions are among them.
+        body: The bytes, or None.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Hold an op that this process may send now.
+
+    Args:
+        op: The op.
+        request: Its sealed request.
+        attempt: The number of this attempt, from 1.
+    """
+
+    op: Op
+    request: SealedRequest
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsendable:
+    """Hold an op that could not be made a request of; the claim put it into the dead letters.
+
+    Args:
+        op: The op.
+        reason: Why.
+    """
+
+    op: Op
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpStatus:
+    """Show where a write is in its life.
+
+    Args:
+        seq: Its place in the queue.
+        state: Where it is.
+        verb: What it does, None once it is delivered and only the receipt is left.
+        kind: The type of the entity.
+        entity: The id of the entity.
+        attempts: How often it was sent.
+        reason: What the last answer said, or why it is where it is.
+        etag: The version that the server gave to the result, once delivered.
+        at: Unix seconds at which it got there.
+    """
+
+    seq: int
+    state: OpState
+    verb: Verb | None
+    kind: str
+    entity: str
+    attempts: int
+    reason: str
+    etag: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Count the writes of an outbox by what became of them.
+
+    Args:
+        ready: Durable, never sent.
+        waiting: Sent at least once, and neither delivered nor given up.
+        conflict: In the conflict inbox.
+        dead: In the dead letters.
+        delivered: Recorded as delivered.
+    """
+
+    ready: int = 0
+    waiting: int = 0
+    conflict: int = 0
+    dead: int = 0
+    delivered: int = 0
+
+    @property
+    def open(self) -> int:
+        """Return how many are still to be delivered."""
+        return self.ready + self.waiting
+
+    @property
+    def total(self) -> int:
+        """Return how many there are in all."""
+        return self.open + self.conflict + self.dead + self.delivered

@@ -1,0 +1,132 @@
+"""The blocking face of the outbox, over the same core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.op import OpState, Verb
+from outlast.events import DEFAULT_BUS, EventBus
+from outlast.outbox._core import OutboxCore, encode_body, make_write
+from outlast.outbox._records import Counts, Op, OpStatus, Write
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+
+
+class SyncTicket(TicketCore):
+    """Follow one queued write from blocking code."""
+
+    def status(self) -> OpStatus:
+        """Return where the write is now."""
+        return pick(self._core.statuses(None, self.seq, 1).result(), self.seq)
+
+    def settled(self, timeout: float | None = None) -> OpStatus:
+        """Wait until the write is delivered, in conflict or dead; see `Ticket.settled`."""
+        clock = self._core.clock
+        end = None if timeout is None else clock.now() + timeout
+        while (status := self.status()).state not in SETTLED:
+            if end is not None and clock.now() >= end:
+                raise TimeoutError(f"write {self.seq} is still {status.state.value} after {timeout:g} s; nothing is lost")
+            clock.sleep(POLL_EVERY)
+        return status
+
+
+class SyncOutbox:
+    """Keep writes durably until they are delivered, for blocking code.
+
+    The same methods as `Outbox`. Thread-safe: yes; threads that queue at the same time share a commit.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with SyncOutbox.open(pathlib.Path(folder) / "app.db") as box:
+    ...         ticket = box.create("note", "n1", {"text": "buy milk"})
+    ...         print(ticket.status().state.value, box.counts().ready)
+    ready 1
+    """
+
+    def __init__(self, core: OutboxCore) -> None:
+        self.core = core
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: str = "power",
+        clock: Clock = SYSTEM_CLOCK,
+        bus: EventBus = DEFAULT_BUS,
+    ) -> Self:
+        """Open an outbox file; see `Outbox.open`."""
+        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus))
+
+    def create(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
+        """Queue the making of an entity; see `Outbox.create`."""
+        return self._one(Verb.CREATE, kind, entity, body, options)
+
+    def put(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
+        """Queue the replacing of an entity."""
+        return self._one(Verb.PUT, kind, entity, body, options)
+
+    def patch(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
+        """Queue a JSON merge patch of an entity."""
+        return self._one(Verb.PATCH, kind, entity, body, options)
+
+    def delete(self, kind: str, entity: str, **options: Any) -> SyncTicket:
+        """Queue the removing of an entity."""
+        return self._one(Verb.DELETE, kind, entity, None, options)
+
+    def post(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
+        """Queue a message; see `Outbox.post`."""
+        return self._one(Verb.POST, kind, entity, body, options)
+
+    def _one(self, verb: Verb, kind: str, entity: str, body: Any, options: dict[str, Any]) -> SyncTicket:
+        return self.enqueue(make_write(verb, kind, entity, body, options))[0]
+
+    def enqueue(self, *writes: Write) -> list[SyncTicket]:
+        """Queue writes in one commit: all of them or none."""
+        return [SyncTicket(self.core, seq) for seq in self.core.enqueue(writes).result()]
+
+    def ticket(self, seq: int) -> SyncTicket:
+        """Return the ticket of a write by its place."""
+        return SyncTicket(self.core, seq)
+
+    def counts(self) -> Counts:
+        """Count the writes by what became of them."""
+        return self.core.counts().result()
+
+    def list(self, state: OpState | None = None, *, limit: int = 100) -> Sequence[OpStatus]:
+        """List writes by place; see `Outbox.list`."""
+        return self.core.statuses(state, None, limit).result()
+
+    def pending(self, kind: str) -> Sequence[Op]:
+        """List the writes of a kind that are not delivered yet, oldest first."""
+        return self.core.pending(kind).result()
+
+    def replay(self, seq: int, body: Any = None) -> SyncTicket:
+        """Send a conflicting or dead write again; see `Outbox.replay`."""
+        self.core.replay(seq, encode_body(body)).result()
+        return SyncTicket(self.core, seq)
+
+    def discard(self, seq: int) -> None:
+        """Forget a conflicting or dead write."""
+        self.core.discard(seq).result()
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener when this process has changed the outbox; returns how to stop."""
+        return self.core.on_change(listener)
+
+    def close(self) -> None:
+        """Finish what is being committed and close the file."""
+        self.core.database.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()

@@ -1,0 +1,46 @@
+"""A ticket stands for one queued write and tells what became of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from outlast.engines.op import OpState
+from outlast.outbox._core import OutboxCore
+from outlast.outbox._records import OpStatus
+
+SETTLED: Final = frozenset({OpState.DELIVERED, OpState.CONFLICT, OpState.DEAD})
+POLL_EVERY: Final = 0.1
+"""Seconds between looks at the file for what other processes have done to it."""
+
+
+class TicketCore:
+    """Know one op of one outbox.
+
+    Args:
+        core: The outbox.
+        seq: The op's place.
+    """
+
+    def __init__(self, core: OutboxCore, seq: int) -> None:
+        self._core = core
+        self.seq = seq
+
+    @property
+    def key(self) -> str:
+        """Return the idempotency key of the op's first generation."""
+        return f"{self._core.store_id}:{self.seq}:0"
+
+    def __repr__(self) -> str:
+        """Return the place and the file."""
+        return f"{type(self).__name__}({self.seq}, {self._core.name!r})"
+
+
+def pick(found: list[OpStatus], seq: int) -> OpStatus:
+    """Return the only status in a list.
+
+    Raises:
+        LookupError: There is none: the write was discarded.
+    """
+    if not found:
+        raise LookupError(f"the outbox does not know write {seq}; it was discarded")
+    return found[0]

@@ -1,0 +1,136 @@
+"""Carry ops to an HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import quote, urljoin, urlsplit
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.op import Answer, Found, InDoubt, Missing, NotApplied, ReadBack, Rejected, Unreadable, Verb
+from outlast.errors import Category, ConfigError, Outcome
+from outlast.http import AsyncHttpxClient, HttpAnswer, HttpClient, NoAnswer, answer_for
+from outlast.outbox import Op, SealedRequest
+from outlast.sync_engine._content import holds
+
+_METHODS: Final = {
+    Verb.CREATE: "PUT", Verb.PUT: "PUT", Verb.PATCH: "PATCH", Verb.DELETE: "DELETE", Verb.POST: "POST",
+}  # fmt: skip
+
+_NEVER_READABLE: Final = frozenset({400, 403, 405, 406, 501})
+
+Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
+
+
+class HttpTransport:
+    """Carry ops to an HTTP API.
+
+    A create is `PUT` with `If-None-Match: *`, so that nothing is ever overwritten by it; puts, patches
+    and deletes carry `If-Match` when the version that they are based on is known. Every request has the
+    op's idempotency key. Headers given here are added when a request is sent; they are never stored.
+
+    Args:
+        base_url: Where the API is, such as `https://api.example.org/v1/`.
+        route: The path of an entity below it, with `{kind}` and `{entity}`, or a function from the op to
+            it. A POST goes to the part before the entity. Default `{kind}/{entity}`.
+        headers: Headers to add to each request, such as credentials, or a function that returns them.
+        idempotency_header: The header that carries the key, or None for a server that knows none.
+        call_timeout: Seconds for one whole call. Default 10.
+        client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
+        clock: Where the time comes from.
+
+    Raises:
+        ConfigError: The address is not an absolute http or https one.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        route: str | Callable[[Op], str] = "{kind}/{entity}",
+        headers: Headers | None = None,
+        idempotency_header: str | None = "Idempotency-Key",
+        call_timeout: float = 10.0,
+        client: AsyncHttpxClient | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{base_url!r} is not an absolute http or https address", path="base_url")
+        self.origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        self._base = base_url if base_url.endswith("/") else f"{base_url}/"
+        self._route = route
+        self._headers: Headers = headers or {}
+        self._key_header = idempotency_header
+        self._http = HttpClient(call_timeout=call_timeout, client=client)
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        """Return the address, and no header: they may be secret."""
+        return f"HttpTransport({self._base!r})"
+
+    def seal(self, op: Op) -> SealedRequest:
+        """Freeze the request of an op."""
+        headers = [("Content-Type", _content_type(op))] if op.body is not None else []
+        if self._key_header is not None:
+            headers.append((self._key_header, op.key))
+        if op.verb is Verb.CREATE:
+            headers.append(("If-None-Match", "*"))
+        elif op.if_match is not None:
+            headers.append(("If-Match", op.if_match))
+        return SealedRequest(method=_METHODS[op.verb], url=self.url_of(op), headers=tuple(headers), body=op.body)
+
+    def url_of(self, op: Op) -> str:
+        """Return the absolute address of an op's entity."""
+        if op.target is not None:
+            return urljoin(self._base, op.target)
+        if callable(self._route):
+            return urljoin(self._base, self._route(op))
+        route = self._route
+        if op.verb is Verb.POST:
+            route = route.partition("{entity}")[0].rstrip("/")
+        return urljoin(self._base, route.format(kind=quote(op.kind, safe=""), entity=quote(op.entity, safe="")))
+
+    def _credentials(self) -> Mapping[str, str]:
+        return self._headers() if callable(self._headers) else self._headers
+
+    async def send(self, op: Op, request: SealedRequest) -> Answer:
+        """Send a sealed request once; see `Transport.send`."""
+        del op  # the sealed request is all that may travel
+        headers = {**self._credentials(), **dict(request.headers)}
+        result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
+        match result:
+            case HttpAnswer():
+                return answer_for(result.status, result.headers, result.body, self._clock.wall())
+            case NoAnswer(category=Category.INVALID_INPUT, reason=reason):
+                return Rejected(reason)
+            case NoAnswer(outcome=Outcome.NOT_APPLIED, reason=reason):
+                return NotApplied(reason)
+            case NoAnswer(reason=reason):
+                return InDoubt(reason)
+
+    async def read_back(self, op: Op, request: SealedRequest) -> ReadBack:
+        """Read the entity and compare; see `Transport.read_back`."""
+        if op.verb is Verb.POST:
+            return Unreadable("a POST has no entity that could be read back", permanent=True)
+        result = await self._http.request("GET", request.url, headers=self._credentials())
+        match result:
+            case HttpAnswer(status=404 | 410):
+                return Missing()
+            case HttpAnswer(status=200, headers=headers, body=body):
+                equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
+                return Found(equal, headers.get("etag"))
+            case HttpAnswer(status=status):
+                return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
+            case NoAnswer(reason=reason):
+                return Unreadable(reason)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def _content_type(op: Op) -> str:
+    if op.verb is Verb.PATCH and op.content_type == "application/json":
+        return "application/merge-patch+json"
+    return op.content_type

@@ -1,0 +1,121 @@
+"""Deliver an outbox's writes for as long as a block runs."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from outlast.clock import SYSTEM_RANDOM, Random
+from outlast.config import check_number
+from outlast.engines.lease import LeaseConfig
+from outlast.engines.op import DeliveryPolicy
+from outlast.events import LeaseLost, LeaseTaken
+from outlast.outbox import BeforeSettle, DeliveryLoop, LoopStats, OriginGate, Outbox, ProcessingLease, SyncOutbox, Transport
+from outlast.policies import CircuitBreaker
+
+
+class Runner:
+    """Deliver what waits in an outbox, each lane in order, many lanes at once.
+
+    Entering the block takes the delivery lease; leaving it lets the requests on the wire finish and
+    gives the lease back. Whatever ends the process, the writes stay in the outbox, and the next runner
+    sends those in doubt again as the same bytes under the same key.
+
+    Args:
+        box: The outbox.
+        transport: What carries an op, such as `HttpTransport`.
+        concurrency: Requests at once, >= 1. Default 8.
+        policy: Backoff and limits of delivery.
+        lease: Seconds between beats and until a frozen holder may be replaced.
+        breaker: The circuit of the origin. Default: see `OriginGate`.
+        park_lanes: Whether a conflicting or dead write holds back the later ones of its entity. Default True.
+        before_settle: Told of every outcome before it is recorded; may be told again after a crash.
+        drain: Seconds that requests on the wire get when the block is left. Default 5.
+        random: Where jitter comes from.
+    """
+
+    def __init__(
+        self,
+        box: Outbox | SyncOutbox,
+        transport: Transport,
+        *,
+        concurrency: int = 8,
+        policy: DeliveryPolicy | None = None,
+        lease: LeaseConfig | None = None,
+        breaker: CircuitBreaker | None = None,
+        park_lanes: bool = True,
+        before_settle: BeforeSettle | None = None,
+        drain: float = 5.0,
+        random: Random = SYSTEM_RANDOM,
+    ) -> None:
+        check_number("concurrency", concurrency, least=1)
+        self._core = box.core
+        self._drain = drain
+        self._lease = ProcessingLease(self._core.database, lease, clock=self._core.clock, on_lost=self._lost)
+        self._gate = OriginGate(self._core.clock, self._core.bus, breaker)
+        self._loop = DeliveryLoop(
+            self._core,
+            transport,
+            self._lease,
+            self._gate,
+            policy=policy or DeliveryPolicy(),
+            concurrency=concurrency,
+            park_lanes=park_lanes,
+            before_settle=before_settle,
+            random=random,
+        )
+
+    @property
+    def stats(self) -> LoopStats:
+        """Return what was done since the block was entered."""
+        return self._loop.stats
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Return the circuit of the origin."""
+        return self._gate.breaker
+
+    def _lost(self) -> None:
+        core = self._core
+        core.bus.emit(LeaseLost, source=core.name, at=core.clock.now(), fence=self._lease.fence)
+        core.notify()
+
+    async def __aenter__(self) -> Self:
+        """Take the lease.
+
+        Raises:
+            LeaseHeldError: Another live process delivers from this outbox.
+        """
+        fence = await asyncio.to_thread(self._lease.acquire)
+        core = self._core
+        core.bus.emit(LeaseTaken, source=core.name, at=core.clock.now(), fence=fence, reason=self._lease.reason)
+        await self._loop.load()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the requests on the wire finish and give the lease back."""
+        try:
+            await self._loop.drain(self._drain)
+        finally:
+            await asyncio.to_thread(self._lease.release)
+
+    async def run_until_idle(self) -> None:
+        """Deliver until nothing is left that could be delivered.
+
+        What is in conflict or dead, and what it holds back, counts as nothing left. While the server
+        does not answer this goes on; bound it with `asyncio.timeout`.
+
+        Raises:
+            LeaseLostError: Another process has taken over.
+            AuthenticationError: The server refuses the credentials; nothing is lost.
+
+        Cancel: leave the block, which drains; nothing is lost.
+        """
+        await self._loop.run(until_idle=True)
+
+    async def run_forever(self) -> None:
+        """Deliver until cancelled; raises as `run_until_idle` does."""
+        await self._loop.run(until_idle=False)
