@@ -61,7 +61,9 @@ class Backoff:
         return cls(base=seconds, factor=1.0, cap=seconds, jitter=Jitter.NONE)
 
     @classmethod
-    def exponential(cls, base: float = 1.0, *, factor: float = 2.0, cap: float = 30.0, jitter: Jitter = Jitter.FULL) -> Self:
+    def exponential(
+        cls, base: float = 1.0, *, factor: float = 2.0, cap: float = 30.0, jitter: Jitter = Jitter.FULL
+    ) -> Self:
         """Wait longer each time, spread by the given jitter. Default full."""
         return cls(base=base, factor=factor, cap=cap, jitter=jitter)
 

@@ -134,7 +134,7 @@ class BreakerEngine:
                 return self._settle_probe(era, permit.probe, verdict, now, why)
 
     def stands(self, permit: Permit) -> bool:
-        """Tell whether a result for this permit would count: not settled yet, in its own era, its slot still its own."""
+        """Tell whether a result for this permit would count: unsettled, of the present era, its slot not taken."""
         if permit.settled or permit.era is not self.phase:
             return False
         return isinstance(permit.era, Closed) or permit.probe in permit.era.leases
@@ -182,7 +182,7 @@ class BreakerEngine:
             case Verdict.FAILURE:
                 self._note_failure(now, why)
                 reason = era.window.failure(era.ok, now)
-                return self._open(now, reason) if reason else None
+                return self._open(now, f"{reason}, the last: {why}" if why else reason) if reason else None
             case Verdict.IGNORED:
                 pass
         return None

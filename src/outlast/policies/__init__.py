@@ -1,0 +1,48 @@
+"""Call policies: what a call passes through, the first one named outermost.
+
+Each is used in the same ways, around sync, async, generator and async generator functions alike: as a
+decorator, with `call` and `acall`, and, where a block can be guarded, with `guard()`.
+"""
+
+from outlast.engines import (
+    Backoff,
+    BreakerSnapshot,
+    CircuitState,
+    ConsecutiveFailures,
+    HalfOpen,
+    Jitter,
+    Verdict,
+)
+from outlast.policies._attempts import Attempt, Attempts
+from outlast.policies._circuit_breaker import CircuitBreaker
+from outlast.policies._deadline import Deadline, deadline, remaining
+from outlast.policies._permit import BreakerGuard, BreakerPermit
+from outlast.policies._pipeline import Pipeline, PipelineSnapshot
+from outlast.policies._policy import Guard, Policy
+from outlast.policies._retry import Retry
+from outlast.policies._timeout import Timeout, TimeoutSnapshot
+
+__all__ = [
+    "Attempt",
+    "Attempts",
+    "Backoff",
+    "BreakerGuard",
+    "BreakerPermit",
+    "BreakerSnapshot",
+    "CircuitBreaker",
+    "CircuitState",
+    "ConsecutiveFailures",
+    "Deadline",
+    "Guard",
+    "HalfOpen",
+    "Jitter",
+    "Pipeline",
+    "PipelineSnapshot",
+    "Policy",
+    "Retry",
+    "Timeout",
+    "TimeoutSnapshot",
+    "Verdict",
+    "deadline",
+    "remaining",
+]

@@ -1,0 +1,99 @@
+"""The loop form of retry: `for attempt in retry.attempts(): with attempt: ...`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from outlast.clock import Clock
+from outlast.errors import ConfigError
+from outlast.policies._retry_run import RetryRun
+
+
+class Attempt:
+    """Be one run of the loop's body; enter it with `with` (or `async with`) around all that may fail.
+
+    Cancel: passes through; nothing is tried again.
+    """
+
+    __slots__ = ("_run", "done", "number", "wait")
+
+    def __init__(self, run: RetryRun) -> None:
+        self._run = run
+        self.number = run.attempt
+        self.wait: float | None = None
+        self.done = False
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """End the loop, or swallow the failure so that the body runs again."""
+        self.done = True
+        if isinstance(error, Exception):
+            self.wait = self._run.failed(error)
+        return self.wait is not None
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Do as `__exit__`."""
+        return self.__exit__(kind, error, trace)
+
+
+class Attempts:
+    """Give one `Attempt` after the other, waiting between them; for `for` and `async for`.
+
+    One object is for one loop.
+    """
+
+    def __init__(self, run: RetryRun, clock: Clock) -> None:
+        self._run = run
+        self._clock = clock
+        self._attempt: Attempt | None = None
+
+    def _next(self) -> float | None:
+        """Return the seconds to wait before the next attempt, or None when there is none."""
+        last = self._attempt
+        if last is None:
+            return 0.0
+        if not last.done:
+            raise ConfigError("the loop's body must stand inside `with attempt:`, else nobody knows how it ended")
+        return last.wait
+
+    def _begin(self) -> Attempt:
+        self._attempt = Attempt(self._run)
+        return self._attempt
+
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Attempt:
+        """Wait as long as decided and return the next attempt."""
+        wait = self._next()
+        if wait is None:
+            raise StopIteration
+        if wait > 0:
+            self._clock.sleep(wait)
+        return self._begin()
+
+    def __aiter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Attempt:
+        """Wait as long as decided and return the next attempt."""
+        wait = self._next()
+        if wait is None:
+            raise StopAsyncIteration
+        if wait > 0:
+            await self._clock.asleep(wait)
+        return self._begin()

@@ -1,0 +1,140 @@
+"""Limits of time that travel with the call: nested ones only shrink, and waits refuse early what cannot fit."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Self
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.config import check_number
+from outlast.errors import ConfigError, DeadlineExceededError, Outcome
+from outlast.events import DEFAULT_BUS, CallTimedOut, EventBus
+
+_current: ContextVar[Deadline | None] = ContextVar("outlast_deadline", default=None)
+
+
+def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEFAULT_BUS) -> Deadline:
+    """Limit how long a block, and all that it calls, may take.
+
+    With `async with` the block is cancelled when the time is over. With plain `with` nothing can cut
+    it, so the limit is cooperative: `Timeout` and the waits of `Retry` look at it, and so may your code
+    with `remaining()`. Inside another deadline the shorter one holds. Threads and tasks that copy the
+    context, as tasks do, have it too.
+
+    Args:
+        seconds: How long, >= 0.
+        clock: Tells the time. Default: the machine's.
+        bus: Takes the events. Default: the shared one.
+
+    Raises:
+        ConfigError: The number is none.
+        DeadlineExceededError: The time was over (also a `TimeoutError`). A `TimeoutError` of your own
+            code passes as it is.
+
+    Cancel: the limit ends with the block.
+
+    >>> with deadline(2.0):
+    ...     left = remaining()
+    >>> 0 < left <= 2.0, remaining() is None
+    (True, True)
+    """
+    return Deadline(seconds, name="deadline", clock=clock, bus=bus)
+
+
+def remaining() -> float | None:
+    """Return the seconds that the deadline in force leaves, at least 0, or None when there is none."""
+    current = _current.get()
+    return None if current is None else max(0.0, current.left())
+
+
+class Deadline:
+    """Hold one limit for one block; made by `deadline` and by `Timeout`.
+
+    Args:
+        seconds: How long, >= 0.
+        name: Who sets it, for errors and events.
+        clock: Tells the time.
+        bus: Takes the events.
+        strict: Whether a `with` block that ends too late raises.
+    """
+
+    def __init__(self, seconds: float, *, name: str, clock: Clock, bus: EventBus, strict: bool = False) -> None:
+        check_number("seconds", seconds, least=0.0)
+        self._limit = seconds
+        self._name = name
+        self._clock = clock
+        self._bus = bus
+        self._strict = strict
+        self._until = 0.0
+        self._token: Token[Deadline | None] | None = None
+        self._scope: asyncio.Timeout | None = None
+
+    def left(self) -> float:
+        """Return the seconds until it is over, below 0 when it was."""
+        return self._until - self._clock.now()
+
+    def __enter__(self) -> Self:
+        """Put the limit in force.
+
+        Raises:
+            DeadlineExceededError: No time is left at all; nothing was run.
+            ConfigError: It was used before.
+        """
+        return self._begin()
+
+    def _begin(self) -> Self:
+        if self._token is not None:
+            raise ConfigError("a deadline is for one block only; make one for each")
+        outer = remaining()
+        if outer is not None:
+            self._limit = min(self._limit, outer)
+        if self._limit <= 0:
+            raise self._error("was not started, because no time is left", Outcome.NOT_APPLIED)
+        self._until = self._clock.now() + self._limit
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the limit back."""
+        self._leave()
+        if self._strict and error is None and self.left() <= 0:
+            # It ran to its end, so whatever it does is done: to run it again would do it twice.
+            raise self.expired("ended later than", Outcome.APPLIED)
+
+    async def __aenter__(self) -> Self:
+        """Put the limit in force, and have the task cancelled when it is over."""
+        self._begin()
+        scope = asyncio.timeout(self._limit)
+        await scope.__aenter__()
+        self._scope = scope
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the limit back, and turn the cancellation that it caused into its error."""
+        self._leave()
+        if self._scope is not None:
+            try:
+                await self._scope.__aexit__(kind, error, trace)
+            except TimeoutError as own:
+                # Only the scope's own expiry is raised here; the block's TimeoutError comes in as `error`.
+                raise self.expired("was cancelled after") from own
+
+    def _leave(self) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
+
+    def expired(self, what: str, outcome: Outcome = Outcome.IN_DOUBT) -> DeadlineExceededError:
+        """Publish that the time is over and return the error to raise."""
+        self._bus.emit(CallTimedOut, source=self._name, at=self._clock.now(), limit=self._limit)
+        return self._error(f"{what} its {self._limit:.3g} s", outcome)
+
+    def _error(self, what: str, outcome: Outcome) -> DeadlineExceededError:
+        return DeadlineExceededError(
+            f"{self._name}: the call {what}", outcome=outcome, operation=self._name, timestamp=self._clock.wall()
+        )

@@ -1,0 +1,107 @@
+"""The one anatomy that every policy has: decorator, call, acall, guard, describe, snapshot."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from outlast.errors import ConfigError
+from outlast.policies._shape import AnyFunction, as_async, wrap
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Guard(Protocol):
+    """Put a policy around one block, with `with` or with `async with`."""
+
+    def __enter__(self) -> Any:
+        """Ask to run the block."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        """Judge how the block ended."""
+        ...
+
+    async def __aenter__(self) -> Any:
+        """Ask to run the block."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        """Judge how the block ended."""
+        ...
+
+
+class Policy(ABC):
+    """Be something that a call passes through.
+
+    A policy says how it wraps a function of each shape; everything else follows. One object may be
+    around any number of functions, threads and event loops at once.
+    """
+
+    @abstractmethod
+    def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
+        """Wrap a function that returns a value; if that can be awaited, awaiting it is part of the call."""
+
+    @abstractmethod
+    def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
+        """Wrap a function that returns an awaitable."""
+
+    @abstractmethod
+    def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
+        """Wrap a generator function."""
+
+    @abstractmethod
+    def wrap_async_generator(self, fn: AnyFunction, /) -> AnyFunction:
+        """Wrap an async generator function."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Say in one line what it does, for `Pipeline.explain`."""
+
+    @abstractmethod
+    def snapshot(self) -> Any:
+        """Return its settings and its present state as a frozen record."""
+
+    def guard(self) -> Guard:
+        """Return a guard for one block.
+
+        Raises:
+            ConfigError: The policy must be able to run its block again, which no `with` can do.
+        """
+        raise ConfigError(f"{type(self).__name__} must be able to run its call again, and a with block runs once")
+
+    def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]:
+        """Decorate a function of any shape; its signature and its shape stay as they are."""
+        return functools.update_wrapper(wrap(self, fn), fn)
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function through the policy.
+
+        Args:
+            fn: A function of any shape. What an async or generator function gives is wrapped too.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+        """
+        result: R = wrap(self, fn)(*args, **kwargs)
+        return result
+
+    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function that returns an awaitable through the policy, and await it.
+
+        Args:
+            fn: A coroutine function, or any other that returns an awaitable.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Cancel: as the policy says; the call itself is cancelled first.
+        """
+        result: R = await self.wrap_async(as_async(fn))(*args, **kwargs)
+        return result
