@@ -82,12 +82,13 @@ class ClientSide:
         if await self.is_gone():
             return False
         framed = _framed(message, declared=message.header(b"content-length"))
-        response = h11.Response(status_code=message.status, headers=list(framed), reason=message.reason)
+        events: list[h11.Event] = [
+            h11.Response(status_code=message.status, headers=list(framed), reason=message.reason),
+            *([h11.Data(data=message.body)] if message.body else []),
+            h11.EndOfMessage(),
+        ]
         try:
-            self._send(response)
-            if message.body:
-                self._send(h11.Data(data=message.body))
-            self._send(h11.EndOfMessage())
+            self._send(*events)
             await self._writer.drain()
         except OSError:
             return False
@@ -146,10 +147,8 @@ class ClientSide:
         early, self._early = self._early, b""
         return early or await self._reader.read(_CHUNK_BYTES)
 
-    def _send(self, event: h11.Event) -> None:
-        data = self._http.send(event)
-        if data:
-            self._writer.write(data)
+    def _send(self, *events: h11.Event) -> None:
+        self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
 
 
 class Upstream:
@@ -188,8 +187,8 @@ class Upstream:
         events: list[h11.Event] = [h11.Request(method=request.method, target=request.target, headers=headers)]
         if request.body:
             events.append(h11.Data(data=request.body))
-        for event in (*events, h11.EndOfMessage()):
-            writer.write(http.send(event) or b"")
+        events.append(h11.EndOfMessage())
+        writer.write(b"".join(http.send(event) or b"" for event in events))
         await writer.drain()
         self.sent = True
 

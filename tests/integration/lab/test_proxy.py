@@ -113,6 +113,22 @@ def test_chunked_bodies_and_100_continue(through, api):
     through(scenario)
 
 
+def test_pipelined_requests_and_a_last_one(through):
+    """What a client sends while its answer is held is not lost, and `connection: close` is honoured."""
+
+    async def scenario(proxy):
+        proxy.set(Latency(0.1))
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"GET /notes/n0000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        await until(lambda: proxy.exchanges)
+        writer.write(b"GET /notes/n0001 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answers = await reader.read()
+        assert (answers.count(b"HTTP/1.1 200 "), b"seed-n0000" in answers, b"seed-n0001" in answers) == (2, True, True)
+        await drop(writer)
+
+    assert [exchange.answered for exchange in through(scenario).exchanges] == [200, 200]
+
+
 def test_large_bodies_pass(through):
     """A megabyte goes up and comes back."""
 
@@ -298,7 +314,7 @@ def test_a_client_can_be_killed_between_commit_and_answer(through, api, tmp_path
         )
         out, _ = await killed[0].communicate()
         assert (out, killed[0].returncode) == (b"", -signal.SIGKILL)
-        await until(lambda: (tmp_path / "log").read_text())
+        await until((tmp_path / "log").read_text)
 
     async def kill(exchange):
         assert exchange.upstream_status == 201
@@ -342,12 +358,41 @@ def test_closing_ends_what_is_open(through):
                 stack.push_async_callback(drop, writer)
                 writer.write(data)
             await until(lambda: proxy.exchanges)
-            # This one is accepted and ended before its task takes the first step.
-            _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-            stack.push_async_callback(drop, writer)
             await proxy.__aexit__(None, None, None)
 
     assert len(through(scenario).exchanges) == 1
+
+
+def test_closing_ends_what_has_not_begun(through):
+    """A connection whose task is ended before its first step leaves no socket open."""
+
+    async def scenario(proxy):
+        with socket.create_connection(("127.0.0.1", proxy.port)) as knocking:
+            proxy._door._accept()
+            await proxy.__aexit__(None, None, None)
+            knocking.setblocking(False)
+            assert knocking.recv(1) == b""
+
+    through(scenario)
+
+
+def test_a_client_that_left_was_not_answered(through):
+    """Bytes that are handed to a connection nobody holds any more are no answer."""
+
+    async def leave(exchange):
+        clients[0].close()
+        await clients[0].wait_closed()
+
+    async def scenario(proxy):
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        clients.append(writer)
+        writer.write(b"GET /notes/n0000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        await until(lambda: proxy.exchanges)
+        await until(lambda: not proxy._conversations)
+
+    clients = []
+    (exchange,) = through(scenario, on_answer=leave).exchanges
+    assert (exchange.upstream_status, exchange.answered) == (200, None)
 
 
 @pytest.mark.parametrize("data", [b"nonsense\r\n\r\n", b"PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab"])
