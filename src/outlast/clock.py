@@ -22,11 +22,11 @@ class Clock(Protocol):
         """Return Unix seconds, for display and storage only; it may jump."""
         ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Block the calling thread for that many seconds."""
         ...
 
-    async def asleep(self, seconds: float) -> None:
+    async def asleep(self, seconds: float, /) -> None:
         """Suspend the calling task for that many seconds; cancelling ends the wait."""
         ...
 

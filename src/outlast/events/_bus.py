@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self
@@ -122,7 +122,7 @@ class EventBus:
             self.publish(event_class(**fields))
 
     @asynccontextmanager
-    async def stream(self, *types: type[Event], max_buffer: int = 1024) -> AsyncIterator[EventStream]:
+    async def stream(self, *types: type[Event], max_buffer: int = 1024) -> AsyncGenerator[EventStream]:
         """Open an async stream of events for the length of a block.
 
         Args:

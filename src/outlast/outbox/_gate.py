@@ -32,6 +32,7 @@ class OriginGate:
             bus=bus,
         )
         self._paused_until = 0.0
+        self._troubled = False
 
     @property
     def breaker(self) -> CircuitBreaker:
@@ -58,16 +59,23 @@ class OriginGate:
             pass
         return found
 
-    def judge(self, permit: BreakerPermit, answer: Answer) -> bool:
-        """Settle a permit by what came back, and tell whether the origin has just recovered."""
-        before = self._breaker.state
+    def recovered(self) -> bool:
+        """Tell, once, that the circuit has closed again; somebody else's call may have closed it."""
+        if self._breaker.state is not CircuitState.CLOSED:
+            self._troubled = True
+            return False
+        recovered, self._troubled = self._troubled, False
+        return recovered
+
+    def judge(self, permit: BreakerPermit, answer: Answer) -> None:
+        """Settle a permit by what came back."""
         match answer:
             case NotApplied(reason=reason) | InDoubt(reason=reason):
                 permit.failure(NetworkError(reason))
             case Busy(whole_origin=True, reason=reason):
-                permit.failure(RateLimitError(reason)) if before is CircuitState.HALF_OPEN else permit.ignore()
+                probing = self._breaker.state is CircuitState.HALF_OPEN
+                permit.failure(RateLimitError(reason)) if probing else permit.ignore()
             case Busy(reason=reason):
                 permit.failure(ServerError(reason))
             case Applied() | Stale() | Gone() | Rejected() | AuthNeeded():
                 permit.success()
-        return before is not CircuitState.CLOSED and self._breaker.state is CircuitState.CLOSED

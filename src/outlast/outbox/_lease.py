@@ -5,15 +5,11 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.lease import Held, LeaseConfig, LeaseRow, Take, contend, must_stop
 from outlast.errors import LeaseHeldError, LeaseLostError
-from outlast.storage import FileLock, SqliteDatabase, boot_id
-
-if TYPE_CHECKING:
-    import apsw
+from outlast.storage import Connection, FileLock, SqliteDatabase, boot_id
 
 _ROLE = "deliver"
 
@@ -84,7 +80,7 @@ class ProcessingLease:
         self._beats.start()
         return self.fence
 
-    def _contend(self, db: apsw.Connection, now: float, lock_free: bool) -> Take | Held:
+    def _contend(self, db: Connection, now: float, lock_free: bool) -> Take | Held:
         row = db.execute("SELECT holder, fence, boot, beat, ttl FROM lease WHERE role = ?", (_ROLE,)).fetchone()
         decision = contend(None if row is None else LeaseRow(*row), now=now, boot_id=boot_id(), lock_free=lock_free)
         if isinstance(decision, Take):
@@ -129,7 +125,7 @@ class ProcessingLease:
         self._lock.release()
 
 
-def _beat(db: apsw.Connection, holder: str, fence: int, now: float) -> bool:
+def _beat(db: Connection, holder: str, fence: int, now: float) -> bool:
     db.execute(
         "UPDATE lease SET beat = ?, boot = ? WHERE role = ? AND holder = ? AND fence = ?",
         (now, boot_id(), _ROLE, holder, fence),
@@ -137,5 +133,5 @@ def _beat(db: apsw.Connection, holder: str, fence: int, now: float) -> bool:
     return db.changes() == 1
 
 
-def _free(db: apsw.Connection, holder: str, fence: int) -> None:
+def _free(db: Connection, holder: str, fence: int) -> None:
     db.execute("UPDATE lease SET holder = '' WHERE role = ? AND holder = ? AND fence = ?", (_ROLE, holder, fence))

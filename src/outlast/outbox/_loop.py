@@ -166,6 +166,8 @@ class DeliveryLoop:
             self._lanes.free_all(keep=set(parked))
 
     async def _launch(self) -> None:
+        if self._gate.recovered():
+            self._lanes.hurry(self._core.clock.now())
         permits = self._gate.permits(min(self._concurrency - len(self._flying), self._lanes.deliverable))
         seqs = self._lanes.take(self._core.clock.now(), len(permits))
         for permit in permits[len(seqs) :]:
@@ -214,8 +216,7 @@ class DeliveryLoop:
         except BaseException:
             permit.ignore()
             raise
-        if self._gate.judge(permit, answer):
-            self._lanes.hurry(self._core.clock.now())
+        self._gate.judge(permit, answer)
         step = settle(self._policy, claimed.op.verb, claimed.attempt, answer, self._random.random())
         if isinstance(step, Compare):
             found = await self._transport.read_back(claimed.op, claimed.request)

@@ -5,32 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from outlast.engines.op import AskCredentials, Compare, Conflict, Deliver, Die, OpState, Postpone, Step, Verb
 from outlast.errors import ConfigError, LeaseLostError
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Unsendable, Write
-
-if TYPE_CHECKING:
-    import apsw
+from outlast.storage import Connection
 
 Sealer = Callable[[Op], SealedRequest]
 
 _OP = "seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body"
 
 
-def identity(db: apsw.Connection) -> str:
+def identity(db: Connection) -> str:
     """Return the outbox's own part of every idempotency key."""
     meta = dict(db.execute("SELECT name, value FROM meta"))
     return f"{meta['store']}.{meta['epoch']}"
 
 
-def enqueue(db: apsw.Connection, writes: Sequence[Write], wall: float) -> list[int]:
+def enqueue(db: Connection, writes: Sequence[Write], wall: float) -> list[int]:
     """Store writes and return their places; one that was queued under its `once` before keeps its old place."""
     return [_enqueue_one(db, write, wall) for write in writes]
 
 
-def _enqueue_one(db: apsw.Connection, write: Write, wall: float) -> int:
+def _enqueue_one(db: Connection, write: Write, wall: float) -> int:
     if write.once is not None:
         known = db.execute("SELECT seq FROM once WHERE name = ?", (write.once,)).get
         if known is not None:
@@ -57,7 +55,7 @@ def read_op(row: Sequence[Any], store: str) -> Op:
     )  # fmt: skip
 
 
-def check_fence(db: apsw.Connection, fence: int) -> None:
+def check_fence(db: Connection, fence: int) -> None:
     """Refuse to write on behalf of a process that no longer holds the lease."""
     current = db.execute("SELECT fence FROM lease WHERE role = 'deliver'").get
     if current != fence:
@@ -65,7 +63,7 @@ def check_fence(db: apsw.Connection, fence: int) -> None:
 
 
 def claim(
-    db: apsw.Connection, store: str, fence: int, seqs: Sequence[int], seal: Sealer, wall: float
+    db: Connection, store: str, fence: int, seqs: Sequence[int], seal: Sealer, wall: float
 ) -> list[Claimed | Unsendable]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
@@ -73,7 +71,7 @@ def claim(
 
 
 def _claim_one(
-    db: apsw.Connection, store: str, fence: int, seq: int, seal: Sealer, wall: float
+    db: Connection, store: str, fence: int, seq: int, seal: Sealer, wall: float
 ) -> Claimed | Unsendable:
     row = db.execute(f"SELECT {_OP} FROM op WHERE seq = ?", (seq,)).fetchone()  # noqa: S608 - constant columns
     if row is None:
@@ -89,7 +87,7 @@ def _claim_one(
     return Claimed(op=op, request=request, attempt=attempts + 1)
 
 
-def _seal(db: apsw.Connection, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
+def _seal(db: Connection, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
     try:
         request = seal(op)
     except ConfigError as error:
@@ -105,7 +103,7 @@ def _seal(db: apsw.Connection, fence: int, op: Op, seal: Sealer, wall: float) ->
     return Claimed(op=op, request=request, attempt=1)
 
 
-def settle(db: apsw.Connection, fence: int, claimed: Claimed, step: Step, follower: int | None, wall: float) -> None:
+def settle(db: Connection, fence: int, claimed: Claimed, step: Step, follower: int | None, wall: float) -> None:
     """Record what became of one attempt, if this process still owns it."""
     check_fence(db, fence)
     guard = (claimed.op.seq, fence, claimed.attempt)
@@ -126,7 +124,7 @@ def settle(db: apsw.Connection, fence: int, claimed: Claimed, step: Step, follow
             raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
 
 
-def _deliver(db: apsw.Connection, claimed: Claimed, etag: str | None, follower: int | None, wall: float) -> None:
+def _deliver(db: Connection, claimed: Claimed, etag: str | None, follower: int | None, wall: float) -> None:
     op = claimed.op
     db.execute(
         "INSERT INTO receipt (seq, generation, attempts, etag, kind, entity, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -139,16 +137,16 @@ def _deliver(db: apsw.Connection, claimed: Claimed, etag: str | None, follower: 
                    (etag, follower, op.entity))  # fmt: skip
 
 
-def _remove(db: apsw.Connection, seq: int) -> None:
+def _remove(db: Connection, seq: int) -> None:
     db.execute("DELETE FROM op WHERE seq = ?", (seq,))
     db.execute("DELETE FROM seal WHERE seq = ?", (seq,))
 
 
-def _postpone(db: apsw.Connection, seq: int, wait: float, reason: str, wall: float) -> None:
+def _postpone(db: Connection, seq: int, wait: float, reason: str, wall: float) -> None:
     db.execute("UPDATE seal SET due = ?, delay = ?, reason = ? WHERE seq = ?", (wall + wait, wait, reason, seq))
 
 
-def _park(db: apsw.Connection, seq: int, attempts: int, state: OpState, reason: str, wall: float) -> None:
+def _park(db: Connection, seq: int, attempts: int, state: OpState, reason: str, wall: float) -> None:
     db.execute(
         f"INSERT INTO parked (state, reason, parked, attempts, {_OP})"  # noqa: S608 - a constant list of columns
         f" SELECT ?, ?, ?, ?, {_OP} FROM op WHERE seq = ?",
@@ -157,7 +155,7 @@ def _park(db: apsw.Connection, seq: int, attempts: int, state: OpState, reason: 
     _remove(db, seq)
 
 
-def replay(db: apsw.Connection, seq: int, body: bytes | None) -> None:
+def replay(db: Connection, seq: int, body: bytes | None) -> None:
     """Put a parked op back at its old place under a new generation, and so under a new key."""
     done = db.execute(
         f"INSERT INTO op ({_OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"  # noqa: S608
@@ -170,24 +168,24 @@ def replay(db: apsw.Connection, seq: int, body: bytes | None) -> None:
     _note_decision(db)
 
 
-def discard(db: apsw.Connection, seq: int) -> None:
+def discard(db: Connection, seq: int) -> None:
     """Forget a parked op."""
     if db.execute("DELETE FROM parked WHERE seq = ? RETURNING seq", (seq,)).get is None:
         raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
     _note_decision(db)
 
 
-def _note_decision(db: apsw.Connection) -> None:
+def _note_decision(db: Connection) -> None:
     # A deliverer in another process sees by this number that it must look at old places too.
     db.execute("UPDATE meta SET value = value + 1 WHERE name = 'decisions'")
 
 
-def decisions(db: apsw.Connection) -> int:
+def decisions(db: Connection) -> int:
     """Return how many parked ops were replayed or discarded so far."""
     return int(db.execute("SELECT value FROM meta WHERE name = 'decisions'").get)
 
 
-def counts(db: apsw.Connection) -> Counts:
+def counts(db: Connection) -> Counts:
     """Count the ops by state."""
     ops, seals, receipts = (db.execute(f"SELECT count(*) FROM {t}").get for t in ("op", "seal", "receipt"))  # noqa: S608
     parked = dict(db.execute("SELECT state, count(*) FROM parked GROUP BY state"))
@@ -203,7 +201,7 @@ UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done 
 """
 
 
-def statuses(db: apsw.Connection, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
+def statuses(db: Connection, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
     """List ops by place, of one state or all, or only the one at a place."""
     rows = db.execute(
         f"SELECT * FROM ({_STATUS}) WHERE (?1 IS NULL OR seq = ?1) AND (?2 IS NULL OR state = ?2)"  # noqa: S608
@@ -219,22 +217,22 @@ def statuses(db: apsw.Connection, state: OpState | None, seq: int | None, limit:
     ]  # fmt: skip
 
 
-def queued(db: apsw.Connection, after: int) -> list[tuple[int, int]]:
+def queued(db: Connection, after: int) -> list[tuple[int, int]]:
     """Return (seq, lane) of every op behind a place."""
     return list(db.execute("SELECT seq, lane FROM op WHERE seq > ? ORDER BY seq", (after,)))
 
 
-def dues(db: apsw.Connection) -> list[tuple[int, float | None, float]]:
+def dues(db: Connection) -> list[tuple[int, float | None, float]]:
     """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
     return list(db.execute("SELECT seq, due, delay FROM seal"))
 
 
-def parked_lanes(db: apsw.Connection) -> list[int]:
+def parked_lanes(db: Connection) -> list[int]:
     """Return the lanes in which a parked op holds back its followers."""
     return [row[0] for row in db.execute("SELECT DISTINCT lane FROM parked")]
 
 
-def pending(db: apsw.Connection, store: str, kind: str) -> list[Op]:
+def pending(db: Connection, store: str, kind: str) -> list[Op]:
     """Return the ops of a kind that are not delivered yet, oldest first."""
     rows = db.execute(f"SELECT {_OP} FROM op WHERE kind = ? ORDER BY seq", (kind,))  # noqa: S608 - constant columns
     return [read_op(row, store) for row in rows]

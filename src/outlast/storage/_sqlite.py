@@ -17,6 +17,9 @@ from outlast.storage._writer import GroupCommitWriter
 
 if TYPE_CHECKING:
     import apsw
+    from apsw import Connection as Connection  # noqa: PLC0414 - re-exported on purpose
+else:
+    Connection = object  # the rooms above name the type of a connection without importing the driver
 
 T = TypeVar("T")
 

@@ -37,6 +37,7 @@ class HttpTransport:
         idempotency_header: The header that carries the key, or None for a server that knows none.
         call_timeout: Seconds for one whole call. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
+        http: A shared `HttpClient`, instead of `call_timeout` and `client`; closed with the transport.
         clock: Where the time comes from.
 
     Raises:
@@ -52,6 +53,7 @@ class HttpTransport:
         idempotency_header: str | None = "Idempotency-Key",
         call_timeout: float = 10.0,
         client: AsyncHttpxClient | None = None,
+        http: HttpClient | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         parts = urlsplit(base_url)
@@ -62,7 +64,7 @@ class HttpTransport:
         self._route = route
         self._headers: Headers = headers or {}
         self._key_header = idempotency_header
-        self._http = HttpClient(call_timeout=call_timeout, client=client)
+        self._http = http or HttpClient(call_timeout=call_timeout, client=client)
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -86,18 +88,28 @@ class HttpTransport:
             return urljoin(self._base, op.target)
         if callable(self._route):
             return urljoin(self._base, self._route(op))
-        route = self._route
-        if op.verb is Verb.POST:
-            route = route.partition("{entity}")[0].rstrip("/")
-        return urljoin(self._base, route.format(kind=quote(op.kind, safe=""), entity=quote(op.entity, safe="")))
+        return self.address(op.kind, None if op.verb is Verb.POST else op.entity)
 
-    def _credentials(self) -> Mapping[str, str]:
+    def address(self, kind: str, entity: str | None) -> str:
+        """Return the absolute address of an entity, or of its collection when it is None.
+
+        Raises:
+            ConfigError: The route is a function, which needs an op.
+        """
+        if callable(self._route):
+            raise ConfigError("a route that is a function knows no address without an op", path="route")
+        route = self._route if entity is not None else self._route.partition("{entity}")[0].rstrip("/")
+        path = route.format(kind=quote(kind, safe=""), entity=quote(entity or "", safe=""))
+        return urljoin(self._base, path)
+
+    def credentials(self) -> Mapping[str, str]:
+        """Return the headers that are added to each request and never stored."""
         return self._headers() if callable(self._headers) else self._headers
 
     async def send(self, op: Op, request: SealedRequest) -> Answer:
         """Send a sealed request once; see `Transport.send`."""
         del op  # the sealed request is all that may travel
-        headers = {**self._credentials(), **dict(request.headers)}
+        headers = {**self.credentials(), **dict(request.headers)}
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         match result:
             case HttpAnswer():
@@ -113,7 +125,7 @@ class HttpTransport:
         """Read the entity and compare; see `Transport.read_back`."""
         if op.verb is Verb.POST:
             return Unreadable("a POST has no entity that could be read back", permanent=True)
-        result = await self._http.request("GET", request.url, headers=self._credentials())
+        result = await self._http.request("GET", request.url, headers=self.credentials())
         match result:
             case HttpAnswer(status=404 | 410):
                 return Missing()

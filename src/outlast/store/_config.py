@@ -1,0 +1,29 @@
+"""The settings of a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from outlast.engines.lease import LeaseConfig
+from outlast.engines.op import DeliveryPolicy
+from outlast.policies import CircuitBreaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """Hold the settings of a store.
+
+    Args:
+        circuit_breaker: The circuit that reads and deliveries share. Default: opens after 5 failures in a
+            row, probes after 1 s, then after 2, 4, ... up to 30 s.
+        deliver: Whether this store delivers what it queues. False where another process does. Default True.
+        concurrency: Deliveries at once, >= 1. Default 8.
+        delivery: Backoff and limits of delivery.
+        lease: Seconds between beats of the delivery lease and until a frozen holder may be replaced.
+    """
+
+    circuit_breaker: CircuitBreaker | None = None
+    deliver: bool = True
+    concurrency: int = 8
+    delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    lease: LeaseConfig = field(default_factory=LeaseConfig)
