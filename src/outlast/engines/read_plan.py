@@ -84,17 +84,17 @@ def plan_read(freshness: Freshness, held: Held | None, now: float) -> Plan:
             return Load(fallback=False)
 
 
-def patience(freshness: Freshness, load: Load, *, loading_for: float) -> float | None:
+def patience(freshness: Freshness, *, fallback: bool, loading_for: float) -> float | None:
     """Return the seconds to wait for a load before a stale value is answered, or None to wait to its end.
 
     The time counts from the start of the load, so that a slow source costs its limit once and not once a reader.
 
     Args:
         freshness: How old an answer may be.
-        load: The plan.
+        fallback: Whether there is a stale value that may be answered.
         loading_for: Seconds since the load began.
     """
-    if not load.fallback or freshness.soft_timeout is None:
+    if not fallback or freshness.soft_timeout is None:
         return None
     return max(0.0, freshness.soft_timeout - loading_for)
 
