@@ -48,6 +48,7 @@ class Cache(Face):
         DuplicateNameError: Another live cache has that name.
         MissingExtraError: A library that the file needs is not installed.
 
+    >>> from outlast.cache import Cache, Freshness
     >>> async def main():
     ...     async def load_user(uid):
     ...         return {"id": uid}

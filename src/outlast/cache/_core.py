@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -14,10 +13,11 @@ from outlast.cache._codec import Codec, PlainCodec
 from outlast.cache._disk_side import DiskSide
 from outlast.cache._entry import Entry, Found, entry_of
 from outlast.cache._envelope import Row
-from outlast.cache._flight import Flight, FlightBoard, Lease, refuse_reentry
+from outlast.cache._flight import Flight, Lease, refuse_reentry
 from outlast.cache._keys import key_text
 from outlast.cache._result import CacheSnapshot, Result, Source
-from outlast.cache._sieve import Memory, Sieve
+from outlast.cache._shelf import Shelf
+from outlast.cache._sieve import Memory
 from outlast.cache._sqlite_tier import SqliteTier
 from outlast.cache._tally import Tally
 from outlast.clock import Clock
@@ -51,9 +51,9 @@ class Lookup:
 
 
 class CacheCore:
-    """Hold the state of one cache.
+    """Decide for one cache, and keep its parts together.
 
-    No method waits, runs a loader or publishes while it holds the lock. Thread-safe: yes.
+    No method waits. Thread-safe: yes.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,12 +64,8 @@ class CacheCore:
         self.disk: DiskSide | None = None
         self._clock = settings.clock
         self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._memory = Sieve(settings.memory)
-        self._board = FlightBoard()
+        self._shelf = Shelf(settings.memory)
         self._tally = Tally(settings.name, settings.clock, settings.bus)
-        self._loads = 0
-        self._closed = False
 
     def attach_disk(self) -> None:
         """Take hold of the file; called once the name is known to be free."""
@@ -90,32 +86,29 @@ class CacheCore:
 
     def check_open(self) -> None:
         """Refuse the use of a closed cache, or of one from before a fork."""
-        if self._closed:
+        if self._shelf.closed:
             raise ShuttingDownError(f"cache {self.name!r} is closed", operation=self.name)
         if os.getpid() != self._pid:
             raise ForkedError(f"cache {self.name!r} was made before a fork; make another in the child process")
 
     def close(self) -> list[Flight] | None:
         """Refuse everything from now on; return the loads that were under way, or None if there is nothing to do."""
-        with self._lock:
-            first, self._closed = not self._closed, True
-            flights = self._board.void_all()
-            for flight in flights:
-                flight.outcome = flight.outcome or self._closing_error(flight)
-        return flights if first and os.getpid() == self._pid else None
+        if os.getpid() != self._pid:
+            return None
+        first, flights = self._shelf.close()
+        for flight in flights:
+            self.abandon(flight)
+        return flights if first else None
 
     def void_loads(self) -> None:
         """Forget every load under way; none of them may store anything."""
-        with self._lock:
-            self._board.void_all()
+        self._shelf.void_loads()
 
     # What is stored
 
     def look(self, key: str) -> Found | None:
         """Return what memory holds and may still be used."""
-        with self._lock:
-            entry = self._memory.get(key)
-        return self._usable(entry, Source.MEMORY)
+        return self._usable(self._shelf.get(key), Source.MEMORY)
 
     def _usable(self, entry: Entry | None, source: Source) -> Found | None:
         if entry is None:
@@ -132,22 +125,16 @@ class CacheCore:
         if self.disk is None or not self.disk.readable:
             yield None
             return
-        with self._lock:
-            lease = self._board.take(key)
+        lease = self._shelf.take_lease(key)
         try:
             yield Lookup(lease, self.disk.lookup(key))
         finally:
-            with self._lock:
-                self._board.give_back(key, lease)
+            self._shelf.give_back(key, lease)
 
     def looked_up(self, key: str, lookup: Lookup) -> Found | None:
         """Judge what the file answered, and keep it in memory if it may be used."""
         found = self._usable(self._opened(key, lookup), Source.DISK)
-        with self._lock:
-            there = self._memory.get(key)
-            changed = there is not None or lookup.lease.void
-            if found is not None and not changed:
-                self._memory.set(key, found.entry)
+        there, changed = self._shelf.keep_found(key, None if found is None else found.entry, lookup.lease)
         return self._usable(there, Source.MEMORY) if changed else found
 
     def _opened(self, key: str, lookup: Lookup) -> Entry | None:
@@ -181,12 +168,7 @@ class CacheCore:
             key: The text of the key.
             landed: The signal of a new load's end, where several threads may wait for it.
         """
-        with self._lock:
-            flight = self._board.get(key)
-            if flight is not None:
-                return flight, False
-            self._loads += 1
-            return self._board.start(key, self._clock.now(), landed), True
+        return self._shelf.join(key, self._clock.now(), landed)
 
     def patience(self, flight: Flight, found: Found | None) -> float | None:
         """Return the seconds to wait for a load before a stale value is answered; None waits to its end.
@@ -239,14 +221,14 @@ class CacheCore:
         entry = entry_of(value, flight.started)
         row = self._sealed(flight.key, entry)
         entry = entry if row is None else replace(entry, size=len(row.payload))
-        with self._lock:
-            if flight.outcome is not None:
-                return
-            flight.outcome = entry
-            written = None if flight.lease.void or self._closed else self._store(flight, entry, row)
-            self._board.end(flight)
+        written = self._shelf.land(flight, entry, lambda: self._fill(flight, row))
         if written is not None:
             written.add_done_callback(lambda done: self._filled(flight.key, entry, done))
+
+    def _fill(self, flight: Flight, row: Row | None) -> Future[bool] | None:
+        if self.disk is None or row is None or flight.ticket is None:
+            return None
+        return self.disk.fill(flight.key, row, flight.ticket)
 
     def _sealed(self, key: str, entry: Entry) -> Row | None:
         """Return the row of a loaded value; one that cannot be encoded is kept in memory only."""
@@ -258,30 +240,15 @@ class CacheCore:
             self.disk_failed(key, error)
             return None
 
-    def _store(self, flight: Flight, entry: Entry, row: Row | None) -> Future[bool] | None:
-        self._memory.set(flight.key, entry)
-        if self.disk is None or row is None or flight.ticket is None:
-            return None
-        return self.disk.fill(flight.key, row, flight.ticket)
-
     def _filled(self, key: str, entry: Entry, done: Future[bool]) -> None:
         if self.written(key, done) and not done.result():
-            with self._lock:  # another process removed or put it while we loaded
-                if self._memory.get(key) is entry:
-                    self._memory.discard(key)
+            self._shelf.drop(key, entry)  # another process removed or put it while we loaded
 
     def failed(self, flight: Flight, error: Exception) -> None:
         """Take in that a load failed, and pause further ones while a stale value can stand in."""
         retry_at = self._clock.now() + self.settings.retry_load_after
-        with self._lock:
-            if flight.outcome is not None:
-                return
-            flight.outcome = error
-            held = None if flight.lease.void else self._memory.get(flight.key)
-            if held is not None:
-                self._memory.set(flight.key, replace(held, retry_at=retry_at, failure=type(error).__name__))
-            self._board.end(flight)
-        self._tally.load_failed(flight.key, error)
+        if self._shelf.fail(flight, error, retry_at):
+            self._tally.load_failed(flight.key, error)
 
     def failed_in_time(self, flight: Flight) -> None:
         """Take in that a load ran into its limit."""
@@ -290,13 +257,8 @@ class CacheCore:
 
     def abandon(self, flight: Flight) -> None:
         """Take in that a load was ended from outside; nothing happens if it is over."""
-        with self._lock:
-            if flight.outcome is None:
-                flight.outcome = self._closing_error(flight)
-                self._board.end(flight)
-
-    def _closing_error(self, flight: Flight) -> ShuttingDownError:
-        return ShuttingDownError(f"cache {self.name!r} was closed while it loaded {flight.key!r}", operation=self.name)
+        message = f"cache {self.name!r} was closed while it loaded {flight.key!r}"
+        self._shelf.abandon(flight, ShuttingDownError(message, operation=self.name))
 
     # Writing
 
@@ -305,24 +267,18 @@ class CacheCore:
         entry = entry_of(value, self._clock.now(), etag)
         row = self.disk.seal(key, entry) if self.disk is not None and self.disk.readable else None
         entry = entry if row is None else replace(entry, size=len(row.payload))
-        with self._lock:
-            self._board.void(key)
-            self._memory.set(key, entry)
-            return None if self.disk is None or row is None else self.disk.put(key, row)
+        disk = self.disk
+        return self._shelf.put(key, entry, lambda: None if disk is None or row is None else disk.put(key, row))
 
     def remove(self, key: str) -> Future[Any] | None:
         """Remove a key, void what is being fetched, and return the future of the file."""
-        with self._lock:
-            self._board.void(key)
-            self._memory.discard(key)
-            return None if self.disk is None else self.disk.remove(key)
+        disk = self.disk
+        return self._shelf.remove(key, lambda: disk.remove(key) if disk is not None and disk.writable else None)
 
     def clear(self) -> Future[Any] | None:
         """Remove everything, void what is being fetched, and return the future of the file."""
-        with self._lock:
-            self._board.void_all()
-            self._memory.clear()
-            return None if self.disk is None else self.disk.clear()
+        disk = self.disk
+        return self._shelf.clear(lambda: disk.clear() if disk is not None and disk.writable else None)
 
     def written(self, key: str, done: Future[Any]) -> bool:
         """Take note of how a write to the file ended, and tell whether it succeeded."""
@@ -341,18 +297,13 @@ class CacheCore:
     def snapshot(self) -> CacheSnapshot:
         """Return the present state."""
         error = None if self.disk is None else self.disk.error
-        with self._lock:
-            return CacheSnapshot(
-                name=self.name,
-                items=len(self._memory),
-                hits_fresh=self._tally.hits_fresh,
-                hits_stale=self._tally.hits_stale,
-                misses=self._tally.misses,
-                loads=self._loads,
-                load_failures=self._tally.load_failures,
-                in_flight=len(self._board),
-                evictions=self._memory.evictions,
-                too_big=self._memory.too_big,
-                disk_error="" if error is None else f"{type(error).__name__}: {error}",
-                closed=self._closed,
-            )
+        return CacheSnapshot(
+            name=self.name,
+            hits_fresh=self._tally.hits_fresh,
+            hits_stale=self._tally.hits_stale,
+            misses=self._tally.misses,
+            load_failures=self._tally.load_failures,
+            disk_error="" if error is None else f"{type(error).__name__}: {error}",
+            closed=self._shelf.closed,
+            **self._shelf.counts(),
+        )

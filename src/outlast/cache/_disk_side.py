@@ -46,6 +46,11 @@ class DiskSide:
         """Tell whether the file may be read at all: a damaged one is left alone."""
         return self._tier.failure is None
 
+    @property
+    def writable(self) -> bool:
+        """Tell whether the file could be opened; nothing can come back from one that could not."""
+        return self._tier.is_open
+
     def lookup(self, key: str) -> Future[Row | None]:
         """Ask for what is stored."""
         return self._tier.lookup(self._name, key)

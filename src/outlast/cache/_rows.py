@@ -10,10 +10,10 @@ Source: R. Nishtala et al., "Scaling Memcache at Facebook" (NSDI 2013), for leas
 from __future__ import annotations
 
 import zlib
-from typing import Any, Final
+from typing import Final
 
 from outlast.cache._envelope import Row
-from outlast.storage import FileFormat
+from outlast.storage import Connection, FileFormat
 
 _V1 = """
 CREATE TABLE entries (
@@ -34,7 +34,7 @@ _WHOLE = -1
 """The stripe that stands for the whole cache: clearing raises it."""
 
 
-def read_row(db: Any, cache: str, key: str) -> Row | None:
+def read_row(db: Connection, cache: str, key: str) -> Row | None:
     """Return what is stored under a key."""
     found = db.execute(
         "SELECT payload, etag, negative, known, boot, wall_ms, fingerprint, checksum"
@@ -44,13 +44,13 @@ def read_row(db: Any, cache: str, key: str) -> Row | None:
     return None if found is None else Row(*found)
 
 
-def ticket(db: Any, cache: str, key: str) -> int:
+def ticket(db: Connection, cache: str, key: str) -> int:
     """Return the generation under which a load of this key begins."""
     sql = "SELECT coalesce(sum(generation), 0) FROM generations WHERE cache = ? AND stripe IN (?, ?)"
     return int(db.execute(sql, (cache, _WHOLE, _stripe(key))).get)
 
 
-def fill(db: Any, cache: str, key: str, row: Row, admitted: int | None) -> bool:
+def fill(db: Connection, cache: str, key: str, row: Row, admitted: int | None) -> bool:
     """Store what a load brought, unless its ticket is void, and tell whether it was stored.
 
     Of two loads that ran at once the one that began later wins.
@@ -63,25 +63,25 @@ def fill(db: Any, cache: str, key: str, row: Row, admitted: int | None) -> bool:
     return True
 
 
-def put(db: Any, cache: str, key: str, row: Row) -> None:
+def put(db: Connection, cache: str, key: str, row: Row) -> None:
     """Store what a caller knows, and void the tickets of loads under way."""
     _raise_generation(db, cache, _stripe(key))
     _store(db, cache, key, row)
 
 
-def remove(db: Any, cache: str, key: str) -> None:
+def remove(db: Connection, cache: str, key: str) -> None:
     """Delete a key, and void the tickets of loads under way."""
     _raise_generation(db, cache, _stripe(key))
     db.execute("DELETE FROM entries WHERE cache = ? AND key = ?", (cache, key))
 
 
-def clear(db: Any, cache: str) -> None:
+def clear(db: Connection, cache: str) -> None:
     """Delete everything of a cache, and void the tickets of all its loads."""
     _raise_generation(db, cache, _WHOLE)
     db.execute("DELETE FROM entries WHERE cache = ?", (cache,))
 
 
-def sweep(db: Any, cache: str, *, before_ms: float, max_items: int) -> None:
+def sweep(db: Connection, cache: str, *, before_ms: float, max_items: int) -> None:
     """Delete what is too old to be of use, and the oldest of what is too much."""
     db.execute("DELETE FROM entries WHERE cache = ? AND wall_ms < ?", (cache, before_ms))
     count = int(db.execute("SELECT count(*) FROM entries WHERE cache = ?", (cache,)).get)
@@ -91,7 +91,7 @@ def sweep(db: Any, cache: str, *, before_ms: float, max_items: int) -> None:
     )
 
 
-def _store(db: Any, cache: str, key: str, row: Row) -> None:
+def _store(db: Connection, cache: str, key: str, row: Row) -> None:
     db.execute(
         "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (cache, key, row.payload, row.etag, row.negative, row.known, row.boot, row.wall_ms, row.fingerprint,
@@ -99,7 +99,7 @@ def _store(db: Any, cache: str, key: str, row: Row) -> None:
     )  # fmt: skip
 
 
-def _raise_generation(db: Any, cache: str, stripe: int) -> None:
+def _raise_generation(db: Connection, cache: str, stripe: int) -> None:
     db.execute(
         "INSERT INTO generations VALUES (?, ?, 1)"
         " ON CONFLICT (cache, stripe) DO UPDATE SET generation = generation + 1",

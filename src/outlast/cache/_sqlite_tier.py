@@ -7,14 +7,16 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from outlast.cache import _rows
 from outlast.cache._envelope import Row
 from outlast.cache._pending import Pending
 from outlast.config import check_number
 from outlast.errors import CorruptError, ShuttingDownError, StorageError
-from outlast.storage import SqliteDatabase
+from outlast.storage import Connection, SqliteDatabase
+
+T = TypeVar("T")
 
 
 class SqliteTier:
@@ -66,6 +68,11 @@ class SqliteTier:
     def __repr__(self) -> str:
         """Show the file and what is wrong with it."""
         return f"SqliteTier({os.fspath(self.path)!r}, failure={self.failure!r})"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the file could be opened."""
+        return self._database is not None
 
     def attach(self) -> None:
         """Count a cache that uses the file."""
@@ -121,19 +128,19 @@ class SqliteTier:
         """Delete what is older than that moment, or too much."""
         return self._submit(lambda db: _rows.sweep(db, cache, before_ms=before_ms, max_items=self.max_items))
 
-    def _write(self, cache: str, key: str, row: Row | None, job: Callable[[Any], Any]) -> Future[Any]:
+    def _write(self, cache: str, key: str, row: Row | None, job: Callable[[Connection], T]) -> Future[T]:
         number = self._pending.hold(cache, key, row)
         future = self._submit(job)
         future.add_done_callback(lambda done: self._pending.settle(cache, key, number, written=_succeeded(done)))
         return future
 
-    def _submit(self, job: Callable[[Any], Any]) -> Future[Any]:
+    def _submit(self, job: Callable[[Connection], T]) -> Future[T]:
         return self._watched(lambda database: database.write(job))
 
-    def _read(self, job: Callable[[Any], Any]) -> Future[Any]:
+    def _read(self, job: Callable[[Connection], T]) -> Future[T]:
         return self._watched(lambda database: database.read(job))
 
-    def _watched(self, start: Callable[[SqliteDatabase], Future[Any]]) -> Future[Any]:
+    def _watched(self, start: Callable[[SqliteDatabase], Future[T]]) -> Future[T]:
         """Start a job, and remember when one finds the file damaged; a refusal becomes a failed future."""
         if self._database is None:
             return _failed(self.failure or StorageError(f"{self.path} is not open"))
@@ -154,7 +161,7 @@ def _succeeded(done: Future[Any]) -> bool:
     return not done.cancelled() and done.exception() is None
 
 
-def _failed(error: Exception) -> Future[Any]:
-    future: Future[Any] = Future()
+def _failed(error: Exception) -> Future[T]:
+    future: Future[T] = Future()
     future.set_exception(error)
     return future

@@ -36,6 +36,7 @@ class SyncCache(Face):
 
     Args and errors are those of `Cache`.
 
+    >>> from outlast.cache import Freshness, SyncCache
     >>> with SyncCache("doc-sync-users", freshness=Freshness(ttl=60)) as users:
     ...     first = users.read(7, lambda uid: {"id": uid})
     ...     again = users.read(7, lambda uid: {"id": uid})
