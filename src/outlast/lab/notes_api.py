@@ -31,6 +31,7 @@ from starlette.routing import Route
 
 from outlast.lab._notes import Answer, Change, Plant, problem, seeded_note, write_body
 from outlast.lab._notes_book import NotesBook
+from outlast.lab.workload import WARM_NOTES
 
 _BACKLOG: Final = 512
 Handler = Callable[[Request], Awaitable[Response]]
@@ -135,10 +136,10 @@ async def _as_problem(request: Request, error: Exception) -> Response:
 
 
 async def _neighbour(book: NotesBook, notes: int, every: float) -> None:
-    """Edit the seeded notes in turn, as another client would."""
+    """Edit the warm notes in turn, as another client would, so that what readers keep of them grows old."""
     for number in itertools.count():
         await asyncio.sleep(every)
-        note, write = seeded_note(number % notes), f"neighbour-{number}"
+        note, write = seeded_note(number % min(notes, WARM_NOTES)), f"neighbour-{number}"
         book.overwrite(Change("PUT", note, write, write_body(write, f"edit {number} by the neighbour")))
 
 

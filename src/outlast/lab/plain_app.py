@@ -14,11 +14,11 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 
+from outlast.lab._playing import options_of_an_application, play
 from outlast.lab.ledger import Ledger
 from outlast.lab.workload import Action, Read, Write, plan
 
@@ -44,18 +44,6 @@ class PlainApp:
         self._client = client
         self._ledger = ledger
         self._now = now
-
-    async def play(self, actions: Sequence[Action], epoch: float) -> None:
-        """Do every action at its time after `epoch` (Unix seconds), and wait for all to end.
-
-        What was due before this call is skipped.
-        """
-        begun = self._now()
-        async with asyncio.TaskGroup() as tasks:
-            for action in actions:
-                if epoch + action.at >= begun:
-                    await asyncio.sleep(max(0.0, epoch + action.at - self._now()))
-                    tasks.create_task(self.act(action))
 
     async def act(self, action: Action) -> None:
         """Do one action to its end."""
@@ -129,13 +117,7 @@ def _reason(error: Exception) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Play the workload to its end."""
-    parser = argparse.ArgumentParser(prog="python -m outlast.lab.plain_app", description="Play through a plain client.")
-    parser.add_argument("--api", required=True, help="base URL of the notes API")
-    parser.add_argument("--ledger", required=True, type=Path, help="file to append to")
-    parser.add_argument("--seed", required=True, type=int, help="seed of the workload")
-    parser.add_argument("--seconds", required=True, type=float, help="length of the workload")
-    parser.add_argument("--epoch", required=True, type=float, help="Unix seconds at which the workload begins")
-    parser.add_argument("--notes", default=100, type=int, help="how many notes the API was seeded with (default: 100)")
+    parser = options_of_an_application("outlast.lab.plain_app", "Play through a plain client.")
     asyncio.run(_run(parser.parse_args(arguments)))
 
 
@@ -145,7 +127,7 @@ async def _run(options: argparse.Namespace) -> None:
         # The environment may name a proxy, which has no part in this.
         client = httpx2.AsyncClient(base_url=options.api, timeout=CALL_TIMEOUT, limits=_LIMITS, trust_env=False)
         async with client:
-            await PlainApp(client, ledger).play(actions, options.epoch)
+            await play(actions, options.epoch, PlainApp(client, ledger).act)
 
 
 __all__ = ["CALL_TIMEOUT", "FIRST_BACKOFF", "RETRIES", "PlainApp", "main", "retry_after"]

@@ -106,7 +106,7 @@ class Store(Generic[T]):
         value = None if found.value is None else self._codec.decode(found.value, key)
         return StoreResult(value, StoreSource.of(found.source), found.age, stale=found.stale, why=found.why)
 
-    async def _load(self, key: str) -> Loaded | None:
+    async def _load(self, key: str) -> Loaded[bytes] | None:
         document = await self._breaker.acall(self._backend.load, key)
         if document is None:
             return None
