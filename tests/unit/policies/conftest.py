@@ -1,0 +1,8 @@
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+from faces import face
+
+__all__ = ["face"]
