@@ -2,6 +2,6 @@
 
 from outlast.storage._extras import require
 from outlast.storage._host import FileLock, boot_id
-from outlast.storage._sqlite import Connection, FileFormat, SqliteDatabase
+from outlast.storage._sqlite import FileFormat, SqliteDatabase
 
 __all__ = ["Connection", "FileFormat", "FileLock", "SqliteDatabase", "boot_id", "require"]

@@ -16,11 +16,14 @@ from outlast.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_FULL = "no space is left on the disk; free some and run again, nothing acknowledged is lost"
+_BUSY = "another process kept it locked; stop that process or try again"
+_DAMAGED = "the file is damaged; nothing was changed. Copy it away before you do anything else"
 _BY_NAME: Mapping[str, tuple[type[StorageError], str]] = {
-    "FullError": (StorageFullError, "no space is left on the disk; free some and run again, nothing acknowledged is lost"),
-    "BusyError": (StorageBusyError, "another process kept it locked; stop that process or try again"),
-    "LockedError": (StorageBusyError, "another process kept it locked; stop that process or try again"),
-    "CorruptError": (CorruptError, "the file is damaged; nothing was changed. Copy it away before you do anything else"),
+    "FullError": (StorageFullError, _FULL),
+    "BusyError": (StorageBusyError, _BUSY),
+    "LockedError": (StorageBusyError, _BUSY),
+    "CorruptError": (CorruptError, _DAMAGED),
     "NotADBError": (NotOursError, "it is not a database; name another file"),
     "CantOpenError": (StorageError, "it cannot be opened; check that the folder exists and that you may write there"),
     "ReadOnlyError": (StorageError, "it may only be read; check its permissions"),

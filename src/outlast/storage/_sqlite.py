@@ -8,18 +8,21 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from outlast.errors import CorruptError, ForkedError, NewerFormatError, NotOursError, StorageError
+from outlast.errors import (
+    ConfigError,
+    CorruptError,
+    ForkedError,
+    NewerFormatError,
+    NotOursError,
+    ShuttingDownError,
+    StorageError,
+)
+from outlast.storage._connection import Connection
 from outlast.storage._extras import require
 from outlast.storage._failures import translate
 from outlast.storage._writer import GroupCommitWriter
-
-if TYPE_CHECKING:
-    import apsw
-    from apsw import Connection as Connection  # noqa: PLC0414 - re-exported on purpose
-else:
-    Connection = object  # the rooms above name the type of a connection without importing the driver
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class SqliteDatabase:
         durability: `power` or `process`. Default `power`.
 
     Raises:
+        ConfigError: The durability is neither.
         MissingExtraError: apsw is not installed.
         NotOursError: The file is something else.
         NewerFormatError: It was written by a newer version.
@@ -68,6 +72,8 @@ class SqliteDatabase:
     """
 
     def __init__(self, path: str | os.PathLike[str], layout: FileFormat, *, durability: str = "power") -> None:
+        if durability not in _SYNCHRONOUS:
+            raise ConfigError(f"is one of {', '.join(_SYNCHRONOUS)}, not {durability!r}", path="durability")
         self.path = Path(path)
         self.layout = layout
         self._apsw = require("apsw", extra="store", purpose=f"the {layout.name} file")
@@ -75,15 +81,19 @@ class SqliteDatabase:
         self._closed = False
         self._lock = threading.Lock()
         _check_file(self.path, layout)
+        opened: list[Connection] = []
         try:
             self._inspect()
-            connection = self._connect(durability)
-            _prepare(connection, self.path, layout)
-            self._reader = self._connect(durability)
-        except self._apsw.Error as error:
+            opened.append(self._connect(durability))
+            _prepare(opened[0], self.path, layout)
+            opened.append(self._connect(durability))
+        except Exception as error:
+            for connection in opened:
+                connection.close()
             raise translate(error, str(self.path)) from error
-        self._writer = GroupCommitWriter(connection, str(self.path))
-        self._connections = (connection, self._reader)
+        self._connections = opened
+        self._reader = opened[1]
+        self._writer = GroupCommitWriter(opened[0], str(self.path))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
 
     def _inspect(self) -> None:
@@ -97,17 +107,17 @@ class SqliteDatabase:
         finally:
             connection.close()
 
-    def _connect(self, durability: str) -> apsw.Connection:
-        connection: apsw.Connection = self._apsw.Connection(str(self.path))
+    def _connect(self, durability: str) -> Connection:
+        connection: Connection = self._apsw.Connection(str(self.path))
         connection.set_busy_timeout(_BUSY_MS)
         wanted = _SYNCHRONOUS[durability]
         mode = connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", wanted)
         if mode != "wal" or connection.pragma("synchronous") != wanted:
-            raise StorageError(f"{self.path}: SQLite did not accept WAL with synchronous={wanted}; is it on a network disk?")
+            raise StorageError(f"{self.path}: SQLite refused WAL with synchronous={wanted}; is it on a network disk?")
         return connection
 
-    def write(self, job: Callable[[apsw.Connection], T]) -> Future[T]:
+    def write(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run SQL in a durable transaction, shared with whatever else waits.
 
         Args:
@@ -119,12 +129,19 @@ class SqliteDatabase:
         self._check_process()
         return self._writer.submit(job)
 
-    def read(self, job: Callable[[apsw.Connection], T]) -> Future[T]:
-        """Run a query on the reader thread and return a future with its result."""
-        self._check_process()
-        return self._read_pool.submit(self._query, job)
+    def read(self, job: Callable[[Connection], T]) -> Future[T]:
+        """Run a query on the reader thread and return a future with its result.
 
-    def _query(self, job: Callable[[apsw.Connection], T]) -> T:
+        Raises:
+            ShuttingDownError: The database was closed.
+        """
+        self._check_process()
+        with self._lock:
+            if self._closed:
+                raise ShuttingDownError(f"{self.path} is closed", operation="read")
+            return self._read_pool.submit(self._query, job)
+
+    def _query(self, job: Callable[[Connection], T]) -> T:
         try:
             return job(self._reader)
         except self._apsw.Error as error:
@@ -162,7 +179,7 @@ def _check_file(path: Path, layout: FileFormat) -> None:
                 raise NotOursError(f"{path} is not an {layout.name} file; name another file. It was not touched")
 
 
-def _prepare(connection: apsw.Connection, path: Path, layout: FileFormat) -> None:
+def _prepare(connection: Connection, path: Path, layout: FileFormat) -> None:
     version = tuple(int(part) for part in str(connection.execute("SELECT sqlite_version()").get).split("."))
     if version < _SAFE_SINCE:
         raise StorageError(f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer")
@@ -175,10 +192,12 @@ def _prepare(connection: apsw.Connection, path: Path, layout: FileFormat) -> Non
         raise
     found = connection.execute("PRAGMA quick_check(1)").get
     if found != "ok":
-        raise CorruptError(f"{path} is damaged ({found}); nothing was changed. Copy it away before you do anything else")
+        raise CorruptError(
+            f"{path} is damaged ({found}); nothing was changed. Copy it away before you do anything else"
+        )
 
 
-def _check_owner(connection: apsw.Connection, path: Path, layout: FileFormat) -> None:
+def _check_owner(connection: Connection, path: Path, layout: FileFormat) -> None:
     marked = connection.pragma("application_id")
     version = int(connection.pragma("user_version"))
     # A process that died between making the file and its first commit leaves an empty database behind.
@@ -192,7 +211,7 @@ def _check_owner(connection: apsw.Connection, path: Path, layout: FileFormat) ->
         )
 
 
-def _migrate(connection: apsw.Connection, layout: FileFormat) -> None:
+def _migrate(connection: Connection, layout: FileFormat) -> None:
     version = int(connection.pragma("user_version"))
     for step in layout.migrations[version:]:
         connection.execute(step)

@@ -6,16 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from outlast.errors import ShuttingDownError
+from outlast.storage._connection import Connection
 from outlast.storage._failures import translate
 
-if TYPE_CHECKING:
-    import apsw
-
 T = TypeVar("T")
-Job = Callable[["apsw.Connection"], Any]
+Job = Callable[[Connection], Any]
 """SQL to run inside a transaction. It may run twice, so it must have no effect outside the database."""
 
 _MAX_GROUP = 512
@@ -35,7 +33,7 @@ class GroupCommitWriter:
         name: The name of the database, for errors.
     """
 
-    def __init__(self, connection: apsw.Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self._name = name
         self._jobs: deque[tuple[Job, Future[Any]]] = deque()
@@ -45,7 +43,7 @@ class GroupCommitWriter:
         self._thread = threading.Thread(target=self._run, name=f"outlast-writer-{name}", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[apsw.Connection], T]) -> Future[T]:
+    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
         """Queue a job.
 
         Returns:
@@ -84,20 +82,28 @@ class GroupCommitWriter:
 
     def _commit(self, group: list[tuple[Job, Future[Any]]]) -> None:
         try:
-            results = self._transact([job for job, _ in group])
-        except Exception as error:  # noqa: BLE001 - every failure belongs to the callers that wait
-            if len(group) > 1:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except Exception as error:
+            self._refuse(group, error)  # no job has run, so each of them would only wait as long again
+            return
+        try:
+            results = self._run_jobs([job for job, _ in group])
+        except Exception as error:
+            if len(group) == 1:
+                self._refuse(group, error)
+            else:
                 for one in group:
                     self._commit([one])
-            else:
-                group[0][1].set_exception(translate(error, self._name))
             return
         for (_, future), result in zip(group, results, strict=True):
             future.set_result(result)
 
-    def _transact(self, jobs: list[Job]) -> list[Any]:
+    def _refuse(self, group: list[tuple[Job, Future[Any]]], error: Exception) -> None:
+        for _, future in group:
+            future.set_exception(translate(error, self._name))
+
+    def _run_jobs(self, jobs: list[Job]) -> list[Any]:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
         try:
             results = [job(connection) for job in jobs]
             connection.execute("COMMIT")

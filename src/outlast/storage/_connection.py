@@ -1,0 +1,56 @@
+"""The part of apsw's connection that is used here, typed: its own types leave the bindings open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+
+class Cursor(Protocol):
+    """Be the result of a statement; rows are tuples."""
+
+    @property
+    def get(self) -> Any:
+        """Return the value of the only column of the first row, its row if there are more columns, or None."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the rows."""
+        ...
+
+
+class Connection(Protocol):
+    """Be a connection to one SQLite file."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Tell whether a transaction is open."""
+        ...
+
+    def execute(self, statements: str, bindings: Sequence[Any] | None = None, /) -> Cursor:
+        """Run one statement or several."""
+        ...
+
+    def pragma(self, name: str, value: int | str | None = None, /) -> Any:
+        """Set or ask a pragma."""
+        ...
+
+    def changes(self) -> int:
+        """Return how many rows the last statement changed."""
+        ...
+
+    def last_insert_rowid(self) -> int:
+        """Return the rowid of the last row that was inserted."""
+        ...
+
+    def set_busy_timeout(self, milliseconds: int, /) -> None:
+        """Wait up to that long for a lock that another connection holds."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
