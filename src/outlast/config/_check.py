@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from outlast.errors import ConfigError
 
@@ -40,7 +41,7 @@ def check_known(names: Iterable[str], known: Iterable[str], *, path: str = "") -
 
 
 def check_number(
-    name: str, value: float, *, above: float | None = None, least: float | None = None, most: float | None = None
+    name: str, value: Any, *, above: float | None = None, least: float | None = None, most: float | None = None
 ) -> None:
     """Refuse a number that is not one, not finite or out of range.
 

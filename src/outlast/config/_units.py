@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from outlast.errors import ConfigError
 
@@ -50,7 +51,7 @@ def parse_size(value: int | str, *, path: str = "") -> int:
     return int(size)
 
 
-def _number(value: float) -> float | None:
+def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

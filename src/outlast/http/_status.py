@@ -6,9 +6,10 @@ and 422, told apart by the problem type of RFC 9457.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
 from outlast.engines.retry_after import parse_retry_after
@@ -55,10 +56,9 @@ def _in_progress(status: int, problem_type: str) -> bool:
 
 def _explain(status: int, body: bytes) -> tuple[str, str]:
     """Return the status with what the problem document says, and the type of the problem."""
-    try:
-        problem = json.loads(body) if body[:1] == b"{" else {}
-    except ValueError:
-        problem = {}
+    problem: Mapping[str, Any] = {}
+    with contextlib.suppress(ValueError):
+        problem = json.loads(body) if body[:1] == b"{" else problem
     said = problem.get("detail") or problem.get("title") or problem.get("message") or problem.get("error") or ""
     reason = f"{status} {said}"[:_MAX_REASON].strip() if isinstance(said, str) else str(status)
     return reason, str(problem.get("type") or "").lower()

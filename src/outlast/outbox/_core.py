@@ -125,6 +125,18 @@ class OutboxCore:
         """Return how many parked ops were replayed or discarded so far."""
         return self.database.read(sql.decisions)
 
+    def once_names(self, prefixes: Sequence[str]) -> Future[list[list[tuple[str, int]]]]:
+        """Return, for each prefix, the `once` names that begin with it, each with its place."""
+        return self.database.read(lambda db: sql.once_names(db, prefixes))
+
+    def kinds(self) -> Future[set[str]]:
+        """Return the kinds of all writes that the file knows."""
+        return self.database.read(sql.kinds)
+
+    def undelivered(self) -> Future[list[tuple[Verb, str | None]]]:
+        """Return what each undelivered write does and where it goes."""
+        return self.database.read(sql.undelivered)
+
     def data_version(self) -> Future[int]:
         """Return a number that changes whenever anybody has committed to the file."""
         return self.database.read(lambda db: int(db.pragma("data_version")))

@@ -208,6 +208,12 @@ class DeliveryLoop:
             pass
         self._wake.clear()
 
+    def next_try_in(self) -> float:
+        """Return the seconds until something that waits may be sent again, 0 when that is now."""
+        due = self._lanes.next_due()
+        wait = 0.0 if due is None else due - self._core.clock.now()
+        return max(0.0, wait, self._gate.closed_for())
+
     async def _deliver(self, claimed: Claimed, permit: BreakerPermit) -> None:
         self._emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
         self.stats.sent += 1

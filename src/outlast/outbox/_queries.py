@@ -236,3 +236,20 @@ def pending(db: Connection, store: str, kind: str) -> list[Op]:
     """Return the ops of a kind that are not delivered yet, oldest first."""
     rows = db.execute(f"SELECT {_OP} FROM op WHERE kind = ? ORDER BY seq", (kind,))  # noqa: S608 - constant columns
     return [read_op(row, store) for row in rows]
+
+
+def once_names(db: Connection, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:
+    """Return, for each prefix, the names under which something was queued once, each with its place."""
+    query = "SELECT name, seq FROM once WHERE name >= ? AND name < ?"
+    return [list(db.execute(query, (prefix, prefix + "\U0010ffff"))) for prefix in prefixes]
+
+
+def kinds(db: Connection) -> set[str]:
+    """Return the kinds of all writes that were ever queued and not discarded."""
+    return {row[0] for row in db.execute("SELECT kind FROM op UNION SELECT kind FROM parked UNION SELECT kind FROM receipt")}
+
+
+def undelivered(db: apsw.Connection) -> list[tuple[Verb, str | None]]:
+    """Return what each write that is not delivered does and where it goes, None for what the transport routes."""
+    rows = db.execute("SELECT verb, target FROM op UNION ALL SELECT verb, target FROM parked")
+    return [(Verb(verb), target) for verb, target in rows]

@@ -106,10 +106,10 @@ class Store(Generic[T]):
         value = None if found.value is None else self._codec.decode(found.value, key)
         return StoreResult(value, StoreSource.of(found.source), found.age, stale=found.stale, why=found.why)
 
-    async def _load(self, key: str) -> Loaded[bytes] | None:
+    async def _load(self, key: str) -> Loaded[bytes | None]:
         document = await self._breaker.acall(self._backend.load, key)
         if document is None:
-            return None
+            return Loaded(None)
         self._codec.decode(document.body, key)  # what does not fit the model must not be stored
         return Loaded(document.body, etag=document.etag)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+_Object = Mapping[str, Any]
+_Array = Sequence[Any]
 
 
 def holds(found: bytes, wanted: bytes, *, patch: bool = False) -> bool:
@@ -29,12 +33,20 @@ def holds(found: bytes, wanted: bytes, *, patch: bool = False) -> bool:
 
 
 def _holds(found: Any, wanted: Any, *, patch: bool) -> bool:
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        return all(
-            name not in found if patch and value is None else name in found and _holds(found[name], value, patch=patch)
-            for name, value in wanted.items()
-        )
-    if isinstance(wanted, list) and isinstance(found, list):
-        return len(wanted) == len(found) and all(_holds(f, w, patch=False) for f, w in zip(found, wanted, strict=True))
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return _holds_members(cast("_Object", found), cast("_Object", wanted), patch=patch)
+    if isinstance(found, list) and isinstance(wanted, list):
+        return _holds_items(cast("_Array", found), cast("_Array", wanted))
     # In Python True == 1, in JSON it is not.
     return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
+
+
+def _holds_members(found: _Object, wanted: _Object, *, patch: bool) -> bool:
+    return all(
+        name not in found if patch and value is None else name in found and _holds(found[name], value, patch=patch)
+        for name, value in wanted.items()
+    )
+
+
+def _holds_items(found: _Array, wanted: _Array) -> bool:
+    return len(wanted) == len(found) and all(_holds(f, w, patch=False) for f, w in zip(found, wanted, strict=True))

@@ -76,6 +76,10 @@ class Runner:
         """Return the circuit of the origin."""
         return self._gate.breaker
 
+    def next_try_in(self) -> float:
+        """Return the seconds until something that waits may be sent again, 0 when that is now."""
+        return self._loop.next_try_in()
+
     def _lost(self) -> None:
         core = self._core
         core.bus.emit(LeaseLost, source=core.name, at=core.clock.now(), fence=self._lease.fence)
