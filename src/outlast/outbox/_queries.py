@@ -9,7 +9,7 @@ from typing import Any
 
 from outlast.engines.op import AskCredentials, Compare, Conflict, Deliver, Die, OpState, Postpone, Step, Verb
 from outlast.errors import ConfigError, LeaseLostError
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Unsendable, Write
+from outlast.outbox._records import Changes, Claimed, Counts, Op, OpStatus, SealedRequest, Unsendable, Write
 from outlast.storage import Connection
 
 Sealer = Callable[[Op], SealedRequest]
@@ -77,33 +77,47 @@ def _claim_one(
     if row is None:
         raise LeaseLostError(f"op {seq} was settled by another process", operation="outbox")
     op = read_op(row, store)
-    sealed = db.execute("SELECT attempts, method, url, headers, body FROM seal WHERE seq = ?", (seq,)).fetchone()
+    sealed = db.execute(
+        "SELECT attempts, method, url, headers, body_hash, body FROM seal WHERE seq = ?", (seq,)
+    ).fetchone()
     if sealed is None:
         return _seal(db, fence, op, seal, wall)
-    attempts, method, url, headers, body = sealed
+    attempts, method, url, headers, digest, body = sealed
     db.execute("UPDATE seal SET attempts = attempts + 1, fence = ?, due = NULL WHERE seq = ?", (fence, seq))
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    request = SealedRequest(method=method, url=url, headers=pairs, body=op.body if body is None else body)
+    if body is None and digest == _digest(op.body):
+        body = op.body  # kept only once, unless the transport sends other bytes than the op has
+    request = SealedRequest(method=method, url=url, headers=pairs, body=body)
     return Claimed(op=op, request=request, attempt=attempts + 1)
 
 
 def _seal(db: Connection, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
     try:
         request = seal(op)
-    except ConfigError as error:
-        _park(db, op.seq, 0, OpState.DEAD, str(error), wall)
-        return Unsendable(op=op, reason=str(error))
-    digest = hashlib.sha256(request.body or b"").digest()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one op must not stop the others
+        reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        _park(db, op.seq, 0, OpState.DEAD, reason, wall)
+        return Unsendable(op=op, reason=reason)
     own_body = None if request.body == op.body else request.body
     db.execute(
         "INSERT INTO seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body)"
         " VALUES (?, 1, ?, NULL, 0, ?, '', ?, ?, ?, ?, ?)",
-        (op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), digest, own_body),
-    )
+        (
+            op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), _digest(request.body),
+            own_body,
+        ),
+    )  # fmt: skip
     return Claimed(op=op, request=request, attempt=1)
 
 
-def settle(db: Connection, fence: int, claimed: Claimed, step: Step, follower: int | None, wall: float) -> None:
+def _digest(body: bytes | None) -> bytes:
+    return b"" if body is None else hashlib.sha256(body).digest()
+
+
+def settle(
+    db: Connection, fence: int, claimed: Claimed, step: Step, follower: int | None, wall: float, *,
+    known_to: int | None = None,
+) -> None:  # fmt: skip
     """Record what became of one attempt, if this process still owns it."""
     check_fence(db, fence)
     guard = (claimed.op.seq, fence, claimed.attempt)
@@ -111,6 +125,8 @@ def settle(db: Connection, fence: int, claimed: Claimed, step: Step, follower: i
         raise LeaseLostError(f"op {claimed.op.seq} is no longer this process's to settle", operation="outbox")
     match step:
         case Deliver(etag=etag):
+            if follower is None and known_to is not None:
+                follower = _newcomer(db, claimed.op.lane, known_to)
             _deliver(db, claimed, etag, follower, wall)
         case Postpone(wait=wait, reason=reason):
             _postpone(db, claimed.op.seq, wait, reason, wall)
@@ -131,10 +147,19 @@ def _deliver(db: Connection, claimed: Claimed, etag: str | None, follower: int |
         (op.seq, op.generation, claimed.attempt, etag, op.kind, op.entity, wall),
     )
     _remove(db, op.seq)
-    if follower is not None and etag is not None:
+    # A weak tag never passes If-Match (RFC 9110 section 13.1.1), so it would turn the follower into a conflict.
+    if follower is not None and etag is not None and not etag.startswith("W/"):
         # The next write of the lane was based on what this one made; without its version it would be refused.
-        db.execute("UPDATE op SET if_match = ? WHERE seq = ? AND entity = ? AND verb NOT IN ('create', 'post')",
-                   (etag, follower, op.entity))  # fmt: skip
+        db.execute(
+            "UPDATE op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND verb NOT IN ('create', 'post')",
+            (etag, follower, op.kind, op.entity),
+        )
+
+
+def _newcomer(db: Connection, lane: int, known_to: int) -> int | None:
+    """Return the first op of a lane among those that were queued behind a place."""
+    found: int | None = db.execute("SELECT min(seq) FROM op WHERE seq > ? AND lane = ?", (known_to, lane)).get
+    return found
 
 
 def _remove(db: Connection, seq: int) -> None:
@@ -185,11 +210,16 @@ def decisions(db: Connection) -> int:
     return int(db.execute("SELECT value FROM meta WHERE name = 'decisions'").get)
 
 
+_COUNTS = """
+SELECT (SELECT count(*) FROM op), (SELECT count(*) FROM seal), (SELECT count(*) FROM receipt),
+       (SELECT count(*) FROM parked WHERE state = 'conflict'), (SELECT count(*) FROM parked WHERE state = 'dead')
+"""
+
+
 def counts(db: Connection) -> Counts:
     """Count the ops by state."""
-    ops, seals, receipts = (db.execute(f"SELECT count(*) FROM {t}").get for t in ("op", "seal", "receipt"))  # noqa: S608
-    parked = dict(db.execute("SELECT state, count(*) FROM parked GROUP BY state"))
-    conflict, dead = parked.get("conflict", 0), parked.get("dead", 0)
+    # One statement, and so one snapshot: between two of them a write may move from one table to another.
+    ops, seals, receipts, conflict, dead = db.execute(_COUNTS).fetchone()
     return Counts(ready=ops - seals, waiting=seals, conflict=conflict, dead=dead, delivered=receipts)
 
 
@@ -203,10 +233,13 @@ UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done 
 
 def statuses(db: Connection, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
     """List ops by place, of one state or all, or only the one at a place."""
+    # Only a plain comparison lets SQLite look a place up instead of reading every row.
+    where = [("seq = ?", seq)] if seq is not None else []
+    where += [("state = ?", state.value)] if state is not None else []
+    condition = " AND ".join(text for text, _ in where) or "TRUE"
     rows = db.execute(
-        f"SELECT * FROM ({_STATUS}) WHERE (?1 IS NULL OR seq = ?1) AND (?2 IS NULL OR state = ?2)"  # noqa: S608
-        " ORDER BY seq LIMIT ?3",
-        (seq, None if state is None else state.value, limit),
+        f"SELECT * FROM ({_STATUS}) WHERE {condition} ORDER BY seq LIMIT ?",
+        (*(value for _, value in where), limit),
     )
     return [
         OpStatus(
@@ -220,6 +253,29 @@ def statuses(db: Connection, state: OpState | None, seq: int | None, limit: int)
 def queued(db: Connection, after: int) -> list[tuple[int, int]]:
     """Return (seq, lane) of every op behind a place."""
     return list(db.execute("SELECT seq, lane FROM op WHERE seq > ? ORDER BY seq", (after,)))
+
+
+def changes(db: Connection, version: int, decided: int, after: int) -> Changes:
+    """Return what is new since a version of the file and a number of decisions, in one snapshot.
+
+    Args:
+        db: The connection.
+        version: The version that the caller has seen.
+        decided: The number of decisions that the caller has seen.
+        after: The last place that the caller knows.
+    """
+    # Asked before the snapshot is taken: too old a version costs one more look, too new a one would miss something.
+    now_at = int(db.pragma("data_version"))
+    if now_at == version and decided >= 0:
+        return Changes(version=now_at, decisions=decided, queued=[], parked=None)
+    db.execute("BEGIN")
+    try:
+        found = decisions(db)
+        if found == decided:
+            return Changes(version=now_at, decisions=found, queued=queued(db, after), parked=None)
+        return Changes(version=now_at, decisions=found, queued=queued(db, 0), parked=set(parked_lanes(db)))
+    finally:
+        db.execute("ROLLBACK")
 
 
 def dues(db: Connection) -> list[tuple[int, float | None, float]]:
@@ -249,7 +305,7 @@ def kinds(db: Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT kind FROM op UNION SELECT kind FROM parked UNION SELECT kind FROM receipt")}
 
 
-def undelivered(db: apsw.Connection) -> list[tuple[Verb, str | None]]:
+def undelivered(db: Connection) -> list[tuple[Verb, str | None]]:
     """Return what each write that is not delivered does and where it goes, None for what the transport routes."""
     rows = db.execute("SELECT verb, target FROM op UNION ALL SELECT verb, target FROM parked")
     return [(Verb(verb), target) for verb, target in rows]

@@ -76,9 +76,9 @@ class Runner:
         """Return the circuit of the origin."""
         return self._gate.breaker
 
-    def next_try_in(self) -> float:
-        """Return the seconds until something that waits may be sent again, 0 when that is now."""
-        return self._loop.next_try_in()
+    async def drain(self) -> None:
+        """Let the requests on the wire finish and cut those that take longer than `drain`; leaving the block does it too."""
+        await self._loop.drain(self._drain)
 
     def _lost(self) -> None:
         core = self._core
@@ -102,7 +102,7 @@ class Runner:
     ) -> None:
         """Let the requests on the wire finish and give the lease back."""
         try:
-            await self._loop.drain(self._drain)
+            await self.drain()
         finally:
             await asyncio.to_thread(self._lease.release)
 
