@@ -1,0 +1,116 @@
+"""The drivers' own exceptions; where only the base install is present there is nothing to classify."""
+
+import pytest
+
+from outlast.errors import Category, Outcome, classify
+
+apsw = pytest.importorskip("apsw")
+httpx2 = pytest.importorskip("httpx2")
+
+RETRIABLE, TRANSIENT, FATAL = Category.RETRIABLE, Category.TRANSIENT, Category.FATAL
+INPUT, NOTHING_KNOWN = Category.INVALID_INPUT, Category.UNKNOWN
+SAFE, DOUBT = Outcome.NOT_APPLIED, Outcome.IN_DOUBT
+
+
+def caught(body):
+    """Return the exception that a function really raises."""
+    with pytest.raises(Exception) as info:
+        body()
+    return info.value
+
+
+def answer(status, **headers):
+    """Get the error that a client raises for an answer."""
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(status, headers=headers))
+    with httpx2.Client(transport=transport) as client:
+        return caught(client.get("http://host/").raise_for_status)
+
+
+def breaks(error):
+    """Get the error that a client raises when its transport does."""
+
+    def handler(request):
+        raise error("x", request=request)
+
+    with httpx2.Client(transport=httpx2.MockTransport(handler)) as client:
+        return caught(lambda: client.get("http://host/"))
+
+
+@pytest.mark.parametrize(
+    ("error", "category", "outcome"),
+    [
+        pytest.param(breaks(httpx2.ConnectError), RETRIABLE, SAFE, id="connect"),
+        pytest.param(breaks(httpx2.ConnectTimeout), RETRIABLE, SAFE, id="connect-timeout"),
+        pytest.param(breaks(httpx2.PoolTimeout), TRANSIENT, SAFE, id="pool-timeout"),
+        pytest.param(breaks(httpx2.ReadTimeout), RETRIABLE, DOUBT, id="read-timeout"),
+        pytest.param(breaks(httpx2.WriteError), RETRIABLE, DOUBT, id="write"),
+        pytest.param(breaks(httpx2.RemoteProtocolError), RETRIABLE, DOUBT, id="protocol"),
+        pytest.param(breaks(httpx2.UnsupportedProtocol), INPUT, SAFE, id="scheme"),
+        pytest.param(answer(404), INPUT, SAFE, id="404"),
+        pytest.param(answer(503), TRANSIENT, SAFE, id="503"),
+        pytest.param(answer(500), RETRIABLE, DOUBT, id="500"),
+    ],
+)
+def test_http_client(error, category, outcome):
+    """What the errors of the HTTP client mean."""
+    found = classify(error)
+
+    assert (found.category, found.outcome) == (category, outcome)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [({"retry-after": "7"}, 7.0), ({"retry-after": "soon"}, None), ({}, None)], ids=repr
+)
+def test_status_and_retry_after_are_read(headers, seconds):
+    """The status and a Retry-After in seconds come with the classification."""
+    found = classify(answer(429, **headers))
+
+    assert (found.status_code, found.retry_after) == (429, seconds)
+
+
+def test_status_error_without_an_answer():
+    """An error that lost its response is unknown, and classifying it does not raise."""
+    error = answer(500)
+    error.response = None
+
+    assert classify(error).category is NOTHING_KNOWN
+
+
+def constraint():
+    """Violate a constraint."""
+    database = apsw.Connection(":memory:")
+    database.execute("create table t (a unique)")
+    database.execute("insert into t values (1), (1)")
+
+
+def not_a_database(path):
+    """Open something else."""
+    path.write_bytes(b"x" * 4096)
+    apsw.Connection(str(path)).execute("select * from sqlite_schema")
+
+
+def locked(path):
+    """Wait for nobody."""
+    first, second = apsw.Connection(str(path)), apsw.Connection(str(path))
+    first.execute("begin immediate")
+    try:
+        second.execute("begin immediate")
+    finally:
+        first.close()
+        second.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "category", "outcome"),
+    [
+        pytest.param(lambda path: constraint(), INPUT, SAFE, id="constraint"),
+        pytest.param(lambda path: not_a_database(path), FATAL, SAFE, id="not-a-database"),
+        pytest.param(lambda path: locked(path), TRANSIENT, SAFE, id="busy"),
+        pytest.param(lambda path: apsw.Connection(str(path / "no" / "such")), FATAL, SAFE, id="cannot-open"),
+    ],
+)
+def test_sqlite_driver(body, category, outcome, tmp_path):
+    """What the errors of the SQLite driver mean."""
+    found = classify(caught(lambda: body(tmp_path / "file.db")))
+
+    assert (found.category, found.outcome) == (category, outcome)
