@@ -16,7 +16,7 @@ from outlast.cache._flight import Flight, enter, inside_load
 from outlast.cache._result import Loaded, Result
 from outlast.cache._threads import LoadThreads
 from outlast.engines.read_plan import Answer
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, OutlastError
 
 K = TypeVar("K", bound=str | int)
 V = TypeVar("V")
@@ -146,8 +146,9 @@ class SyncCache(Face):
                 self._core.landed(flight, self._load(flight, key, load))
             except Exception as error:
                 self._core.failed(flight, error)
+            except BaseException as error:  # such as SystemExit: it ends the load, not one of our threads
+                self._core.failed(flight, OutlastError(f"the loader of {flight.key!r} raised {error!r}"))
             finally:
-                self._core.abandon(flight)
                 flight.landed.set()
 
         return job
