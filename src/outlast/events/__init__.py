@@ -4,6 +4,7 @@ from outlast.events._base import Event, Severity
 from outlast.events._bus import DEFAULT_BUS, EventBus, EventStream, Listener, Subscription
 from outlast.events._cache import LoadFailed, ReadAnswered
 from outlast.events._outbox import (
+    DeliveryStopped,
     LeaseLost,
     LeaseTaken,
     OpConflicted,
@@ -34,6 +35,7 @@ __all__ = [
     "CircuitClosed",
     "CircuitHalfOpened",
     "CircuitOpened",
+    "DeliveryStopped",
     "Event",
     "EventBus",
     "EventStream",

@@ -108,6 +108,21 @@ class LeaseLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryStopped(Event):
+    """Nothing is delivered for now; what is queued stays queued and a new start follows.
+
+    Args:
+        reason: What ended it.
+        wait: Seconds until the new start.
+    """
+
+    severity: ClassVar[Severity] = Severity.ERROR
+
+    reason: str
+    wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginPaused(Event):
     """Nothing is sent to an origin for a while.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -25,7 +26,7 @@ from outlast.outbox import Outbox
 from outlast.store import HttpBackend, Store
 
 CALL_TIMEOUT: Final = 2.5
-FRESHNESS: Final = Freshness(ttl=2.0, stale_if_error=3600.0, soft_timeout=0.25, load_timeout=CALL_TIMEOUT)
+FRESHNESS: Final = Freshness(ttl=2.0, stale_if_error=3600.0, soft_timeout=0.25, load_timeout=10.0)
 _LAST_DELIVERIES: Final = 20.0
 
 
@@ -111,7 +112,11 @@ async def _run(options: argparse.Namespace) -> None:
         stack.push_async_callback(backend.aclose)
         store = await stack.enter_async_context(Store(Note, backend=backend, cache=cache, outbox=outbox))
         await play(plan(options.seed, options.seconds, options.notes), options.epoch, NotesApp(store, ledger).act)
-        await store.delivered(_LAST_DELIVERIES)
+        try:
+            await store.delivered(_LAST_DELIVERIES)
+        except TimeoutError:
+            sys.stderr.write(f"not everything is delivered: {store.snapshot()}\n")
+            raise
 
 
 __all__ = ["CALL_TIMEOUT", "FRESHNESS", "Note", "NotesApp", "main"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import DeliveryPolicy
-from outlast.policies import CircuitBreaker
+from outlast.policies import CircuitBreaker, Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class StoreConfig:
     Args:
         circuit_breaker: The circuit that reads and deliveries share. Default: opens after 5 failures in a
             row, probes after 1 s, then after 2, 4, ... up to 30 s.
+        retry: How a load that failed is tried again, inside the cache's `load_timeout`. Readers of what is
+            stored do not wait for it. Default: 6 attempts, waits from 0.25 s to 2 s with full jitter.
         deliver: Whether this store delivers what it queues. False where another process does. Default True.
         concurrency: Deliveries at once, >= 1. Default 8.
         delivery: Backoff and limits of delivery.
@@ -23,6 +25,7 @@ class StoreConfig:
     """
 
     circuit_breaker: CircuitBreaker | None = None
+    retry: Retry | None = None
     deliver: bool = True
     concurrency: int = 8
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)

@@ -10,9 +10,9 @@ from typing import Final
 from outlast.engines.backoff import Backoff, Jitter
 from outlast.engines.op import Deliver, OpState, Step
 from outlast.errors import LeaseHeldError, OutlastError
-from outlast.events import OpConflicted, OpDelivered, OpDied, OpEvent
+from outlast.events import DeliveryStopped, OpConflicted, OpDelivered, OpDied, OpEvent
 from outlast.outbox import Op, Outbox, OutboxCore
-from outlast.policies import CircuitBreaker, HalfOpen
+from outlast.policies import CircuitBreaker, HalfOpen, Retry
 from outlast.store._backend import Backend
 from outlast.store._config import StoreConfig
 from outlast.store._pending import PendingWrite, PendingWrites
@@ -30,6 +30,19 @@ def default_breaker(core: OutboxCore) -> CircuitBreaker:
         recovery=HalfOpen(max_calls=1, success_threshold=1),
         open_for=1.0,
         open_growth=Backoff(factor=2.0, cap=30.0, jitter=Jitter.NONE),
+        clock=core.clock,
+        bus=core.bus,
+    )
+
+
+def default_retry(core: OutboxCore, load_timeout: float) -> Retry:
+    """Return a retry for reads of what is stored nowhere: better late than never, within the load's limit."""
+    return Retry(
+        attempts=6,
+        backoff=Backoff(base=0.25, factor=2.0, cap=2.0, jitter=Jitter.FULL),
+        max_elapsed=load_timeout,
+        idempotent=True,
+        name="load",
         clock=core.clock,
         bus=core.bus,
     )
@@ -97,15 +110,19 @@ class StoreDelivery:
 
     async def _deliver(self) -> None:
         while True:
-            wait = _TRY_AGAIN
             try:
                 await self._run()
             except LeaseHeldError as error:
                 self.trouble = str(error)
-                wait = min(_TRY_AGAIN, error.retry_after or _TRY_AGAIN)
-            except OutlastError as error:
-                self.trouble = str(error)
-            await self._outbox.core.clock.asleep(wait)
+                await self._outbox.core.clock.asleep(min(_TRY_AGAIN, error.retry_after or _TRY_AGAIN))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the writes wait and must be tried again
+                await self._stopped(f"{type(error).__name__}: {error}")
+
+    async def _stopped(self, reason: str) -> None:
+        self.trouble = reason
+        core = self._outbox.core
+        core.bus.emit(DeliveryStopped, source=core.name, at=core.clock.now(), reason=reason, wait=_TRY_AGAIN)
+        await core.clock.asleep(_TRY_AGAIN)
 
     async def _run(self) -> None:
         config = self._config

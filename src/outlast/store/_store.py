@@ -14,7 +14,7 @@ from outlast.outbox import Outbox, Ticket, Write
 from outlast.store._backend import Backend
 from outlast.store._codec import TypedCodec
 from outlast.store._config import StoreConfig
-from outlast.store._delivery import StoreDelivery, default_breaker
+from outlast.store._delivery import StoreDelivery, default_breaker, default_retry
 from outlast.store._pending import PendingWrite, PendingWrites
 from outlast.store._result import StoreResult, StoreSource
 
@@ -57,6 +57,7 @@ class Store(Generic[T]):
         self._key_of = key if callable(key) else _field(model, key)
         self._pending = PendingWrites()
         self._breaker = self._config.circuit_breaker or default_breaker(outbox.core)
+        self._retry = self._config.retry or default_retry(outbox.core, cache.freshness.load_timeout)
         self._delivery = StoreDelivery(outbox, backend, self._breaker, self._config, self._pending, self._show)
         self._open = False
 
@@ -107,7 +108,7 @@ class Store(Generic[T]):
         return StoreResult(value, StoreSource.of(found.source), found.age, stale=found.stale, why=found.why)
 
     async def _load(self, key: str) -> Loaded[bytes | None]:
-        document = await self._breaker.acall(self._backend.load, key)
+        document = await self._retry.acall(self._breaker.acall, self._backend.load, key)
         if document is None:
             return Loaded(None)
         self._codec.decode(document.body, key)  # what does not fit the model must not be stored
