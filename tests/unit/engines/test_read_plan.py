@@ -1,64 +1,46 @@
-import math
-
 import pytest
 
 from outlast.engines import Freshness
-from outlast.engines.read_plan import Answer, Held, Load, patience, plan_read, why_slow
+from outlast.engines.read_plan import Answer, Held, Load, patience, plan_read, why_failed, why_slow
 
-FRESHNESS = Freshness(ttl=60, stale_while_revalidate=30, stale_if_error=3600, negative_ttl=5, soft_timeout=0.25)
-FAILED = "loading failed: ConnectError"
+NUMBERS = Freshness(ttl=60, stale_while_revalidate=30, stale_if_error=600, negative_ttl=5, soft_timeout=0.25)
+FAILED = {"retry_at": 10.0, "failure": "down"}
 
 
 @pytest.mark.parametrize(
-    ("held", "expected"),
+    ("held", "plan"),
     [
         pytest.param(None, Load(fallback=False), id="nothing-stored"),
-        pytest.param(Held(0.0), Answer(stale=False, refresh=False, why=""), id="fresh"),
-        pytest.param(Held(60.0), Answer(stale=True, refresh=True, why="being refreshed"), id="revalidate"),
-        pytest.param(
-            Held(60.0, retry_at=11.0, failure="ConnectError"),
-            Answer(stale=True, refresh=False, why=FAILED),
-            id="revalidate-paused",
-        ),
-        pytest.param(Held(90.0), Load(fallback=True), id="fallback"),
-        pytest.param(
-            Held(90.0, retry_at=11.0, failure="ConnectError"),
-            Answer(stale=True, refresh=False, why=FAILED),
-            id="fallback-paused",
-        ),
-        pytest.param(Held(90.0, retry_at=10.0, failure="ConnectError"), Load(fallback=True), id="pause-over"),
-        pytest.param(Held(3660.0), Load(fallback=False), id="expired"),
-        pytest.param(Held(3660.0, retry_at=11.0, failure="E"), Load(fallback=False), id="expired-never-pauses"),
-        pytest.param(Held(5.0, negative=True), Answer(stale=True, refresh=True, why="being refreshed"), id="absence"),
+        pytest.param(Held(1.0), Answer(stale=False, refresh=False, why=""), id="fresh"),
+        pytest.param(Held(6.0, negative=True), Answer(True, True, "being refreshed"), id="negative-is-older"),
+        pytest.param(Held(70.0), Answer(True, True, "being refreshed"), id="refreshed-behind-the-back"),
+        pytest.param(Held(70.0, **FAILED), Answer(True, False, "loading failed: down"), id="pause-after-failure"),
+        pytest.param(Held(100.0), Load(fallback=True), id="load-with-a-fallback"),
+        pytest.param(Held(100.0, **FAILED), Answer(True, False, "loading failed: down"), id="fallback-in-the-pause"),
+        pytest.param(Held(1e4), Load(fallback=False), id="expired"),
+        pytest.param(Held(1e4, **FAILED), Load(fallback=False), id="expired-in-the-pause"),
     ],
 )
-def test_plan(held, expected):
-    """What is stored, its age and the last failure decide how a read is answered."""
-    assert plan_read(FRESHNESS, held, now=10.0) == expected
+def test_plan_read(held, plan):
+    """How a read is answered from what is stored, five seconds into a pause that lasts ten."""
+    assert plan_read(NUMBERS, held, now=5.0) == plan
 
 
 @pytest.mark.parametrize(
-    ("soft", "fallback", "loading_for", "expected"),
+    ("freshness", "fallback", "loading_for", "seconds"),
     [
-        pytest.param(0.25, True, 0.0, 0.25, id="whole-limit"),
-        pytest.param(0.25, True, 0.1, 0.15, id="counts-from-the-start-of-the-load"),
-        pytest.param(0.25, True, 9.0, 0.0, id="never-negative"),
-        pytest.param(0.25, False, 0.0, None, id="nothing-to-answer-instead"),
-        pytest.param(None, True, 0.0, None, id="no-limit"),
+        (NUMBERS, True, 0.0, 0.25),
+        (NUMBERS, True, 0.2, 0.05),
+        (NUMBERS, True, 9.0, 0.0),
+        (NUMBERS, False, 0.0, None),
+        (Freshness(soft_timeout=None), True, 0.0, None),
     ],
 )
-def test_patience(soft, fallback, loading_for, expected):
-    """A reader waits for the soft limit only while a stale value is at hand."""
-    found = patience(Freshness(soft_timeout=soft), fallback=fallback, loading_for=loading_for)
-
-    assert found == pytest.approx(expected) if expected is not None else found is None
+def test_patience(freshness, fallback, loading_for, seconds):
+    """The soft limit counts from the start of the load, and only where a stale value is at hand."""
+    assert patience(freshness, fallback=fallback, loading_for=loading_for) == pytest.approx(seconds)
 
 
-def test_defaults_never_pause():
-    """A value whose loads never failed is never paused."""
-    assert Held(1.0).retry_at == -math.inf
-
-
-def test_sentence_for_a_slow_load():
-    """The reason names the limit."""
-    assert why_slow(FRESHNESS) == "loading took longer than 0.25 s"
+def test_sentences():
+    """Why an answer is stale is said in words."""
+    assert (why_failed("down"), why_slow(NUMBERS)) == ("loading failed: down", "loading took longer than 0.25 s")
