@@ -24,6 +24,10 @@ help: ## List the goals
 demo: $(RUNS) ## Watch outlast and a plain client live through the same outages (ARGS="--seconds 30")
 	@$(BIN)/outlast demo $(ARGS)
 
+.PHONY: verdict
+verdict: $(READY) ## Play the demo and write what was counted into the README
+	@$(BIN)/python scripts/verdict.py $(ARGS)
+
 .PHONY: test
 test: $(READY) ## Run all tests with branch coverage (ARGS="-k breaker", ARGS=tests/unit)
 	@$(BIN)/coverage erase

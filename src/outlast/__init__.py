@@ -9,17 +9,48 @@ outside the standard library.
 
 from typing import TYPE_CHECKING
 
-__all__ = ["CircuitOpenError", "OutlastError", "__version__"]
+__all__ = [
+    "Backoff",
+    "Cache",
+    "CircuitBreaker",
+    "CircuitOpenError",
+    "CircuitState",
+    "Freshness",
+    "Outbox",
+    "OutlastError",
+    "Pipeline",
+    "Retry",
+    "Store",
+    "Timeout",
+    "__version__",
+    "deadline",
+]
 
 if TYPE_CHECKING:
+    from outlast.cache import Cache
+    from outlast.engines import Backoff, CircuitState, Freshness
     from outlast.errors import CircuitOpenError, OutlastError
+    from outlast.outbox import Outbox
+    from outlast.policies import CircuitBreaker, Pipeline, Retry, Timeout, deadline
+    from outlast.store import Store
 
     __version__: str
 else:
     # Public name -> the room that defines it. A new name is added here, above for type checkers, and to __all__.
     _ROOMS = {
+        "Backoff": "outlast.engines",
+        "Cache": "outlast.cache",
+        "CircuitBreaker": "outlast.policies",
         "CircuitOpenError": "outlast.errors",
+        "CircuitState": "outlast.engines",
+        "Freshness": "outlast.engines",
+        "Outbox": "outlast.outbox",
         "OutlastError": "outlast.errors",
+        "Pipeline": "outlast.policies",
+        "Retry": "outlast.policies",
+        "Store": "outlast.store",
+        "Timeout": "outlast.policies",
+        "deadline": "outlast.policies",
     }
 
     def __getattr__(name: str) -> object:
