@@ -67,7 +67,9 @@ class HttpClient:
         MissingExtraError: httpx2 is not installed.
     """
 
-    def __init__(self, *, call_timeout: float = 10.0, connections: int = 100, client: AsyncHttpxClient | None = None) -> None:
+    def __init__(
+        self, *, call_timeout: float = 10.0, connections: int = 100, client: AsyncHttpxClient | None = None
+    ) -> None:
         self._call_timeout = call_timeout
         self._owned = client is None
         self._client = client if client is not None else _open(call_timeout, connections)
@@ -88,7 +90,7 @@ class HttpClient:
         try:
             async with asyncio.timeout(self._call_timeout):
                 response = await self._client.request(method, url, headers=dict(headers or {}), content=body)
-        except Exception as error:  # noqa: BLE001 - what the network does is an answer here
+        except Exception as error:
             meaning = classify(error)
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             return NoAnswer(said, meaning.category, meaning.outcome, error)

@@ -14,8 +14,9 @@ from typing import Any, Final
 from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
 from outlast.engines.retry_after import parse_retry_after
 
-_BUSY: Final = frozenset({408, 423, 425, 503, 529})
-_BUSY_IN_DOUBT: Final = frozenset({500, 502, 504})
+_BUSY: Final = frozenset({408, 423, 425, 429, 503, 529})
+_NEVER: Final = frozenset({501, 505})
+"""Of the 5xx those that no repetition changes; any other, such as a gateway's own 52x, may have been applied."""
 _STALE: Final = frozenset({409, 412})
 _GONE: Final = frozenset({404, 410})
 _MAX_REASON = 200
@@ -33,12 +34,13 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
     >>> answer_for(429, {"retry-after": "7"}, b"", wall=0.0)
     Busy(reason='429', retry_after=7.0, whole_origin=True, in_doubt=False)
     """
-    reason, problem_type = _explain(status, body)
     if 200 <= status < 300:
         return Applied(headers.get("etag"), status)
-    if status in _BUSY or status in _BUSY_IN_DOUBT or status == 429 or _in_progress(status, problem_type):
+    reason, problem_type = _explain(status, body)
+    in_doubt = 500 <= status < 600 and status not in _BUSY | _NEVER
+    if in_doubt or status in _BUSY or _in_progress(status, problem_type):
         after = parse_retry_after(headers, wall)
-        return Busy(reason, after, whole_origin=status == 429, in_doubt=status in _BUSY_IN_DOUBT)
+        return Busy(reason, after, whole_origin=status == 429, in_doubt=in_doubt)
     if status in _STALE:
         return Stale(reason)
     if status in _GONE:
@@ -57,7 +59,7 @@ def _in_progress(status: int, problem_type: str) -> bool:
 def _explain(status: int, body: bytes) -> tuple[str, str]:
     """Return the status with what the problem document says, and the type of the problem."""
     problem: Mapping[str, Any] = {}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         problem = json.loads(body) if body[:1] == b"{" else problem
     said = problem.get("detail") or problem.get("title") or problem.get("message") or problem.get("error") or ""
     reason = f"{status} {said}"[:_MAX_REASON].strip() if isinstance(said, str) else str(status)
