@@ -251,7 +251,7 @@ class AsyncFace(Face):
 
         async def wait():
             while cache.snapshot().in_flight:
-                await asyncio.sleep(0)
+                await spin()
 
         self.runner.run(wait())
 

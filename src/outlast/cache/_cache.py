@@ -237,11 +237,10 @@ class Cache(Face):
 
     async def _load(self, flight: Flight, key: Any, load: Callable[[Any], Awaitable[Any]]) -> Any:
         enter(flight)
-        disk = self._core.disk
-        if disk is not None and disk.readable:
-            asked = disk.ticket(flight.key)
+        asked = self._core.ask_ticket(flight.key)
+        if asked is not None:
             await _ended(asked)
-            flight.ticket = asked.result() if self._core.written(flight.key, asked) else None
+            self._core.take_ticket(flight, asked)
         answer = load(key)
         if not inspect.isawaitable(answer):
             raise ConfigError(f"a loader of Cache is an async function, and {load!r} is none; SyncCache takes such")

@@ -214,7 +214,19 @@ class CacheCore:
             error.add_note(note)
         return error
 
-    # The end of a load
+    # A load
+
+    def ask_ticket(self, key: str) -> Future[int] | None:
+        """Ask the file for the generation under which a load begins; None when there is no file to ask."""
+        return self.disk.ticket(key) if self.disk is not None and self.disk.readable else None
+
+    def take_ticket(self, flight: Flight, asked: Future[int]) -> None:
+        """Note the generation; a load without one is stored in memory only."""
+        error = asked.exception()
+        if error is None:
+            flight.ticket = asked.result()
+        elif isinstance(error, Exception):
+            self.disk_failed(flight.key, error)
 
     def landed(self, flight: Flight, value: Any) -> None:
         """Take in what a loader returned, and store it unless the key was removed or put since."""

@@ -81,13 +81,12 @@ class Sieve:
             return
         node = self._nodes.get(key)
         if node is None:
+            self._make_room(1, entry.size)  # first, so that the hand cannot meet the new value
             self._append(_Node(key, entry))
         else:
-            self.bytes -= node.entry.size
+            self.bytes += entry.size - node.entry.size
             node.entry = entry
-        self.bytes += entry.size
-        while self._is_over():
-            self._evict()
+            self._make_room(0, 0)
 
     def discard(self, key: str) -> None:
         """Drop a key; nothing happens when it is not there."""
@@ -101,9 +100,10 @@ class Sieve:
         self._newest = self._oldest = self._hand = None
         self.bytes = 0
 
-    def _is_over(self) -> bool:
-        bounds = self._bounds
-        return len(self._nodes) > bounds.max_items or (bounds.max_bytes is not None and self.bytes > bounds.max_bytes)
+    def _make_room(self, items: int, size: int) -> None:
+        most, most_bytes = self._bounds.max_items, self._bounds.max_bytes
+        while len(self._nodes) + items > most or (most_bytes is not None and self.bytes + size > most_bytes):
+            self._evict()
 
     def _evict(self) -> None:
         node = self._hand or self._oldest
@@ -117,6 +117,7 @@ class Sieve:
 
     def _append(self, node: _Node) -> None:
         self._nodes[node.key] = node
+        self.bytes += node.entry.size
         node.older = self._newest
         if self._newest is not None:
             self._newest.newer = node

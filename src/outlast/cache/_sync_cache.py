@@ -155,11 +155,10 @@ class SyncCache(Face):
 
     def _load(self, flight: Flight, key: Any, load: Callable[[Any], Any]) -> Any:
         enter(flight)
-        disk = self._core.disk
-        if disk is not None and disk.readable:
-            asked = disk.ticket(flight.key)
+        asked = self._core.ask_ticket(flight.key)
+        if asked is not None:
             wait([asked])
-            flight.ticket = asked.result() if self._core.written(flight.key, asked) else None
+            self._core.take_ticket(flight, asked)
         answer = load(key)
         if inspect.iscoroutine(answer):
             answer.close()

@@ -1,6 +1,6 @@
 import pytest
-from cache_faces import Script
 
+from cache_faces import Script
 from outlast.cache import Source
 from outlast.errors import ConfigError, DeadlineExceededError, ShuttingDownError
 
@@ -240,7 +240,7 @@ def test_loader_of_the_other_colour_is_refused(face):
     """A plain function where a coroutine function belongs, or the other way round, is a mistake that is named."""
     cache = face.make()
 
-    with pytest.raises(ConfigError, match="a loader of (Sync)?Cache is a"):
+    with pytest.raises(ConfigError, match=r"a loader of (Sync)?Cache is a"):
         face.run(cache.read, "k", face.wrong_loader)
 
 

@@ -64,6 +64,17 @@ def test_all_used_evicts_nevertheless():
     assert len(sieve) == 2
 
 
+def test_new_value_is_never_the_one_that_goes():
+    """Room is made among the old values, also when each of them was read."""
+    sieve = Sieve(Memory(max_items=1))
+    sieve.set("a", entry())
+    sieve.get("a")
+
+    sieve.set("b", entry())
+
+    assert keys(sieve, "ab") == "b"
+
+
 def test_replacing_changes_the_value_in_place():
     """Setting a key again replaces its value and its size."""
     sieve = Sieve(Memory(max_items=2, max_bytes=10))

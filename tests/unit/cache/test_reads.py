@@ -1,6 +1,6 @@
 import pytest
-from cache_faces import Script
 
+from cache_faces import Script
 from outlast.cache import Loaded, Source
 from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import LoadFailed, ReadAnswered
