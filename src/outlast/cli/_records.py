@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from outlast.cli._exit import CommandError, ExitCode
 
@@ -149,16 +149,16 @@ def _json_lines(text: str, problems: Problems) -> Iterator[Record]:
         if not line.strip():
             continue
         try:
-            fields = json.loads(line, object_pairs_hook=_unambiguous, parse_constant=_refuse_constant)
+            value: object = json.loads(line, object_pairs_hook=_unambiguous, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             problems.add(number, f"not JSON: {_explain(error)}")
             if line.lstrip()[:1] == "[":
                 break
         else:
-            if isinstance(fields, dict):
-                yield Record(number, fields, line.strip())
+            if isinstance(value, dict):
+                yield Record(number, cast("dict[str, Any]", value), line.strip())
             else:
-                problems.add(number, f'an object such as {{"id": 1}} is wanted, not {_name(fields)}')
+                problems.add(number, f'an object such as {{"id": 1}} is wanted, not {_name(value)}')
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,12 +183,17 @@ def _explain(error: Exception) -> str:
 
 
 def _name(value: object) -> str:
-    return {
-        list: "a list; convert one such as with jq -c '.[]'",
-        str: "a text",
-        bool: "true or false",
-        type(None): "null",
-    }.get(type(value), "a number")
+    match value:
+        case list():
+            return "a list; convert one such as with: jq -c '.[]'"
+        case str():
+            return "a text"
+        case bool():
+            return "true or false"
+        case None:
+            return "null"
+        case _:
+            return "a number"
 
 
 def _csv_rows(text: str, problems: Problems) -> Iterator[Record]:

@@ -107,7 +107,13 @@ def text_of(record: Mapping[str, Any], name: str) -> str:
 
 
 def _kind(value: object) -> str:
-    return {bool: "true or false", dict: "an object", list: "a list"}.get(type(value), type(value).__name__)
+    match value:
+        case bool():
+            return "true or false"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
 
 
 def _hint(name: str, known: Collection[str]) -> str:
