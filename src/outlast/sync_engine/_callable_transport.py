@@ -18,7 +18,8 @@ class CallableTransport:
 
     Args:
         function: Called with the op.
-        read_back: Called with the op when a precondition failed. Default: such an op waits and is tried again.
+        read_back: Called with the op when a precondition failed. Default: such an op is in
+            conflict.
         name: What failures are counted under. Default `callable`.
     """
 
@@ -42,15 +43,17 @@ class CallableTransport:
         del request
         try:
             result = await self._function(op)
-        except Exception as error:  # noqa: BLE001 - a failure of the function is an answer
+        except Exception as error:
             said = f"{type(error).__name__}: {error}"
             return NotApplied(said) if classify(error).outcome is Outcome.NOT_APPLIED else InDoubt(said)
-        return result if not isinstance(result, Outcome) else _ANSWERS[result]
+        return _ANSWERS[result] if isinstance(result, Outcome) else result
 
     async def read_back(self, op: Op, request: SealedRequest) -> ReadBack:
         """Call the function for reading back, if there is one."""
         del request
-        return Unreadable("there is no read_back function") if self._read_back is None else await self._read_back(op)
+        if self._read_back is None:
+            return Unreadable("there is no read_back function", permanent=True)
+        return await self._read_back(op)
 
 
 _ANSWERS: dict[Outcome, Answer] = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import Answer, Found, InDoubt, Missing, NotApplied, ReadBack, Rejected, Unreadable, Verb
 from outlast.errors import Category, ConfigError, Outcome
 from outlast.http import AsyncHttpxClient, HttpAnswer, HttpClient, NoAnswer, answer_for
 from outlast.outbox import Op, SealedRequest
+from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
 
 _METHODS: Final = {
@@ -30,7 +31,8 @@ class HttpTransport:
     op's idempotency key. Headers given here are added when a request is sent; they are never stored.
 
     Args:
-        base_url: Where the API is, such as `https://api.example.org/v1/`.
+        base_url: Where the API is, such as `https://api.example.org/v1/`. A user and password in it are
+            sent as an `Authorization` header, and neither stored nor shown.
         route: The path of an entity below it, with `{kind}` and `{entity}`, or a function from the op to
             it. A POST goes to the part before the entity. Default `{kind}/{entity}`.
         headers: Headers to add to each request, such as credentials, or a function that returns them.
@@ -41,7 +43,7 @@ class HttpTransport:
         clock: Where the time comes from.
 
     Raises:
-        ConfigError: The address is not an absolute http or https one.
+        ConfigError: The address is not an absolute http or https one, or the route has unknown fields.
     """
 
     def __init__(
@@ -56,12 +58,11 @@ class HttpTransport:
         http: HttpClient | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"{base_url!r} is not an absolute http or https address", path="base_url")
-        self.origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        self._base = base_url if base_url.endswith("/") else f"{base_url}/"
-        self._route = route
+        address = Address.parse(base_url)
+        self.origin = address.origin
+        self._base = address.base
+        self._login = address.login
+        self._route = check_route(route)
         self._headers: Headers = headers or {}
         self._key_header = idempotency_header
         self._http = http or HttpClient(call_timeout=call_timeout, client=client)
@@ -83,33 +84,46 @@ class HttpTransport:
         return SealedRequest(method=_METHODS[op.verb], url=self.url_of(op), headers=tuple(headers), body=op.body)
 
     def url_of(self, op: Op) -> str:
-        """Return the absolute address of an op's entity."""
+        """Return the absolute address of an op's entity.
+
+        Raises:
+            ConfigError: It is no part of a path, or lies on another server than this transport speaks to.
+        """
         if op.target is not None:
-            return urljoin(self._base, op.target)
+            return self._join(op.target)
         if callable(self._route):
-            return urljoin(self._base, self._route(op))
+            return self._join(self._route(op))
         return self.address(op.kind, None if op.verb is Verb.POST else op.entity)
 
     def address(self, kind: str, entity: str | None) -> str:
         """Return the absolute address of an entity, or of its collection when it is None.
 
         Raises:
-            ConfigError: The route is a function, which needs an op.
+            ConfigError: The route is a function, which needs an op, or a name is `.` or `..`.
         """
         if callable(self._route):
             raise ConfigError("a route that is a function knows no address without an op", path="route")
         route = self._route if entity is not None else self._route.partition("{entity}")[0].rstrip("/")
-        path = route.format(kind=quote(kind, safe=""), entity=quote(entity or "", safe=""))
-        return urljoin(self._base, path)
+        return self._join(route.format(kind=segment(kind), entity=segment(entity or "")))
+
+    def _join(self, place: str) -> str:
+        """Return an absolute address; credentials are sent with it, so it must not lead to somebody else."""
+        url = urljoin(self._base, place)
+        parts = urlsplit(url)
+        if origin_of(parts) != origin_of(urlsplit(self._base)) or "@" in parts.netloc:
+            raise ConfigError(f"{redacted(place)!r} does not lie on {self.origin}", path="target")
+        return url
 
     def credentials(self) -> Mapping[str, str]:
         """Return the headers that are added to each request and never stored."""
-        return self._headers() if callable(self._headers) else self._headers
+        return {**self._login, **(self._headers() if callable(self._headers) else self._headers)}
 
     async def send(self, op: Op, request: SealedRequest) -> Answer:
         """Send a sealed request once; see `Transport.send`."""
         del op  # the sealed request is all that may travel
-        headers = {**self.credentials(), **dict(request.headers)}
+        sealed = {name.lower() for name, _ in request.headers}
+        added = {name: value for name, value in self.credentials().items() if name.lower() not in sealed}
+        headers = {**added, **dict(request.headers)}
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         match result:
             case HttpAnswer():
@@ -133,7 +147,8 @@ class HttpTransport:
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
                 return Found(equal, headers.get("etag"))
             case HttpAnswer(status=status):
-                return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
+                never = status in _NEVER_READABLE or 300 <= status < 400
+                return Unreadable(f"the server answered {status}", permanent=never)
             case NoAnswer(reason=reason):
                 return Unreadable(reason)
 
