@@ -52,6 +52,8 @@ class LeaseRow:
         boot_id: The boot of the machine in which it last beat.
         beat: Monotonic seconds of that boot at the last beat.
         ttl: Seconds for which the beat counts.
+        locked: Whether the holder has the file lock, so that a free lock proves its death. One that took
+            over from a frozen holder gets the lock only when that process ends.
     """
 
     holder: str
@@ -59,6 +61,7 @@ class LeaseRow:
     boot_id: str
     beat: float
     ttl: float
+    locked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def contend(row: LeaseRow | None, *, now: float, boot_id: str, lock_free: bool) 
         return Take(row.fence + 1, "released")
     if row.boot_id != boot_id:
         return Take(row.fence + 1, "the machine has restarted")
-    if lock_free:
+    if lock_free and row.locked:
         return Take(row.fence + 1, "the holder's process has ended")
     stale_in = row.beat + row.ttl - now
     return Held(row.holder, stale_in) if stale_in > 0 else Take(row.fence + 1, f"no beat for {row.ttl:g} s")

@@ -66,27 +66,39 @@ class ProcessingLease:
             LeaseHeldError: Another live process holds it; `retry_after` says when to ask again.
         """
         lock_free = self._lock.try_acquire()
-        now = self._clock.now()
-        decision = self._database.write(lambda db: self._contend(db, now, lock_free)).result()
-        if isinstance(decision, Held):
+        try:
+            decision = self._decide(lock_free=lock_free)
+        except BaseException:
             self._lock.release()
+            raise
+        self.fence, self.reason = decision.fence, decision.reason
+        self._stop.clear()
+        self._beats = threading.Thread(target=self._beat_on, name="outlast-lease", daemon=True)
+        self._beats.start()
+        return self.fence
+
+    def _decide(self, *, lock_free: bool) -> Take:
+        now = self._clock.now()
+        decision = self._database.write(lambda db: self._contend(db, now, lock_free=lock_free)).result()
+        if isinstance(decision, Held):
             raise LeaseHeldError(
                 f"another process delivers from {self._database.path}; wait until it ends, or end it",
                 retry_after=decision.retry_after,
                 operation="lease",
             )
-        self.fence, self.reason, self._last_beat = decision.fence, decision.reason, now
-        self._beats = threading.Thread(target=self._beat_on, name="outlast-lease", daemon=True)
-        self._beats.start()
-        return self.fence
+        self._last_beat = now
+        return decision
 
-    def _contend(self, db: Connection, now: float, lock_free: bool) -> Take | Held:
-        row = db.execute("SELECT holder, fence, boot, beat, ttl FROM lease WHERE role = ?", (_ROLE,)).fetchone()
-        decision = contend(None if row is None else LeaseRow(*row), now=now, boot_id=boot_id(), lock_free=lock_free)
+    def _contend(self, db: Connection, now: float, *, lock_free: bool) -> Take | Held:
+        found = db.execute(
+            "SELECT holder, fence, boot, beat, ttl, locked FROM lease WHERE role = ?", (_ROLE,)
+        ).fetchone()
+        row = None if found is None else LeaseRow(*found)
+        decision = contend(row, now=now, boot_id=boot_id(), lock_free=lock_free)
         if isinstance(decision, Take):
             db.execute(
-                "INSERT OR REPLACE INTO lease (role, holder, fence, boot, beat, ttl) VALUES (?, ?, ?, ?, ?, ?)",
-                (_ROLE, self._holder, decision.fence, boot_id(), now, self._config.ttl),
+                "INSERT OR REPLACE INTO lease (role, holder, fence, boot, beat, ttl, locked) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (_ROLE, self._holder, decision.fence, boot_id(), now, self._config.ttl, lock_free),
             )
         return decision
 
@@ -97,9 +109,12 @@ class ProcessingLease:
             LeaseLostError: Another process has taken over.
         """
         now, fence = self._clock.now(), self.fence
-        changed = self._database.write(lambda db: _beat(db, self._holder, fence, now)).result()
+        # Whoever took over from a frozen process has to wait for the lock until that process ends.
+        locked = self._lock.try_acquire()
+        changed = self._database.write(lambda db: _beat(db, self._holder, fence, now, locked=locked)).result()
         if not changed:
-            self.fence = 0
+            self._last_beat = float("-inf")
+            self._lock.release()  # it proves the life of the new holder from now on
             raise LeaseLostError("another process has taken over the delivery", operation="lease")
         self._last_beat = now
 
@@ -111,7 +126,7 @@ class ProcessingLease:
                 if self._on_lost is not None:
                     self._on_lost()
                 return
-            except Exception:  # noqa: BLE001, S112 - a beat that fails now may succeed next time; `held` tells the truth
+            except Exception:  # noqa: S112 - a beat that fails now may succeed next time; `held` tells the truth
                 continue
 
     def release(self) -> None:
@@ -120,15 +135,17 @@ class ProcessingLease:
         if self._beats is not None and self._beats is not threading.current_thread():
             self._beats.join()
         fence, self.fence = self.fence, 0
-        if fence:
-            self._database.write(lambda db: _free(db, self._holder, fence)).result()
-        self._lock.release()
+        try:
+            if fence:
+                self._database.write(lambda db: _free(db, self._holder, fence)).result()
+        finally:
+            self._lock.release()
 
 
-def _beat(db: Connection, holder: str, fence: int, now: float) -> bool:
+def _beat(db: Connection, holder: str, fence: int, now: float, *, locked: bool) -> bool:
     db.execute(
-        "UPDATE lease SET beat = ?, boot = ? WHERE role = ? AND holder = ? AND fence = ?",
-        (now, boot_id(), _ROLE, holder, fence),
+        "UPDATE lease SET beat = ?, boot = ?, locked = ? WHERE role = ? AND holder = ? AND fence = ?",
+        (now, boot_id(), locked, _ROLE, holder, fence),
     )
     return db.changes() == 1
 

@@ -11,7 +11,16 @@ from outlast.config import check_number
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import DeliveryPolicy
 from outlast.events import LeaseLost, LeaseTaken
-from outlast.outbox import BeforeSettle, DeliveryLoop, LoopStats, OriginGate, Outbox, ProcessingLease, SyncOutbox, Transport
+from outlast.outbox import (
+    BeforeSettle,
+    DeliveryLoop,
+    LoopStats,
+    OriginGate,
+    Outbox,
+    ProcessingLease,
+    SyncOutbox,
+    Transport,
+)
 from outlast.policies import CircuitBreaker
 
 
@@ -91,10 +100,18 @@ class Runner:
         Raises:
             LeaseHeldError: Another live process delivers from this outbox.
         """
-        fence = await asyncio.to_thread(self._lease.acquire)
-        core = self._core
-        core.bus.emit(LeaseTaken, source=core.name, at=core.clock.now(), fence=fence, reason=self._lease.reason)
-        await self._loop.load()
+        acquiring = asyncio.create_task(asyncio.to_thread(self._lease.acquire))
+        try:
+            fence = await asyncio.shield(acquiring)
+            core = self._core
+            core.bus.emit(LeaseTaken, source=core.name, at=core.clock.now(), fence=fence, reason=self._lease.reason)
+            await self._loop.load()
+        except BaseException:
+            # The thread takes the lease also when nobody waits for it any longer.
+            await asyncio.wait([acquiring])
+            if acquiring.exception() is None:
+                await asyncio.to_thread(self._lease.release)
+            raise
         return self
 
     async def __aexit__(
