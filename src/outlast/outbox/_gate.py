@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outlast.clock import Clock
 from outlast.engines.backoff import Backoff, Jitter
-from outlast.engines.op import Applied, Answer, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
+from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
 from outlast.errors import CircuitOpenError, NetworkError, RateLimitError, ServerError
 from outlast.events import EventBus
 from outlast.policies import BreakerPermit, CircuitBreaker, CircuitState, HalfOpen
@@ -53,7 +53,8 @@ class OriginGate:
         if self.closed_for() > 0:
             return found
         try:
-            while len(found) < most:
+            # Asked first: a refusal that nobody suffers must not be counted and told as one.
+            while len(found) < most and not self._breaker.is_tripped():
                 found.append(self._breaker.acquire())
         except CircuitOpenError:
             pass
