@@ -1,5 +1,6 @@
 """Writes that wait durably until they are delivered: the queue, its tickets, its lease and its delivery loop."""
 
+from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import (
     Answer,
     Applied,
@@ -19,7 +20,6 @@ from outlast.engines.op import (
     Unreadable,
     Verb,
 )
-from outlast.engines.lease import LeaseConfig
 from outlast.outbox._core import OutboxCore, encode_body
 from outlast.outbox._gate import OriginGate
 from outlast.outbox._lease import ProcessingLease

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_known
 from outlast.engines.op import OpState, Step, Verb
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import OUTBOX
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, Unsendable, Write
-from outlast.storage import SqliteDatabase, require
+from outlast.outbox._records import Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
+from outlast.storage import Connection, SqliteDatabase, require
+
+T = TypeVar("T")
+
+_log = logging.getLogger("outlast.outbox")
 
 
 class OutboxCore:
@@ -69,21 +75,40 @@ class OutboxCore:
                 self._listeners.remove(listener)
 
     def notify(self) -> None:
-        """Tell the listeners that something changed."""
+        """Tell the listeners that something changed; what one of them raises is logged."""
         with self._listeners_lock:
             listeners = tuple(self._listeners)
         for listener in listeners:
-            listener()
+            try:
+                listener()
+            except Exception:  # one listener's mistake must not keep the news from the others
+                _log.exception("a listener for changes of %s raised", self.name)
+
+    def _read(self, job: Callable[[Connection], T]) -> Future[T]:
+        try:
+            return self.database.read(job)
+        except RuntimeError as error:  # what a pool says that was shut down
+            raise ShuttingDownError(f"{self.name} is closed", operation="read") from error
 
     def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
         return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal, wall))
 
-    def settle(self, fence: int, claimed: Claimed, step: Step, follower: int | None) -> Future[None]:
-        """Record what became of one attempt."""
+    def settle(
+        self, fence: int, claimed: Claimed, step: Step, follower: int | None, *, known_to: int | None = None
+    ) -> Future[None]:
+        """Record what became of one attempt.
+
+        Args:
+            fence: The term in which the op was claimed.
+            claimed: The attempt.
+            step: What became of it.
+            follower: The next op of the lane, or None when the caller knows of none.
+            known_to: The last place that the caller has seen; the follower may lie behind it.
+        """
         wall = self.clock.wall()
-        return self.database.write(lambda db: sql.settle(db, fence, claimed, step, follower, wall))
+        return self.database.write(lambda db: sql.settle(db, fence, claimed, step, follower, wall, known_to=known_to))
 
     def replay(self, seq: int, body: bytes | None) -> Future[None]:
         """Put a parked op back at its place, under a new key."""
@@ -99,47 +124,51 @@ class OutboxCore:
 
     def counts(self) -> Future[Counts]:
         """Count the ops by state."""
-        return self.database.read(sql.counts)
+        return self._read(sql.counts)
 
     def statuses(self, state: OpState | None, seq: int | None, limit: int) -> Future[list[OpStatus]]:
         """List ops."""
-        return self.database.read(lambda db: sql.statuses(db, state, seq, limit))
+        return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
     def pending(self, kind: str) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first."""
-        return self.database.read(lambda db: sql.pending(db, self.store_id, kind))
+        return self._read(lambda db: sql.pending(db, self.store_id, kind))
 
     def queued(self, after: int) -> Future[list[tuple[int, int]]]:
         """Return (seq, lane) of every op behind a place."""
-        return self.database.read(lambda db: sql.queued(db, after))
+        return self._read(lambda db: sql.queued(db, after))
+
+    def changes(self, version: int, decisions: int, after: int) -> Future[Changes]:
+        """Return what is new since a version of the file and a number of decisions."""
+        return self._read(lambda db: sql.changes(db, version, decisions, after))
 
     def dues(self) -> Future[list[tuple[int, float | None, float]]]:
         """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
-        return self.database.read(sql.dues)
+        return self._read(sql.dues)
 
     def parked_lanes(self) -> Future[list[int]]:
         """Return the lanes in which something waits for a decision."""
-        return self.database.read(sql.parked_lanes)
+        return self._read(sql.parked_lanes)
 
     def decisions(self) -> Future[int]:
         """Return how many parked ops were replayed or discarded so far."""
-        return self.database.read(sql.decisions)
+        return self._read(sql.decisions)
 
     def once_names(self, prefixes: Sequence[str]) -> Future[list[list[tuple[str, int]]]]:
         """Return, for each prefix, the `once` names that begin with it, each with its place."""
-        return self.database.read(lambda db: sql.once_names(db, prefixes))
+        return self._read(lambda db: sql.once_names(db, prefixes))
 
     def kinds(self) -> Future[set[str]]:
         """Return the kinds of all writes that the file knows."""
-        return self.database.read(sql.kinds)
+        return self._read(sql.kinds)
 
     def undelivered(self) -> Future[list[tuple[Verb, str | None]]]:
         """Return what each undelivered write does and where it goes."""
-        return self.database.read(sql.undelivered)
+        return self._read(sql.undelivered)
 
     def data_version(self) -> Future[int]:
         """Return a number that changes whenever anybody has committed to the file."""
-        return self.database.read(lambda db: int(db.pragma("data_version")))
+        return self._read(lambda db: int(db.pragma("data_version")))
 
 
 def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[str, Any]) -> Write:
@@ -156,12 +185,30 @@ def encode_body(body: Any) -> bytes | None:
     """Return bytes as they are, None as None, and anything else as JSON.
 
     Raises:
-        ConfigError: It cannot be written as JSON.
+        ConfigError: It cannot be written as JSON, or only with NaN turned into null.
     """
     if body is None or isinstance(body, bytes):
         return body
+    if isinstance(body, bytearray | memoryview):
+        return bytes(cast("bytes", body))
     msgspec = require("msgspec", extra="store", purpose="the outbox")
     try:
-        return bytes(msgspec.json.encode(body))
-    except (TypeError, ValueError) as error:
+        encoded = bytes(msgspec.json.encode(body))
+        # It writes NaN as null, and in a merge patch null deletes.
+        if b"null" in encoded and _has_no_number(msgspec.to_builtins(body)):
+            raise ValueError("NaN and infinity are no JSON numbers")
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the body cannot be written as JSON: {error}", path="body") from error
+    return encoded
+
+
+def _has_no_number(value: Any) -> bool:
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case dict():
+            return any(map(_has_no_number, cast("Mapping[Any, Any]", value).values()))
+        case list() | tuple():
+            return any(map(_has_no_number, cast("Sequence[Any]", value)))
+        case _:
+            return False

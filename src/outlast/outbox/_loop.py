@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from outlast.clock import SYSTEM_RANDOM, Random
 from outlast.engines.op import (
@@ -19,7 +21,9 @@ from outlast.engines.op import (
     InDoubt,
     NotApplied,
     Postpone,
+    ReadBack,
     Step,
+    Unreadable,
     compare,
     settle,
 )
@@ -101,6 +105,8 @@ class DeliveryLoop:
         self._dirty = True
         self._seen_version = 0
         self._seen_decisions = 0
+        self._landed_meanwhile: set[int] = set()
+        self._parked_meanwhile = False
         self._failure: BaseException | None = None
         self.stats = LoopStats(last_progress=core.clock.now())
 
@@ -112,7 +118,7 @@ class DeliveryLoop:
             self._lanes.add(seq, lane)
         wall = core.clock.wall()
         for seq, due, delay in await asyncio.wrap_future(core.dues()):
-            if due is not None and self._lanes.is_head(seq):
+            if due is not None and seq in self._lanes:
                 # The planned delay bounds the wait, so that a clock set back cannot stretch it.
                 self._lanes.postpone(seq, now + min(max(0.0, due - wall), delay), patient=False)
         if self._park_lanes:
@@ -130,11 +136,12 @@ class DeliveryLoop:
         """
         loop = asyncio.get_running_loop()
         stop = self._core.on_change(lambda: _wake(loop, self._changed))
+        self._failure = None
         try:
             while True:
                 await self._refresh()
-                await self._launch()
                 self._check()
+                await self._launch()
                 if until_idle and not self._flying and not self._lanes.deliverable and not self._dirty:
                     return
                 await self._pause()
@@ -148,26 +155,35 @@ class DeliveryLoop:
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
+        self._check_lease()
+
+    def _check_lease(self) -> None:
         if not self._lease.held:
             raise LeaseLostError("this process could not keep its lease and has stopped sending", operation="deliver")
 
     async def _refresh(self) -> None:
-        version = await asyncio.wrap_future(self._core.data_version())
-        if version == self._seen_version and not self._dirty:
-            return
-        self._seen_version, self._dirty = version, False
-        decisions = await asyncio.wrap_future(self._core.decisions())
-        after = self._lanes.last_seq if decisions == self._seen_decisions else 0
-        for seq, lane in await asyncio.wrap_future(self._core.queued(after)):
-            self._lanes.add(seq, lane)
-        if decisions != self._seen_decisions:
-            self._seen_decisions = decisions
-            parked = await asyncio.wrap_future(self._core.parked_lanes())
-            self._lanes.free_all(keep=set(parked))
+        self._dirty = False
+        # What lands while the file is read may still stand in what was read; it must not come back by that.
+        self._landed_meanwhile.clear()
+        self._parked_meanwhile = False
+        held = self._lanes.held if self._park_lanes else set[int]()
+        changes = await asyncio.wrap_future(
+            self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
+        )
+        self._seen_version, self._seen_decisions = changes.version, changes.decisions
+        for seq, lane in changes.queued:
+            if seq not in self._landed_meanwhile:
+                self._lanes.add(seq, lane)
+        if changes.parked is not None:
+            for lane in held - changes.parked:
+                self._lanes.free(lane)
+            if self._parked_meanwhile:
+                # The decision may have been about what was parked only now: look once more.
+                self._seen_decisions, self._dirty = -1, True
 
     async def _launch(self) -> None:
         if self._gate.recovered():
-            self._lanes.hurry(self._core.clock.now())
+            self._lanes.hurry()
         permits = self._gate.permits(min(self._concurrency - len(self._flying), self._lanes.deliverable))
         seqs = self._lanes.take(self._core.clock.now(), len(permits))
         for permit in permits[len(seqs) :]:
@@ -188,10 +204,14 @@ class DeliveryLoop:
                 continue
             task = asyncio.create_task(self._deliver(claimed, permit))
             self._flying.add(task)
-            task.add_done_callback(self._landed)
+            task.add_done_callback(partial(self._landed, claimed, permit))
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _landed(self, claimed: Claimed, permit: BreakerPermit, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
+        # A task that was cut or failed leaves no slot and no lane behind; a permit that was judged stays so.
+        permit.ignore()
+        if task.cancelled() or task.exception() is not None:
+            self._lanes.give_back(claimed.op.seq)
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
         self._wake.set()
@@ -216,25 +236,32 @@ class DeliveryLoop:
 
     async def _deliver(self, claimed: Claimed, permit: BreakerPermit) -> None:
         self._emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
+        # A process that was frozen after its claim finds out here, before a byte leaves.
+        self._check_lease()
         self.stats.sent += 1
-        try:
-            answer = await self._send(claimed)
-        except BaseException:
-            permit.ignore()
-            raise
+        answer = await self._send(claimed)
         self._gate.judge(permit, answer)
         step = settle(self._policy, claimed.op.verb, claimed.attempt, answer, self._random.random())
         if isinstance(step, Compare):
-            found = await self._transport.read_back(claimed.op, claimed.request)
+            found = await self._read_back(claimed)
             step = compare(self._policy, claimed.op.verb, claimed.attempt, found, self._random.random(), step.reason)
         self._note(answer, step)
         await self._record(claimed, step, patient=isinstance(answer, Busy) and answer.retry_after is not None)
 
     async def _send(self, claimed: Claimed) -> Answer:
         try:
-            return await self._transport.send(claimed.op, claimed.request)
-        except Exception as error:  # noqa: BLE001 - a transport that raises has told nothing about the effect
+            answer: Any = await self._transport.send(claimed.op, claimed.request)
+        except Exception as error:
             return InDoubt(f"the transport raised {type(error).__name__}: {error}")
+        if isinstance(answer, Answer):
+            return answer
+        return InDoubt(f"the transport returned {answer!r}, which is no answer")
+
+    async def _read_back(self, claimed: Claimed) -> ReadBack:
+        try:
+            return await self._transport.read_back(claimed.op, claimed.request)
+        except Exception as error:
+            return Unreadable(f"the transport raised {type(error).__name__}: {error}")
 
     def _note(self, answer: Answer, step: Step) -> None:
         if not isinstance(answer, NotApplied | InDoubt | Busy):
@@ -249,8 +276,10 @@ class DeliveryLoop:
         op = claimed.op
         if self._before_settle is not None:
             await self._before_settle(op, step)
-        follower = self._lanes.follower(op.seq)
-        await asyncio.wrap_future(self._core.settle(self._lease.fence, claimed, step, follower))
+        follower, known_to = self._lanes.follower(op.seq), self._lanes.last_seq
+        await asyncio.wrap_future(self._core.settle(self._lease.fence, claimed, step, follower, known_to=known_to))
+        self._landed_meanwhile.add(op.seq)
+        self._parked_meanwhile |= isinstance(step, Conflict | Die)
         match step:
             case Deliver():
                 self._lanes.remove(op.seq)
@@ -297,12 +326,16 @@ class DeliveryLoop:
 
         Args:
             seconds: How long to wait at most.
+
+        Cancel: the rest is cut at once.
         """
-        if self._flying:
-            await asyncio.wait(self._flying, timeout=seconds)
-        for task in tuple(self._flying):
-            task.cancel()
-        await asyncio.gather(*self._flying, return_exceptions=True)
+        try:
+            if self._flying:
+                await asyncio.wait(self._flying, timeout=seconds)
+        finally:
+            for task in tuple(self._flying):
+                task.cancel()
+            await asyncio.gather(*self._flying, return_exceptions=True)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

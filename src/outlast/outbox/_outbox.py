@@ -23,7 +23,7 @@ class Ticket(TicketCore):
         """Return where the write is now."""
         return pick(await asyncio.wrap_future(self._core.statuses(None, self.seq, 1)), self.seq)
 
-    async def settled(self, timeout: float | None = None) -> OpStatus:  # noqa: ASYNC109 - a ticket is asked once, without a scope
+    async def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead, and return its status.
 
         Args:

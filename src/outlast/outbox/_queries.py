@@ -34,7 +34,7 @@ def _enqueue_one(db: Connection, write: Write, wall: float) -> int:
         if known is not None:
             return int(known)
     db.execute(
-        f"INSERT INTO op ({_OP}) VALUES (NULL, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant list of columns
+        f"INSERT INTO op ({_OP}) VALUES (NULL, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
         (
             write.lane_id, write.verb.value, write.kind, write.entity, write.target, write.content_type,
             write.if_match, wall, write.body,
@@ -59,7 +59,9 @@ def check_fence(db: Connection, fence: int) -> None:
     """Refuse to write on behalf of a process that no longer holds the lease."""
     current = db.execute("SELECT fence FROM lease WHERE role = 'deliver'").get
     if current != fence:
-        raise LeaseLostError(f"another process delivers now (its fence is {current}, ours was {fence})", operation="outbox")
+        raise LeaseLostError(
+            f"another process delivers now (its fence is {current}, ours was {fence})", operation="outbox"
+        )
 
 
 def claim(
@@ -70,10 +72,8 @@ def claim(
     return [_claim_one(db, store, fence, seq, seal, wall) for seq in seqs]
 
 
-def _claim_one(
-    db: Connection, store: str, fence: int, seq: int, seal: Sealer, wall: float
-) -> Claimed | Unsendable:
-    row = db.execute(f"SELECT {_OP} FROM op WHERE seq = ?", (seq,)).fetchone()  # noqa: S608 - constant columns
+def _claim_one(db: Connection, store: str, fence: int, seq: int, seal: Sealer, wall: float) -> Claimed | Unsendable:
+    row = db.execute(f"SELECT {_OP} FROM op WHERE seq = ?", (seq,)).fetchone()
     if row is None:
         raise LeaseLostError(f"op {seq} was settled by another process", operation="outbox")
     op = read_op(row, store)
@@ -94,7 +94,7 @@ def _claim_one(
 def _seal(db: Connection, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
     try:
         request = seal(op)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one op must not stop the others
+    except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         _park(db, op.seq, 0, OpState.DEAD, reason, wall)
         return Unsendable(op=op, reason=reason)
@@ -173,8 +173,7 @@ def _postpone(db: Connection, seq: int, wait: float, reason: str, wall: float) -
 
 def _park(db: Connection, seq: int, attempts: int, state: OpState, reason: str, wall: float) -> None:
     db.execute(
-        f"INSERT INTO parked (state, reason, parked, attempts, {_OP})"  # noqa: S608 - a constant list of columns
-        f" SELECT ?, ?, ?, ?, {_OP} FROM op WHERE seq = ?",
+        f"INSERT INTO parked (state, reason, parked, attempts, {_OP}) SELECT ?, ?, ?, ?, {_OP} FROM op WHERE seq = ?",
         (state.value, reason, wall, attempts, seq),
     )
     _remove(db, seq)
@@ -183,7 +182,7 @@ def _park(db: Connection, seq: int, attempts: int, state: OpState, reason: str, 
 def replay(db: Connection, seq: int, body: bytes | None) -> None:
     """Put a parked op back at its old place under a new generation, and so under a new key."""
     done = db.execute(
-        f"INSERT INTO op ({_OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"  # noqa: S608
+        f"INSERT INTO op ({_OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"
         " if_match, created, coalesce(?, body) FROM parked WHERE seq = ? RETURNING seq",
         (body, seq),
     ).get
@@ -234,12 +233,12 @@ UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done 
 def statuses(db: Connection, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
     """List ops by place, of one state or all, or only the one at a place."""
     # Only a plain comparison lets SQLite look a place up instead of reading every row.
-    where = [("seq = ?", seq)] if seq is not None else []
-    where += [("state = ?", state.value)] if state is not None else []
-    condition = " AND ".join(text for text, _ in where) or "TRUE"
+    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value}
+    where = {text: value for text, value in wanted.items() if value is not None}
+    condition = " AND ".join(where) or "TRUE"
     rows = db.execute(
         f"SELECT * FROM ({_STATUS}) WHERE {condition} ORDER BY seq LIMIT ?",
-        (*(value for _, value in where), limit),
+        (*where.values(), limit),
     )
     return [
         OpStatus(
@@ -290,7 +289,7 @@ def parked_lanes(db: Connection) -> list[int]:
 
 def pending(db: Connection, store: str, kind: str) -> list[Op]:
     """Return the ops of a kind that are not delivered yet, oldest first."""
-    rows = db.execute(f"SELECT {_OP} FROM op WHERE kind = ? ORDER BY seq", (kind,))  # noqa: S608 - constant columns
+    rows = db.execute(f"SELECT {_OP} FROM op WHERE kind = ? ORDER BY seq", (kind,))
     return [read_op(row, store) for row in rows]
 
 
@@ -302,7 +301,9 @@ def once_names(db: Connection, prefixes: Sequence[str]) -> list[list[tuple[str, 
 
 def kinds(db: Connection) -> set[str]:
     """Return the kinds of all writes that were ever queued and not discarded."""
-    return {row[0] for row in db.execute("SELECT kind FROM op UNION SELECT kind FROM parked UNION SELECT kind FROM receipt")}
+    return {
+        row[0] for row in db.execute("SELECT kind FROM op UNION SELECT kind FROM parked UNION SELECT kind FROM receipt")
+    }
 
 
 def undelivered(db: Connection) -> list[tuple[Verb, str | None]]:

@@ -38,15 +38,39 @@ class Write:
     def __post_init__(self) -> None:
         """Refuse a write that nobody could deliver."""
         if not self.kind or not self.entity:
-            raise ConfigError(f"a write needs a kind and an entity id, not {self.kind!r} and {self.entity!r}", path="write")
+            raise ConfigError(
+                f"a write needs a kind and an entity id, not {self.kind!r} and {self.entity!r}", path="write"
+            )
         if self.body is None and self.verb is not Verb.DELETE:
             raise ConfigError(f"a {self.verb.value} needs a body", path="write.body")
+        if self.body is not None and not isinstance(self.body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"the body must be bytes, not {type(self.body).__name__}", path="write.body")
+        self._check_texts()
+
+    def _check_texts(self) -> None:
+        for name in ("kind", "entity", "target", "lane", "once"):
+            _check_text(name, getattr(self, name))
+        for name in ("content_type", "if_match"):
+            value = _check_text(name, getattr(self, name))
+            # They become headers; what cannot be one would be tried in vain for ever.
+            if value is not None and not (value.isascii() and value.isprintable() and value == value.strip()):
+                raise ConfigError(f"{value!r} cannot be sent as a header", path=f"write.{name}")
 
     @property
     def lane_id(self) -> int:
         """Return the number of its lane; two lanes that share one only lose parallelism, never order."""
         name = self.lane if self.lane is not None else f"{self.kind}\x1f{self.entity}"
         return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _check_text(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"must be a text, not {type(value).__name__}", path=f"write.{name}")
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("holds half of a surrogate pair, which is no character", path=f"write.{name}") from error
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +178,23 @@ class OpStatus:
     reason: str
     etag: str | None
     at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Hold what is new in an outbox file.
+
+    Args:
+        version: The version of the file.
+        decisions: How many parked ops were replayed or discarded so far.
+        queued: The places of new ops, each with its lane; all ops when something was decided.
+        parked: The lanes in which something waits for a decision, None when nothing was decided.
+    """
+
+    version: int
+    decisions: int
+    queued: list[tuple[int, int]]
+    parked: set[int] | None
 
 
 @dataclass(frozen=True, slots=True)

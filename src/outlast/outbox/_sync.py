@@ -28,7 +28,9 @@ class SyncTicket(TicketCore):
         end = None if timeout is None else clock.now() + timeout
         while (status := self.status()).state not in SETTLED:
             if end is not None and clock.now() >= end:
-                raise TimeoutError(f"write {self.seq} is still {status.state.value} after {timeout:g} s; nothing is lost")
+                raise TimeoutError(
+                    f"write {self.seq} is still {status.state.value} after {timeout:g} s; nothing is lost"
+                )
             clock.sleep(POLL_EVERY)
         return status
 
