@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from outlast.cache._codec import Codec
 from outlast.cache._core import CacheCore, Settings
 from outlast.cache._result import CacheSnapshot
@@ -13,7 +15,7 @@ from outlast.events import DEFAULT_BUS, EventBus
 from outlast.registry import DEFAULT_REGISTRY, Registry
 
 
-class Face:
+class Face(ABC):
     """Be the part of a cache that never waits."""
 
     def __init__(
@@ -45,9 +47,9 @@ class Face:
         self._core.attach_disk()
         self._set_up()
 
+    @abstractmethod
     def _set_up(self) -> None:
         """Make what this way of waiting needs."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:

@@ -100,7 +100,12 @@ class SqliteDatabase:
         """Refuse a foreign or newer database before anything could change it."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        connection = self._apsw.Connection(str(self.path), flags=self._apsw.SQLITE_OPEN_READONLY)
+        # Even a reader leaves files beside a database in WAL mode, unless it is told that nobody writes; and that may
+        # be said only where no such file holds a part of it.
+        alone = not any(Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal"))
+        uri = f"{self.path.resolve().as_uri()}?immutable={int(alone)}"
+        flags = self._apsw.SQLITE_OPEN_READONLY | self._apsw.SQLITE_OPEN_URI
+        connection: Connection = self._apsw.Connection(uri, flags=flags)
         try:
             connection.set_busy_timeout(_BUSY_MS)
             _check_owner(connection, self.path, self.layout)

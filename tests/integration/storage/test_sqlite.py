@@ -1,0 +1,465 @@
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from outlast.errors import (
+    ConfigError,
+    CorruptError,
+    ForkedError,
+    NewerFormatError,
+    NotOursError,
+    ShuttingDownError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+)
+from outlast.storage import FileFormat, SqliteDatabase, _sqlite
+
+LAYOUT = "CREATE TABLE note (id INTEGER PRIMARY KEY, text)"
+NOTES = FileFormat(name="notebook", application_id=0x6E6F7465, version=1, migrations=(LAYOUT,))
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where the file is."""
+    return tmp_path / "notes.db"
+
+
+@pytest.fixture
+def notes(path):
+    """An open notebook."""
+    database = SqliteDatabase(path, NOTES)
+    yield database
+    database.close()
+
+
+def add(number, text="x"):
+    """Make a job that stores a note."""
+    return lambda db: db.execute("INSERT INTO note VALUES (?, ?)", (number, text)).get
+
+
+def ids(db):
+    """Be a job that reads the ids."""
+    return [row[0] for row in db.execute("SELECT id FROM note ORDER BY id")]
+
+
+def hold(database):
+    """Keep the writer busy until the returned event is set."""
+    begun, go = threading.Event(), threading.Event()
+    database.write(lambda db: begun.set() or go.wait(10))
+    assert begun.wait(10)
+    return go
+
+
+def test_written_is_read(notes):
+    """What a write's future reports done is there for readers."""
+    notes.write(add(1)).result()
+
+    assert notes.read(ids).result() == [1]
+
+
+def test_result_of_a_job_is_its_futures(notes):
+    """A job's return value comes back."""
+    assert notes.write(lambda db: db.execute("SELECT 7").get).result() == 7
+
+
+@pytest.mark.parametrize(("durability", "level"), [("power", 2), ("process", 1)])
+def test_durability_is_read_back(path, durability, level):
+    """The file is in WAL mode and flushes as often as was asked for."""
+    database = SqliteDatabase(path, NOTES, durability=durability)
+
+    for run in (database.read, database.write):
+        assert run(lambda db: db.pragma("journal_mode")).result() == "wal"
+        assert run(lambda db: db.pragma("synchronous")).result() == level
+    database.close()
+
+
+def test_unknown_durability_is_refused(path):
+    """A durability that does not exist is a mistake, found before the file is made."""
+    with pytest.raises(ConfigError, match="power, process"):
+        SqliteDatabase(path, NOTES, durability="hope")
+    assert not path.exists()
+
+
+def test_waiting_jobs_share_commits(notes):
+    """A hundred jobs that wait at the same time need a commit or two, not a hundred."""
+    go, before = hold(notes), notes.commits
+    futures = [notes.write(add(number)) for number in range(100)]
+    go.set()
+
+    for future in futures:
+        future.result()
+
+    assert notes.commits - before <= 3
+    assert notes.read(ids).result() == list(range(100))
+
+
+def test_failing_job_costs_the_others_nothing(notes):
+    """Of a group with one mistake all the others are stored, and only its own future fails."""
+    notes.write(add(5)).result()
+    go = hold(notes)
+    futures = [notes.write(add(number)) for number in range(10)]
+    go.set()
+
+    outcomes = [future.exception() for future in futures]
+
+    assert [type(outcome) for outcome in outcomes if outcome] == [StorageError]
+    assert isinstance(outcomes[5], StorageError)
+    assert notes.read(ids).result() == list(range(10))
+
+
+def test_job_that_raises_leaves_nothing_behind(notes):
+    """What a job wrote before it raised is rolled back, and the user's own exception comes through."""
+
+    def job(db):
+        add(1)(db)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        notes.write(job).result()
+
+    assert notes.read(ids).result() == []
+
+
+def test_cancelled_job_is_not_run(notes):
+    """A job whose future was cancelled while it waited does not run; the others of its group do."""
+    go = hold(notes)
+    cancelled, kept = notes.write(add(1)), notes.write(add(2))
+    assert cancelled.cancel()
+    go.set()
+    kept.result()
+
+    assert notes.read(ids).result() == [2]
+
+
+def test_group_of_cancelled_jobs(notes):
+    """When everything that waited was cancelled the writer goes on waiting."""
+    go = hold(notes)
+    assert notes.write(add(1)).cancel()
+    go.set()
+    notes.write(add(2)).result()
+
+    assert notes.read(ids).result() == [2]
+
+
+def test_failing_query_is_translated(notes):
+    """A query that SQLite refuses raises an error of ours."""
+    with pytest.raises(StorageError, match="no such table"):
+        notes.read(lambda db: db.execute("SELECT * FROM nowhere")).result()
+
+
+def test_closed_file_refuses_work(path):
+    """After closing, nothing is written or read, and closing again does nothing."""
+    notes = SqliteDatabase(path, NOTES)
+    last = notes.write(add(1))
+    notes.close()
+    notes.close()
+
+    assert last.done()
+    with pytest.raises(ShuttingDownError, match="is closed"):
+        notes.write(add(2))
+    with pytest.raises(ShuttingDownError, match="is closed"):
+        notes.read(ids)
+
+
+def test_close_finishes_what_waits(path):
+    """What was given to the writer before closing is stored."""
+    notes = SqliteDatabase(path, NOTES)
+    go = hold(notes)
+    for number in range(50):
+        notes.write(add(number))
+    go.set()
+    notes.close()
+
+    again = SqliteDatabase(path, NOTES)
+    assert again.read(ids).result() == list(range(50))
+    again.close()
+
+
+def test_migration_brings_an_older_file_up(path):
+    """A file of layout 1 is brought to layout 2 when it is opened, and keeps what it holds."""
+    first = SqliteDatabase(path, NOTES)
+    first.write(add(1)).result()
+    first.close()
+    newer = FileFormat("notebook", NOTES.application_id, 2, (*NOTES.migrations, "ALTER TABLE note ADD COLUMN tag"))
+
+    second = SqliteDatabase(path, newer)
+
+    assert second.read(lambda db: db.execute("SELECT id, tag FROM note").get).result() == (1, None)
+    assert second.read(lambda db: db.pragma("user_version")).result() == 2
+    second.close()
+
+
+def test_migration_that_fails_changes_nothing(path):
+    """A migration is all or nothing, and the file can be opened again as before."""
+    SqliteDatabase(path, NOTES).close()
+    steps = (*NOTES.migrations, "CREATE TABLE tag (id); CREATE TABLE note (id)")
+    broken = FileFormat("notebook", NOTES.application_id, 2, steps)
+
+    with pytest.raises(StorageError, match="already exists"):
+        SqliteDatabase(path, broken)
+
+    again = SqliteDatabase(path, NOTES)
+    assert again.read(lambda db: db.execute("SELECT count(*) FROM sqlite_schema").get).result() == 1
+    again.close()
+
+
+def foreign(path, *, version=0, application=0, mode="delete"):
+    """Make a database of another application."""
+    with sqlite3.connect(path) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute("CREATE TABLE theirs (id)")
+        other.execute(f"PRAGMA application_id = {application}")
+        other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        pytest.param(lambda p: p.write_text("dear diary, " * 100), NotOursError, "is not an? notebook", id="text"),
+        pytest.param(foreign, NotOursError, "is a database, but no notebook", id="other-application"),
+        pytest.param(lambda p: foreign(p, mode="wal"), NotOursError, "but no notebook", id="other-application-in-wal"),
+        pytest.param(
+            lambda p: foreign(p, application=NOTES.application_id, version=9),
+            NewerFormatError,
+            "layout 9.*up to 1.*upgrade outlast",
+            id="newer",
+        ),
+        pytest.param(
+            lambda p: p.write_bytes(b"SQLite format 3\x00" + bytes(4096)),
+            NotOursError,
+            "not a database",
+            id="header",
+        ),
+    ],
+)
+def test_files_that_are_not_ours_are_not_touched(path, make, error, text):
+    """Whatever else is in the place of the file is named, and stays as it is byte for byte."""
+    make(path)
+    before = path.read_bytes()
+
+    with pytest.raises(error, match=text):
+        SqliteDatabase(path, NOTES)
+
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_file_that_another_application_has_open_is_not_touched(path):
+    """A database of another application in WAL mode, with work not yet checkpointed, is left to it."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = wal")
+    other.execute("CREATE TABLE theirs (id)")
+    files = {name: (path.parent / name).read_bytes() for name in ("notes.db", "notes.db-wal")}
+
+    with pytest.raises(NotOursError):
+        SqliteDatabase(path, NOTES)
+
+    assert files == {name: (path.parent / name).read_bytes() for name in files}
+    other.close()
+
+
+def test_folder_is_named(tmp_path):
+    """A folder in place of the file is a mistake that is named."""
+    with pytest.raises(NotOursError, match="is a folder; name a file for the notebook"):
+        SqliteDatabase(tmp_path, NOTES)
+
+
+def test_missing_folder_is_named(tmp_path):
+    """The folder is not made up."""
+    with pytest.raises(StorageError, match=r"the folder .*nowhere does not exist"):
+        SqliteDatabase(tmp_path / "nowhere" / "notes.db", NOTES)
+
+
+def test_empty_file_is_taken(path):
+    """A file without a byte, as a temporary file is, becomes ours; so does an empty database left by a crash."""
+    path.touch()
+    SqliteDatabase(path, NOTES).close()
+    path.unlink()
+    empty = sqlite3.connect(path, isolation_level=None)
+    empty.execute("PRAGMA journal_mode = wal")
+    empty.close()
+    assert path.stat().st_size > 0
+
+    SqliteDatabase(path, NOTES).close()
+
+
+def test_damaged_file_is_named_and_left_alone(path):
+    """A file with a damaged page is refused when it is opened, and nothing of it is changed."""
+    notes = SqliteDatabase(path, NOTES)
+    for number in range(200):
+        notes.write(add(number, "x" * 500))
+    notes.close()
+    data = bytearray(path.read_bytes())
+    data[4096 * 5 : 4096 * 6] = b"\xa5" * 4096
+    path.write_bytes(data)
+
+    with pytest.raises(CorruptError, match="damaged"):
+        SqliteDatabase(path, NOTES)
+
+    assert path.read_bytes() == data
+
+
+def test_old_library_is_refused(path, monkeypatch):
+    """A SQLite that can damage WAL files is not used."""
+    monkeypatch.setattr(_sqlite, "_SAFE_SINCE", (99, 0, 0))
+
+    with pytest.raises(StorageError, match="can damage WAL files; install apsw"):
+        SqliteDatabase(path, NOTES)
+
+
+def test_file_that_does_not_take_wal_is_refused(path, monkeypatch):
+    """Settings are read back, so a file that cannot keep the promise is refused."""
+    monkeypatch.setattr(_sqlite, "_SYNCHRONOUS", {"power": 77})
+
+    with pytest.raises(StorageError, match="SQLite refused WAL"):
+        SqliteDatabase(path, NOTES)
+
+
+def test_full_file_keeps_what_was_acknowledged(notes):
+    """With no page left a write fails with a remedy, and all that was acknowledged before is there."""
+    notes.write(add(1)).result()
+    pages = notes.write(lambda db: db.pragma("page_count")).result()
+    notes.write(lambda db: db.pragma("max_page_count", pages + 2)).result()
+
+    with pytest.raises(StorageFullError, match="no space is left"):
+        notes.write(add(2, "x" * 100_000)).result()
+
+    assert notes.read(ids).result() == [1]
+    notes.write(lambda db: db.pragma("max_page_count", 100_000)).result()
+    notes.write(add(2, "x" * 100_000)).result()
+    assert notes.read(ids).result() == [1, 2]
+
+
+FULL = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[2])
+from test_sqlite import NOTES, add, ids
+from outlast.errors import StorageFullError
+from outlast.storage import SqliteDatabase
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+notes = SqliteDatabase(sys.argv[1], NOTES)
+notes.write(add(0)).result()
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+stored = 0
+try:
+    while True:
+        notes.write(add(stored + 1, "x" * 10_000)).result()
+        stored += 1
+except StorageFullError as error:
+    assert "no space is left" in str(error)
+assert notes.read(ids).result() == list(range(stored + 1))
+print(stored, flush=True)
+"""
+
+
+def test_full_disk_keeps_what_was_acknowledged(path):
+    """When the system refuses to let the file grow, the write fails, and a new process finds what was acknowledged."""
+    program = [sys.executable, "-c", FULL, str(path), HERE]
+    stored = int(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
+
+    notes = SqliteDatabase(path, NOTES)
+    assert stored > 0
+    assert notes.read(ids).result() == list(range(stored + 1))
+    notes.write(add(stored + 1)).result()
+    notes.close()
+
+
+def test_locked_file_fails_the_whole_group_at_once(notes, monkeypatch):
+    """When another process holds the file too long, all who wait learn it after one wait, not one after another."""
+    go = hold(notes)
+    futures = [notes.write(add(number)) for number in range(5)]
+    monkeypatch.setattr(notes._writer, "_connection", Locked(notes._writer._connection))
+    go.set()
+
+    assert [type(future.exception()) for future in futures] == [StorageBusyError] * 5
+    assert notes._writer._connection.begins == 1
+    monkeypatch.undo()
+    notes.write(add(9)).result()
+
+
+class Locked:
+    """A connection whose transactions do not begin."""
+
+    def __init__(self, real):
+        self.real = real
+        self.begins = 0
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+    def execute(self, sql, *args):
+        """Refuse to begin."""
+        if sql.startswith("BEGIN"):
+            import apsw
+
+            self.begins += 1
+            raise apsw.BusyError("database is locked")
+        return self.real.execute(sql, *args)
+
+
+def test_two_writers_take_turns(path, notes):
+    """Two openings of one file in a process or in several both get their writes in."""
+    other = SqliteDatabase(path, NOTES)
+    futures = [(notes if number % 2 else other).write(add(number)) for number in range(100)]
+    for future in futures:
+        future.result()
+
+    assert notes.read(ids).result() == other.read(ids).result() == list(range(100))
+    other.close()
+
+
+def test_fork_is_refused(notes):
+    """A child process may not use its parent's database; closing it there does nothing to the parent."""
+    notes.write(add(1)).result()
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for use in (notes.write, notes.read):
+            try:
+                use(ids)
+            except ForkedError:
+                refused += 1
+        notes.close()
+        os._exit(0 if refused == 2 else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert notes.read(ids).result() == [1]
+
+
+CRASH = """
+import itertools, sys
+sys.path.insert(0, sys.argv[2])
+from test_sqlite import NOTES, add
+from outlast.storage import SqliteDatabase
+notes = SqliteDatabase(sys.argv[1], NOTES)
+first = int(sys.argv[3])
+for number in itertools.count(first):
+    notes.write(add(number)).result()
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("_round", range(3))
+def test_acknowledged_writes_survive_kill_9(path, _round):
+    """Whatever was acknowledged before the process was killed is there for the next one."""
+    program = [sys.executable, "-c", CRASH, str(path), HERE, "0"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline() for _ in range(10 * (_round + 1))]
+    process.kill()
+    lines += process.stdout.readlines()
+    process.stdout.close()
+    process.wait()
+
+    notes = SqliteDatabase(path, NOTES)
+    acknowledged = {int(line) for line in lines if line.endswith("\n")}
+    assert acknowledged <= set(notes.read(ids).result())
+    notes.close()
