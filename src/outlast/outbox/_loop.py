@@ -113,6 +113,7 @@ class DeliveryLoop:
     async def load(self) -> None:
         """Read what waits; what a dead process had on the wire is due at once."""
         core, now = self._core, self._core.clock.now()
+        self._lanes, self._seen_version = LaneIndex(), 0
         self._seen_decisions = await asyncio.wrap_future(core.decisions())
         for seq, lane in await asyncio.wrap_future(core.queued(0)):
             self._lanes.add(seq, lane)

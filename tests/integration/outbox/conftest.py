@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+import pytest
+
+from outlast.events import EventBus
+from outlast.outbox import Outbox, SyncOutbox
+from outlast.testing import Recorder
+
+
+class Face:
+    """Write a scenario once and run it against `Outbox` and `SyncOutbox`: `do` waits where there is something to wait for."""
+
+    def __init__(self, kind, runner):
+        self.kind = kind
+        self.runner = runner
+        self.bus = EventBus()
+        self.seen = Recorder(self.bus)
+        self.boxes = []
+
+    def do(self, value):
+        """Return a value, or what a coroutine returns."""
+        return self.runner.run(value) if inspect.isawaitable(value) else value
+
+    def open(self, path, **options):
+        """Open an outbox that is closed with the test."""
+        self.boxes.append(self.do(self.kind.open(path, **{"bus": self.bus, **options})))
+        return self.boxes[-1]
+
+    def close(self, box):
+        """Close an outbox."""
+        self.do(box.aclose() if isinstance(box, Outbox) else box.close())
+
+
+@pytest.fixture(params=[Outbox, SyncOutbox], ids=["async", "sync"])
+def face(request):
+    """Give each colour in turn."""
+    with asyncio.Runner() as runner:
+        face = Face(request.param, runner)
+        yield face
+        for box in face.boxes:
+            face.close(box)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Name an outbox file."""
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+def box(face, path):
+    """Open an outbox of the present colour."""
+    return face.open(path)
