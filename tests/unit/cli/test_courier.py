@@ -25,6 +25,7 @@ REQUEST = SealedRequest(method="PUT", url="http://host/1")
 
 
 def op(verb=Verb.PUT):
+    """Return an op."""
     return Op(
         seq=1, generation=0, key="k", lane=1, verb=verb, kind="push", entity="1", target=None, body=b"{}",
         content_type="x", if_match=None, created_at=0.0,
@@ -50,6 +51,7 @@ class Inner:
 
 
 def courier(*answers, clock=None, headers=None):
+    """Return a courier around answers."""
     clock = clock or ManualClock()
     return Courier(Inner(*answers), Pacer(None, clock), headers or {}, clock)
 

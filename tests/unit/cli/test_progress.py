@@ -9,6 +9,7 @@ from outlast.cli._progress import Bar, Lines, Silence, Speed, View
 
 
 def view(at, delivered=0, waiting=0, **fields):
+    """Return what there is to show."""
     return View(at=at, delivered=delivered, waiting=waiting, conflicting=0, dead=0, **fields)
 
 

@@ -8,12 +8,14 @@ from outlast.outbox import Counts, OpState, OpStatus
 
 
 def status(entity, state, reason):
+    """Return the status of a write."""
     return OpStatus(
         seq=1, state=state, verb=None, kind="push", entity=entity, attempts=1, reason=reason, etag=None, at=0.0
     )
 
 
 def receipt(counts, **fields):
+    """Return a receipt."""
     values = {
         "code": ExitCode.DELIVERED, "message": "", "counts": counts, "queued": 1, "known": 0, "superseded": 0,
         "delivered_now": 1, "requests": 2, "seconds": 1.25, "reasons": (), "guarantee": "it holds", "origin": "http://h",

@@ -15,10 +15,12 @@ INBOX = Template.parse("http://host/inbox")
 
 
 def record(line, text, **fields):
+    """Return a record."""
     return Record(line, fields, text)
 
 
 def plan(template, shape, *records):
+    """Plan the writes of records."""
     return plan_writes("in.jsonl", records, template, shape)
 
 
@@ -44,7 +46,7 @@ def test_same_address_twice_is_refused():
     """Two records for one address name both lines; the same text twice is no better."""
     records = [record(1, "{}", id=1), record(2, "{}", id=2), record(3, "{}", id="1")]
 
-    with pytest.raises(CommandError, match="in.jsonl:3: '1' stands on line 1 already") as caught:
+    with pytest.raises(CommandError, match=r"in\.jsonl:3: '1' stands on line 1 already") as caught:
         plan(NOTES, Shape(verb=Verb.PUT), *records)
 
     assert caught.value.code is ExitCode.DUPLICATE_ID
@@ -55,7 +57,7 @@ def test_same_name_twice_is_refused_for_messages():
     records = [record(1, "{}", key="a"), record(2, "{}", key="a")]
 
     assert len(plan(INBOX, Shape(verb=Verb.POST), *records)) == 2
-    with pytest.raises(CommandError, match="in.jsonl:2: 'a' stands on line 1 already"):
+    with pytest.raises(CommandError, match=r"in\.jsonl:2: 'a' stands on line 1 already"):
         plan(INBOX, Shape(verb=Verb.POST, id_field="key"), *records)
 
 
@@ -92,7 +94,7 @@ def test_no_records_is_no_mistake():
 
 def test_record_without_its_field_names_its_line():
     """A field that some records lack is a matter of those lines."""
-    with pytest.raises(CommandError, match="in.jsonl:2: the field 'id' is missing") as caught:
+    with pytest.raises(CommandError, match=r"in\.jsonl:2: the field 'id' is missing") as caught:
         plan(NOTES, Shape(verb=Verb.PUT), record(1, "{}", id=1), record(2, "{}"))
 
     assert caught.value.code is ExitCode.MALFORMED_INPUT
