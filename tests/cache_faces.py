@@ -118,6 +118,11 @@ class SyncFace(Face):
     async def wrong_loader(key):
         """Be a loader of the other colour."""
 
+    def entered_or_done(self, gate, reader):
+        """Wait until the loader was called or the reader is answered."""
+        while not gate.entered.is_set() and reader.thread.is_alive():
+            time.sleep(0)
+
     def pass_time(self, cache, seconds):
         """Let time pass: what waits in threads waits really, what counts ages goes by the clock."""
         self.clock.advance(seconds)
@@ -237,6 +242,15 @@ class AsyncFace(Face):
     @staticmethod
     def wrong_loader(key):
         """Be a loader of the other colour."""
+
+    def entered_or_done(self, gate, reader):
+        """Wait until the loader was called or the reader is answered."""
+
+        async def wait():
+            while not gate.entered.is_set() and not reader.task.done():
+                await spin()
+
+        self.runner.run(wait())
 
     def pass_time(self, cache, seconds):
         """Let the loop's time pass."""

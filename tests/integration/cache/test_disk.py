@@ -32,13 +32,6 @@ def hold_writer(tier):
     return go
 
 
-def hold_reader(tier):
-    """Keep the reader thread busy until the returned event is set."""
-    go = threading.Event()
-    tier._database.read(lambda db: go.wait(10))
-    return go
-
-
 def never(key):
     """Be a loader that must not be asked."""
     raise AssertionError(key)
@@ -166,21 +159,48 @@ def test_reads_do_not_wait_for_the_writer(face, path):
     go.set()
 
 
-def test_removal_while_the_file_is_read(face, path):
-    """A value that is removed between the question to the file and its answer is not answered."""
+def test_removal_while_the_file_is_read(face, path, monkeypatch):
+    """A value that is removed after the file was read and before its answer arrived is not answered, nor kept."""
     cache = face.make(disk=SqliteTier(path))
     face.put(cache, "k", "gone")
     face.close(cache)
-    face.registry, tier = Registry(), SqliteTier(path)
-    cache, go = face.make(disk=tier), hold_reader(tier)
+    face.registry, tier, slow = Registry(), SqliteTier(path), Future()
+    cache, row = face.make(disk=tier), tier.lookup("users", "k").result()
+    monkeypatch.setattr(tier, "lookup", lambda *_: slow)
     reader = face.start(cache.read, "k", face.loader(Script("new")))
 
     while not cache._core._shelf._board._leases:
         pass
     face.remove(cache, "k")
-    go.set()
+    slow.set_result(row)
 
     assert reader.result().value == "new"
+
+
+def test_put_while_the_file_is_read(face, path, monkeypatch):
+    """A value that is put while the file is read is the answer, not the older one of the file."""
+    tier, slow = SqliteTier(path), Future()
+    cache = face.make(disk=tier)
+    monkeypatch.setattr(tier, "lookup", lambda *_: slow)
+    reader = face.start(cache.read, "k", face.loader(never))
+
+    while not cache._core._shelf._board._leases:
+        pass
+    face.put(cache, "k", "mine")
+    slow.set_result(None)
+
+    assert reader.result().value == "mine"
+
+
+def test_load_goes_on_without_a_ticket(face, path, monkeypatch):
+    """When the file cannot say under which generation a load begins, the value is kept in memory only."""
+    tier = SqliteTier(path)
+    cache = face.make(disk=tier)
+    monkeypatch.setattr(tier, "ticket", lambda *_: failed(StorageFullError("odd")))
+
+    assert face.read(cache, "k", Script("v")).value == "v"
+    assert cache.snapshot().disk_error == "StorageFullError: odd"
+    assert tier.lookup("users", "k").result() is None
 
 
 def test_two_caches_in_one_file_keep_apart(face, path):

@@ -1,8 +1,10 @@
+import os
+
 import pytest
 
 from cache_faces import Script
 from outlast.cache import Loaded, Source
-from outlast.errors import ConfigError, ShuttingDownError
+from outlast.errors import ConfigError, ForkedError, ShuttingDownError
 from outlast.events import LoadFailed, ReadAnswered
 
 
@@ -333,3 +335,15 @@ def test_closed_cache_refuses_everything(face):
         with pytest.raises(ShuttingDownError, match="'users' is closed"):
             use()
     assert cache.snapshot().closed
+
+
+def test_cache_from_another_process_is_refused(face, monkeypatch):
+    """After a fork the child's use is refused with a way out, and closing it there does nothing."""
+    cache = face.make()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(ForkedError, match="make another in the child process"):
+            face.peek(cache, "k")
+        face.close(cache)
+
+    assert face.peek(cache, "k") is None
