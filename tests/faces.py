@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from outlast.events import EventBus
+from outlast.policies import Pipeline, Timeout
 from outlast.registry import Registry
 from outlast.testing import ManualClock, Recorder, VirtualLoop
 
@@ -28,6 +29,12 @@ class Face:
         script = Script(outcomes)
         return self.function(script), script
 
+    def within(self, seconds, policy, fn):
+        """Call through a policy under a deadline, if one is given."""
+        if seconds is None:
+            return self.call(policy, fn)
+        return self.call(Pipeline("within", Total(seconds, self.clock), policy, registry=self.registry), fn)
+
     def fail(self, policy, times, error=ConnectionError):
         """Run failing calls through a policy; whatever they raise is swallowed."""
         for _ in range(times):
@@ -43,6 +50,13 @@ class Face:
 
     def close(self):
         """Let go of what the colour needs."""
+
+
+class Total(Timeout):
+    """A deadline around a call, as a policy."""
+
+    def __init__(self, seconds, clock):
+        super().__init__(seconds, mode="cooperative", name="total", clock=clock)
 
 
 class Script:

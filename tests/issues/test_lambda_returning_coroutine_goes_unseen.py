@@ -13,15 +13,20 @@ async def work():
     raise ConnectionError
 
 
+def begin():
+    """Return a coroutine, without being a coroutine function."""
+    return work()
+
+
 def test_async_result_is_judged():
     """Called with `acall`, `call` or as a decorator, the coroutine's own end is what counts."""
 
     async def main():
         breaker = CircuitBreaker(failure_threshold=3)
         for call in (
-            lambda: breaker.acall(lambda: work()),
-            lambda: breaker.call(lambda: work()),
-            breaker(lambda: work()),
+            lambda: breaker.acall(begin),
+            lambda: breaker.call(begin),
+            breaker(begin),
         ):
             with pytest.raises(ConnectionError):
                 await call()
@@ -33,7 +38,7 @@ def test_async_result_is_judged():
 def test_made_in_a_thread_without_a_loop():
     """The coroutine may be made where no loop runs, and awaited elsewhere."""
     breaker = CircuitBreaker(failure_threshold=1)
-    pending = breaker.call(lambda: work())
+    pending = breaker.call(begin)
     assert breaker.snapshot().calls == 0
 
     with pytest.raises(ConnectionError):

@@ -1,4 +1,4 @@
-"""Failures of calls begun before the trip opened the circuit again after its recovery (Polly #217, failsafe-lib #391)."""
+"""Failures of calls begun before the trip reopened the circuit after its recovery (Polly #217, failsafe-lib #391)."""
 
 from outlast.policies import CircuitBreaker, CircuitState
 

@@ -54,9 +54,7 @@ def test_unknown_names_come_with_a_suggestion():
     with pytest.raises(ConfigError) as caught:
         check_known(["backoff", "atempts"], {"attempts", "backoff"}, path="retry")
 
-    assert str(caught.value) == (
-        "retry.atempts: unknown setting; there are: attempts, backoff; did you mean attempts?"
-    )
+    assert str(caught.value) == ("retry.atempts: unknown setting; there are: attempts, backoff; did you mean attempts?")
 
 
 def test_unknown_name_without_a_path():

@@ -4,9 +4,7 @@ from outlast.engines import Backoff, Jitter
 from outlast.errors import ConfigError
 
 
-@pytest.mark.parametrize(
-    ("attempt", "wait"), [(1, 1.0), (2, 2.0), (3, 4.0), (5, 16.0), (6, 30.0), (10_000, 30.0)]
-)
+@pytest.mark.parametrize(("attempt", "wait"), [(1, 1.0), (2, 2.0), (3, 4.0), (5, 16.0), (6, 30.0), (10_000, 30.0)])
 def test_grows_up_to_the_cap(attempt, wait):
     """The wait doubles from attempt to attempt, up to the cap, however many there are."""
     assert Backoff(jitter=Jitter.NONE).wait(attempt, 0.5) == wait

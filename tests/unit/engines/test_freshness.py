@@ -27,7 +27,7 @@ def test_use(age, use):
 
 @pytest.mark.parametrize(("age", "use"), [(4.9, Use.FRESH), (5.0, Use.REVALIDATE), (604.9, Use.FALLBACK)])
 def test_negative_answers_age_faster(age, use):
-    """"There is no such thing" has a time to live of its own."""
+    """An answer that there is no such thing has a time to live of its own."""
     assert NUMBERS.use(age, negative=True) is use
 
 

@@ -53,7 +53,10 @@ def test_goes_on(config, fields, wait):
         pytest.param({}, {"listed": False}, "does not name it", id="not-listed"),
         pytest.param({}, {"meaning": Classification(Category.RETRIABLE, Outcome.APPLIED)}, "took place", id="applied"),
         pytest.param(
-            {}, {"meaning": Classification(Category.UNKNOWN, Outcome.APPLIED), "listed": True}, "took", id="applied-listed"
+            {},
+            {"meaning": Classification(Category.UNKNOWN, Outcome.APPLIED), "listed": True},
+            "took",
+            id="applied-listed",
         ),
         pytest.param({"idempotent": False}, {"meaning": DOUBT}, "in doubt", id="in-doubt"),
         pytest.param({}, {"meaning": after(120.1)}, "max_retry_after=120 s", id="retry-after-too-long"),

@@ -11,8 +11,8 @@ from outlast.errors import (
     ConfigError,
     DeadlineExceededError,
     MissingExtraError,
-    OutlastError,
     Outcome,
+    OutlastError,
     RejectedError,
     SchemaError,
 )

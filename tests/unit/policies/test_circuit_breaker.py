@@ -191,6 +191,19 @@ def test_permit_shows_itself():
     assert "settled=False" in repr(CircuitBreaker().acquire())
 
 
+def test_refusal_while_probing(face):
+    """While all probes run the error says so, and to ask again soon."""
+    breaker = make(face, recovery=HalfOpen(max_calls=1), open_for=0.5)
+    face.fail(breaker, 3)
+    face.clock.advance(0.5)
+    probe = face.begin(breaker)
+    fn, _ = face.scripted("fine")
+
+    with pytest.raises(CircuitOpenError, match=r"half-open, and as many probes .* ask again in 0.5 s"):
+        face.call(breaker, fn)
+    probe.end()
+
+
 def test_manual_face():
     """Programs that ask before they work get the same circuit."""
     clock = ManualClock()
@@ -312,7 +325,7 @@ def test_listener_runs_without_the_lock():
     def ask(_):
         thread = threading.Thread(target=lambda: answers.append(breaker.snapshot().state))
         thread.start()
-        thread.join(5)
+        thread.join(1)
 
     with bus.subscribe(ask, CircuitOpened):
         breaker.record_failure()

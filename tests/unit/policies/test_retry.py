@@ -15,7 +15,7 @@ from outlast.errors import (
     ThrottledError,
 )
 from outlast.events import RetryGaveUp, RetryScheduled
-from outlast.policies import Backoff, CircuitBreaker, Retry, deadline
+from outlast.policies import Backoff, CircuitBreaker, Retry
 from outlast.testing import FixedRandom, ManualClock, run_virtual
 
 
@@ -57,10 +57,11 @@ def test_last_error_is_raised_as_it_was(face):
 
     assert caught.value is last
     assert last.__context__ is None
-    assert notes(last) == [
-        "outlast retry: 3 attempts, 3 s since the first failure, after ConnectionError, TimeoutError; "
-        "no further attempt: all 3 attempts were used"
-    ]
+    (note,) = notes(last)
+    assert note.startswith(
+        "outlast retry: 3 attempts, 3 s since the first failure, after ConnectionError, TimeoutError"
+    )
+    assert note.endswith("no further attempt: all 3 attempts were used")
 
 
 def test_note_does_not_pile_up(face):
@@ -193,18 +194,8 @@ def test_wait_must_fit_the_deadline(face):
     fn, script = face.scripted(ConnectionError())
     retry = make(face, attempts=9)
 
-    def limited():
-        with deadline(2.5, clock=face.clock), pytest.raises(ConnectionError) as caught:
-            retry.call(fn)
-        return caught
-
-    async def alimited():
-        async with deadline(2.5, clock=face.clock):
-            with pytest.raises(ConnectionError) as caught:
-                await retry.acall(fn)
-        return caught
-
-    caught = face.run(alimited if face.colour == "async" else limited)
+    with pytest.raises(ConnectionError) as caught:
+        face.within(2.5, retry, fn)
 
     assert (script.calls, face.clock.now()) == (2, 1001.0)
     assert "the wait of 2 s does not fit in the 1.5 s that are left" in notes(caught.value)[0]
@@ -224,19 +215,8 @@ def test_own_rejections(face, seconds, after, calls):
     fn, script = face.scripted(ThrottledError(retry_after=after))
     retry = make(face)
 
-    def limited():
-        with deadline(seconds, clock=face.clock) if seconds else deadline(9e9, clock=ManualClock()):
-            retry.call(fn)
-
-    async def alimited():
-        with deadline(seconds, clock=face.clock):
-            await retry.acall(fn)
-
     with pytest.raises(ThrottledError):
-        if seconds is None:
-            face.call(retry, fn)
-        else:
-            face.run(alimited if face.colour == "async" else limited)
+        face.within(seconds, retry, fn)
 
     assert script.calls == calls
 
@@ -298,9 +278,7 @@ def test_events(face):
 
     assert face.seen.events == [
         RetryScheduled(source="load", at=1000.0, attempt=1, wait=1.0, error="ConnectionError"),
-        RetryGaveUp(
-            source="load", at=1001.0, attempts=2, reason="all 2 attempts were used", error="ConnectionError"
-        ),
+        RetryGaveUp(source="load", at=1001.0, attempts=2, reason="all 2 attempts were used", error="ConnectionError"),
     ]
 
 
@@ -389,7 +367,10 @@ def test_sync_function_that_returns_a_coroutine():
             raise ConnectionError
         return "fine"
 
-    result = Retry(clock=clock).call(lambda: work())
+    def begin():
+        return work()
+
+    result = Retry(clock=clock).call(begin)
     assert inspect.iscoroutine(result)
 
     assert run_virtual(result, clock=clock) == "fine"

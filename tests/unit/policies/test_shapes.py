@@ -268,7 +268,11 @@ async def test_returned_coroutine_is_judged_by_its_result(probing, fails):
             raise ConnectionError
 
     before = breaker.snapshot().calls
-    pending = breaker.call(lambda: work())
+
+    def begin():
+        return work()
+
+    pending = breaker.call(begin)
     assert breaker.snapshot().calls == before
     await asyncio.gather(pending, return_exceptions=True)
 

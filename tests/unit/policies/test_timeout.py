@@ -66,7 +66,7 @@ def test_late_error_passes():
 def test_deadline_clamps(face):
     """Inside a deadline the shorter limit holds, and without time left nothing is started."""
     fn, script = face.scripted("fine")
-    limited = make(face, 10.0)(face.function(lambda: remaining()))
+    limited = make(face, 10.0)(face.function(remaining))
 
     def sync():
         with deadline(2.0, clock=face.clock):
@@ -116,37 +116,43 @@ async def test_async_guard_cancels():
             await asyncio.sleep(5)
 
 
-def test_each_item_is_limited(face):
-    """Of a stream the wait for each item is limited, not the whole, nor the time that the reader takes."""
-    waits = [0.5, 0.9, 0.9, 2.0]
+WAITS = [0.5, 0.9, 0.9, 2.0]
 
+
+def test_each_item_is_limited():
+    """Of a stream the wait for each item is limited, not the whole, nor the time that the reader takes."""
+    clock, read = ManualClock(), []
+
+    @Timeout(1.0, mode="cooperative", clock=clock)
     def items():
-        for wait in waits:
-            face.clock.sleep(wait)
+        for wait in WAITS:
+            clock.sleep(wait)
             yield wait
 
-    async def aitems():
-        for wait in waits:
+    with pytest.raises(DeadlineExceededError):
+        for item in items():
+            read.append(item)
+            clock.advance(100)
+
+    assert read == WAITS[:3]
+
+
+async def test_each_async_item_is_limited():
+    """The same for an async stream, which is cancelled when an item is late."""
+    clock, read = asyncio.get_running_loop().clock, []
+
+    @Timeout(1.0, clock=clock)
+    async def items():
+        for wait in WAITS:
             await asyncio.sleep(wait)
             yield wait
 
-    read = []
-
-    def reading(fn):
-        for item in fn():
-            read.append(item)
-            face.clock.advance(100)
-
-    async def areading(fn):
-        async for item in fn():
-            read.append(item)
-            await asyncio.sleep(100)
-
-    is_async = face.colour == "async"
     with pytest.raises(DeadlineExceededError):
-        face.run(areading if is_async else reading, make(face)(aitems if is_async else items))
+        async for item in items():
+            read.append(item)
+            clock.advance(100)
 
-    assert read == waits[:3]
+    assert read == WAITS[:3]
 
 
 def test_thread_mode_returns_and_raises():
@@ -192,7 +198,10 @@ def test_sync_function_that_returns_a_coroutine(mode):
     async def slow():
         await asyncio.sleep(9)
 
-    result = Timeout(1.0, mode=mode, clock=clock).call(lambda: slow())
+    def begin():
+        return slow()
+
+    result = Timeout(1.0, mode=mode, clock=clock).call(begin)
     assert inspect.iscoroutine(result)
 
     with pytest.raises(DeadlineExceededError):

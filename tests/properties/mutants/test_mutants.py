@@ -1,0 +1,194 @@
+"""One deliberate fault for each invariant: a suite that passes with the fault planted does not hold the invariant."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+BREAKER = ("tests/properties/test_breaker.py",)
+BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
+
+
+@dataclass
+class Mutant:
+    """A fault: in which module which text becomes which, and the tests that must notice."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = [
+    Mutant("a-permit-settles-twice", "engines/breaker.py", "if permit.settled or permit.era", "if permit.era", BREAKER),
+    Mutant("any-era-counts", "engines/breaker.py", " or permit.era is not self.phase:", ":", BREAKER),
+    Mutant(
+        "one-probe-too-many",
+        "engines/breaker.py",
+        "max_calls:\n            self.rejected",
+        "max_calls + 1:\n            self.rejected",
+        BREAKER,
+    ),
+    Mutant(
+        "hung-probes-keep-their-slots", "engines/breaker.py", "items() if end <= now]", "items() if not end]", BREAKER
+    ),
+    Mutant(
+        "a-lost-slot-still-counts",
+        "engines/breaker.py",
+        "or permit.probe in permit.era.leases",
+        "or bool(permit.era.leases.setdefault(permit.probe, 1.0))",
+        BREAKER,
+    ),
+    Mutant(
+        "ignored-closes",
+        "engines/breaker.py",
+        "case Verdict.SUCCESS:\n                era.successes",
+        "case Verdict.SUCCESS | Verdict.IGNORED:\n                era.successes",
+        BREAKER,
+    ),
+    Mutant(
+        "a-recorded-failure-prolongs",
+        "engines/breaker.py",
+        "case Open(until=until) if now < until:\n                return []",
+        "case Open(until=until) if now < until:\n                return [self._open(now, why)]",
+        BREAKER,
+    ),
+    Mutant(
+        "a-dead-era-is-still-read",
+        "engines/breaker.py",
+        "self.closed = phase if isinstance(phase, Closed) else None",
+        "self.closed = phase if isinstance(phase, Closed) else self.closed",
+        BREAKER,
+    ),
+    Mutant("success-does-not-break-the-row", "engines/trip.py", "if ok != self.ok_seen:", "if ok < 0:", BREAKER),
+    Mutant(
+        "a-fence-is-used-again",
+        "engines/lease.py",
+        'Take(row.fence + 1, "released")',
+        'Take(row.fence, "released")',
+        ("tests/properties/test_lease.py",),
+    ),
+    Mutant(
+        "a-frozen-holder-goes-on",
+        "engines/lease.py",
+        "return self.ttl * 2 / 3",
+        "return self.ttl * 4 / 3",
+        ("tests/properties/test_lease.py",),
+    ),
+    Mutant(
+        "jitter-after-the-cap",
+        "engines/backoff.py",
+        "return min(self.cap, self._spread(self.grow(self.base, attempt - 1), chance))",
+        "return self._spread(self.grow(self.base, attempt - 1), chance)",
+        ("tests/properties/test_backoff.py",),
+    ),
+    Mutant(
+        "one-attempt-too-many",
+        "engines/retry.py",
+        "if failure.attempt >= config.attempts:",
+        "if failure.attempt > config.attempts:",
+        ("tests/properties/test_retry.py",),
+    ),
+    Mutant(
+        "doubt-is-repeated",
+        "engines/retry.py",
+        "Outcome.IN_DOUBT and config.idempotent is False",
+        "Outcome.IN_DOUBT and config.idempotent is True",
+        ("tests/properties/test_retry.py",),
+    ),
+    Mutant(
+        "retry-after-is-no-floor",
+        "engines/retry.py",
+        "wait = max(config.backoff",
+        "wait = min(config.backoff",
+        ("tests/properties/test_retry.py",),
+    ),
+    Mutant(
+        "a-bad-date-raises",
+        "engines/retry_after.py",
+        "except (ValueError, TypeError, OverflowError):",
+        "except TypeError:",
+        ("tests/properties/test_retry_after.py",),
+    ),
+    Mutant(
+        "an-expired-value-comes-back",
+        "engines/freshness.py",
+        "if age < ttl + self.stale_if_error",
+        "if age > ttl + self.stale_if_error",
+        ("tests/properties/test_freshness.py",),
+    ),
+    Mutant(
+        "cancellation-is-judged",
+        "policies/_judge.py",
+        "if not isinstance(error, Exception) or isinstance(error, (CancelledError, *self.ignore)):",
+        "if isinstance(error, self.ignore):",
+        ("tests/issues/test_cancelled_call_counts_as_failure.py",),
+    ),
+    Mutant(
+        "cancellation-is-retried",
+        "policies/_retry_run.py",
+        "return isinstance(kind, type) and issubclass(kind, Exception)",
+        "return isinstance(kind, type) and issubclass(kind, BaseException)",
+        ("tests/unit/policies/test_retry.py",),
+    ),
+    Mutant(
+        "a-returned-coroutine-is-a-success",
+        "policies/_circuit_breaker.py",
+        "if type(result) not in PLAIN and is_awaitable(result):",
+        "if False:",
+        ("tests/issues/test_lambda_returning_coroutine_goes_unseen.py",),
+    ),
+    Mutant(
+        "listeners-run-under-the-lock",
+        "policies/_announcer.py",
+        "            try:\n                self._emit(change)",
+        "            try:\n                with self._lock:\n                    self._emit(change)",
+        (f"{BREAKER_FACE}::test_listener_runs_without_the_lock",),
+    ),
+    Mutant(
+        "an-outer-deadline-is-lengthened",
+        "policies/_deadline.py",
+        "self._limit = min(self._limit, outer)",
+        "self._limit = max(self._limit, outer)",
+        ("tests/unit/policies/test_deadline.py",),
+    ),
+]
+NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))
+
+
+@pytest.fixture(scope="module")
+def played():
+    """What pytest said to each mutant: its exit code (0 passed, 1 failed, else it could not run) and its last words."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTEST"))}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("play.py")],
+        input=json.dumps([asdict(mutant) for mutant in [NOTHING, *MUTANTS]]),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.timeout(60)
+def test_the_tests_pass_without_a_fault(played):
+    """On the copy as it is tests pass, so that it is the fault that fails them."""
+    code, output = played["nothing"]
+
+    assert code == 0, output
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_fault_is_noticed(played, mutant):
+    """With the fault planted, its tests fail."""
+    code, output = played[mutant.name]
+
+    assert code == 1, output
