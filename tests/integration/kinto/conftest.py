@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+SETTINGS = """
+[server:main]
+use = egg:waitress#main
+host = 127.0.0.1
+port = {port}
+threads = 8
+
+[app:main]
+use = egg:kinto
+kinto.storage_backend = kinto.core.storage.memory
+kinto.cache_backend = kinto.core.cache.memory
+kinto.permission_backend = kinto.core.permission.memory
+kinto.userid_hmac_secret = only-for-this-test
+multiauth.policies = basicauth
+kinto.bucket_create_principals = system.Everyone
+
+[loggers]
+keys = root
+[handlers]
+keys = console
+[formatters]
+keys = plain
+[logger_root]
+level = ERROR
+handlers = console
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = plain
+[formatter_plain]
+format = %(message)s
+"""
+CREDENTIALS = "Basic " + b64encode(b"test:test").decode()
+
+
+class Kinto:
+    """A Kinto server in a process of its own, its memory its own as well."""
+
+    credentials = CREDENTIALS
+
+    def __init__(self, folder):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        settings, log = folder / "kinto.ini", folder / "kinto.log"
+        settings.write_text(SETTINGS.format(port=self.port))
+        # Its own dependencies warn of each other, so warnings are no errors there.
+        # What is measured is the pusher; tracing a foreign server would only slow it.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+        environment["PYTHONWARNINGS"] = "ignore"
+        command = [Path(sys.executable).with_name("kinto"), "start", "--ini", settings]
+        with log.open("wb") as out:
+            self.popen = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+        self._wait(log)
+
+    def _wait(self, log):
+        end = time.monotonic() + 30
+        while True:
+            try:
+                self.ask("GET", "/v1/")
+            except OSError:
+                assert self.popen.poll() is None, log.read_text()
+                assert time.monotonic() < end, log.read_text()
+                time.sleep(0.1)
+            else:
+                return
+
+    def ask(self, method, path, body=None):
+        """Send one request, past every proxy, and return the answer's JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            headers = {"Authorization": CREDENTIALS, "Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            found = json.loads(answer.read())
+        finally:
+            connection.close()
+        assert answer.status < 400, found
+        return found
+
+    def end(self):
+        """Stop the server."""
+        self.popen.terminate()
+        self.popen.wait(10)
+
+
+@pytest.fixture
+def kinto(tmp_path):
+    """A real Kinto server with an empty collection."""
+    server = Kinto(tmp_path)
+    server.ask("PUT", "/v1/buckets/geo")
+    server.ask("PUT", "/v1/buckets/geo/collections/subdivisions")
+    yield server
+    server.end()
