@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 import time
+import types
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from outlast.engines.backoff import Backoff
 from outlast.errors import ConfigError, ForkedError, ShuttingDownError
 from outlast.events import OpEnqueued
+from outlast.outbox import _queries as sql
 from outlast.outbox import Applied, Counts, DeliveryPolicy, InDoubt, OpState, Rejected, Stale, Verb, Write
 from outlast.sync_engine import CallableTransport, Runner
 
@@ -289,6 +291,9 @@ def test_counts_are_of_one_moment(face, box):
     deliver(face, box, act, concurrency=16)
 
     counts = [future.result() for future in found]
+    statements = []
+    sql.counts(types.SimpleNamespace(execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 5)))
+    assert len(statements) == 1, "each statement reads the file at another moment"
     assert {count.total for count in counts} == {400}
     assert min(min(count.ready, count.waiting, count.delivered) for count in counts) >= 0
 
@@ -296,7 +301,6 @@ def test_counts_are_of_one_moment(face, box):
 def test_looking_at_one_write_does_not_read_all(face, box, path):
     """A ticket finds its row by its place, however many receipts there are."""
     face.do(box.put("note", "n1", {}))
-    from outlast.outbox import _queries as sql
 
     wanted = []
 

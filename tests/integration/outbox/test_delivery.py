@@ -869,3 +869,47 @@ async def test_delivery_does_not_slow_down_with_the_queue(path):
     small, large = await rate(500), await rate(5000)
 
     assert large > small / 4
+
+
+async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkeypatch):
+    """A decision makes the loop read all places; one that is settled in just that moment is not taken for new."""
+    go = asyncio.Event()
+    server = Server(dead=[Rejected("400")])
+
+    async def act(op):
+        answer = await server(op)
+        if op.entity == "a":
+            await go.wait()
+        return answer
+
+    async with opened(path) as box:
+        await box.enqueue(put("dead"), put("a"))
+        async with runner(box, act) as run:
+            running = asyncio.create_task(run.run_until_idle())
+            await box.ticket(1).settled(timeout=5)
+            await until(lambda: len(server.seen) == 2)
+            read = box.core.changes
+
+            def slow(*arguments):
+                found = read(*arguments)
+                if not go.is_set() and found.result(5).parked is not None:
+                    go.set()
+                    late = asyncio.ensure_future(until(lambda: run.stats.delivered == 1))
+                    joined = asyncio.get_running_loop().create_future()
+                    late.add_done_callback(lambda _: joined.set_result(found.result()))
+                    return joined
+                return found
+
+            monkeypatch.setattr(box.core, "changes", slow)
+            monkeypatch.setattr(asyncio, "wrap_future", passing(asyncio.wrap_future))
+            await box.discard(1)
+            async with asyncio.timeout(5):
+                await running
+
+        assert go.is_set()
+        assert await box.counts() == Counts(delivered=1)
+
+
+def passing(wrap):
+    """Let `asyncio.wrap_future` pass on what is a future of the loop already."""
+    return lambda future: future if asyncio.isfuture(future) else wrap(future)
