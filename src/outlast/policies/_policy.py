@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
 from outlast.policies._shape import AnyFunction, as_async, wrap
 
@@ -69,6 +70,16 @@ class Policy(ABC):
     @abstractmethod
     def snapshot(self) -> Any:
         """Return its settings and its present state as a frozen record."""
+
+    def worst(self, inner: Worst) -> Worst:
+        """Return the worst that one call through this policy can cost, given what it wraps.
+
+        A policy that neither waits, nor cuts, nor repeats returns what it is given.
+
+        Args:
+            inner: The worst of one call of what it wraps.
+        """
+        return inner
 
     def guard(self) -> Guard:
         """Return a guard for one block.
