@@ -62,7 +62,8 @@ def shape_of(fn: AnyFunction) -> Shape:
         raise ConfigError(f"needs a function or another callable, not {fn!r}")
     while isinstance(fn, functools.partial):
         fn = fn.func
-    for candidate in (fn, inspect.getattr_static(type(fn), "__call__")):
+    candidates = (fn,) if inspect.isroutine(fn) else (fn, inspect.getattr_static(type(fn), "__call__"))
+    for candidate in candidates:
         if inspect.iscoroutinefunction(candidate):
             return Shape.ASYNC
         if inspect.isasyncgenfunction(candidate):
