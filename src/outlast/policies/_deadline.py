@@ -40,6 +40,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEF
     >>> 0 < left <= 2.0, remaining() is None
     (True, True)
     """
+    check_number("seconds", seconds, least=0.0)
     return Deadline(seconds, name="deadline", clock=clock, bus=bus)
 
 
@@ -69,7 +70,6 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, *, name: str, clock: Clock, bus: EventBus, strict: bool = False) -> None:
-        check_number("seconds", seconds, least=0.0)
         self._limit = seconds
         self._name = name
         self._clock = clock
