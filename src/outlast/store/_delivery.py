@@ -12,7 +12,7 @@ from outlast.engines.op import AskCredentials, Conflict, Deliver, OpState, Step
 from outlast.errors import LeaseHeldError, LeaseLostError, OutlastError
 from outlast.events import DeliveryStopped, OpConflicted, OpDelivered, OpDied, OpEvent
 from outlast.outbox import Op, Outbox, OutboxCore
-from outlast.policies import CircuitBreaker, HalfOpen, Retry
+from outlast.policies import CircuitBreaker, CircuitState, HalfOpen, Retry
 from outlast.store._backend import Backend
 from outlast.store._config import StoreConfig
 from outlast.store._pending import WHOLE, PendingWrite, PendingWrites
@@ -20,6 +20,8 @@ from outlast.sync_engine import Runner
 
 _LOOK_EVERY: Final = 0.25
 _TRY_AGAIN: Final = 5.0
+_HEAD_START: Final = 0.3
+"""Seconds, a little more than the delivery loop sleeps at most."""
 
 Show = Callable[[str, bytes | None, str | None], Awaitable[None]]
 Refresh = Callable[[str], Awaitable[None]]
@@ -116,6 +118,17 @@ class StoreDelivery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def give_way(self) -> None:
+        """Let a write that waits be the first to find out whether the backend is back.
+
+        Reads are many, and what is stored stands in for them; without this they would take every probe of
+        the circuit from the writes.
+        """
+        probing = self._breaker.state is not CircuitState.CLOSED and not self._breaker.is_tripped()
+        delivering = self._runner is not None and self._stopped_by is None
+        if probing and delivering and len(self._pending):
+            await self._outbox.core.clock.asleep(_HEAD_START)
 
     async def _before_settle(self, op: Op, step: Step) -> None:
         """Show the readers what the server has now, before the outbox forgets the write."""

@@ -133,7 +133,11 @@ class Store(Generic[T]):
         return StoreResult(value, StoreSource.of(found.source), found.age, stale=found.stale, why=found.why)
 
     async def _load(self, key: str) -> Loaded[bytes | None]:
-        return self._checked(await self._retry.acall(self._breaker.acall, self._backend.load, key), key)
+        return self._checked(await self._retry.acall(self._ask, key), key)
+
+    async def _ask(self, key: str) -> Document | None:
+        await self._delivery.give_way()
+        return await self._breaker.acall(self._backend.load, key)
 
     def _checked(self, document: Document | None, key: str) -> Loaded[bytes | None]:
         if document is None:
