@@ -50,7 +50,7 @@ class StopSignals:
             loop.remove_signal_handler(number)
 
     def _heard(self, number: int) -> None:
-        if self._signal is not None:
+        if self._signal is not None:  # pragma: no cover - the process ends before what was measured could be saved
             self._on_second()
             os._exit(int(self.code))
         self._signal = number

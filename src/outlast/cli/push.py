@@ -117,6 +117,9 @@ def push(
         if as_json:
             _print_error(error)
         raise
+    except KeyboardInterrupt:
+        # Before the delivery listens to signals itself, as while standard input is read.
+        raise CommandError(ExitCode.INTERRUPTED, "interrupted; run the same command again") from None
     raise typer.Exit(int(code))
 
 

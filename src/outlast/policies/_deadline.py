@@ -33,20 +33,29 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEF
         DeadlineExceededError: The time was over (also a `TimeoutError`). A `TimeoutError` of your own
             code passes as it is.
 
-    Cancel: the limit ends with the block.
+    Cancel: the limit ends with the block, also for tasks that were started in it and go on.
 
     >>> with deadline(2.0):
     ...     left = remaining()
     >>> 0 < left <= 2.0, remaining() is None
     (True, True)
     """
+    check_number("seconds", seconds, least=0.0)
     return Deadline(seconds, name="deadline", clock=clock, bus=bus)
 
 
 def remaining() -> float | None:
     """Return the seconds that the deadline in force leaves, at least 0, or None when there is none."""
-    current = _current.get()
+    current = _in_force()
     return None if current is None else max(0.0, current.left())
+
+
+def _in_force() -> Deadline | None:
+    # A task that outlives the block it was started in still has the block's deadline in its copy of the context.
+    current = _current.get()
+    while current is not None and current.ended:
+        current = current.outer
+    return current
 
 
 class Deadline:
@@ -61,13 +70,14 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, *, name: str, clock: Clock, bus: EventBus, strict: bool = False) -> None:
-        check_number("seconds", seconds, least=0.0)
         self._limit = seconds
         self._name = name
         self._clock = clock
         self._bus = bus
         self._strict = strict
         self._until = 0.0
+        self.ended = False
+        self.outer: Deadline | None = None
         self._token: Token[Deadline | None] | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -87,9 +97,9 @@ class Deadline:
     def _begin(self) -> Self:
         if self._token is not None:
             raise ConfigError("a deadline is for one block only; make one for each")
-        outer = remaining()
-        if outer is not None:
-            self._limit = min(self._limit, outer)
+        self.outer = _in_force()
+        if self.outer is not None:
+            self._limit = min(self._limit, self.outer.left())
         if self._limit <= 0:
             raise self._error("was not started, because no time is left", Outcome.NOT_APPLIED)
         self._until = self._clock.now() + self._limit
@@ -126,6 +136,7 @@ class Deadline:
                 raise self.expired("was cancelled after") from own
 
     def _leave(self) -> None:
+        self.ended = True
         if self._token is not None:
             _current.reset(self._token)
 

@@ -91,7 +91,8 @@ class Policy(ABC):
 
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]:
         """Decorate a function of any shape; its signature and its shape stay as they are."""
-        return functools.update_wrapper(wrap(self, fn), fn)
+        wrapped = wrap(self, fn)
+        return fn if wrapped is fn else functools.update_wrapper(wrapped, fn)
 
     def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function through the policy.

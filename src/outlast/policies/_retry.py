@@ -76,6 +76,7 @@ class Retry(Policy):
             idempotent=idempotent,
         )
         self._parts = RetryParts(name, config, rule_from(on), clock, random, bus)
+        # Without max_elapsed nobody asks when a call began, and the success path need not read the clock.
         self._timed = max_elapsed is not None
 
     @property
@@ -83,16 +84,12 @@ class Retry(Policy):
         """Return the name."""
         return self._parts.name
 
-    def _started(self) -> float | None:
-        # Without max_elapsed nobody asks when a call began, and the success path need not read the clock.
-        return self._parts.clock.now() if self._timed else None
-
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable that is then tried again when it fails."""
-        parts, started_now, go_async = self._parts, self._started, self._go_async
+        parts, timed, go_async = self._parts, self._timed, self._go_async
 
         def retried(*args: Any, **kwargs: Any) -> Any:
-            started, run = started_now(), None
+            started, run = parts.clock.now() if timed else None, None
             while True:
                 try:
                     result = fn(*args, **kwargs)
@@ -112,10 +109,10 @@ class Retry(Policy):
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        parts, started_now = self._parts, self._started
+        parts, timed = self._parts, self._timed
 
         async def retried(*args: Any, **kwargs: Any) -> Any:
-            started, run = started_now(), None
+            started, run = parts.clock.now() if timed else None, None
             while True:
                 try:
                     return await fn(*args, **kwargs)

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from types import CodeType, GeneratorType
+from types import CodeType, FunctionType, GeneratorType
 from typing import Any, Protocol
 
 from outlast.errors import ConfigError
@@ -24,6 +24,14 @@ class Shape(Enum):
     ASYNC = "async"
     GENERATOR = "generator"
     ASYNC_GENERATOR = "async generator"
+
+
+_BY_FLAG = {
+    inspect.CO_COROUTINE: Shape.ASYNC,
+    inspect.CO_GENERATOR: Shape.GENERATOR,
+    inspect.CO_ASYNC_GENERATOR: Shape.ASYNC_GENERATOR,
+}
+_FLAGS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 class Wraps(Protocol):
@@ -58,11 +66,14 @@ def shape_of(fn: AnyFunction) -> Shape:
     >>> shape_of(functools.partial(len)), shape_of(inspect.isawaitable)
     (<Shape.SYNC: 'sync'>, <Shape.SYNC: 'sync'>)
     """
+    if isinstance(fn, FunctionType) and not fn.__dict__:
+        return _BY_FLAG.get(fn.__code__.co_flags & _FLAGS, Shape.SYNC)  # the usual case, and the quick way
     if not callable(fn):
         raise ConfigError(f"needs a function or another callable, not {fn!r}")
     while isinstance(fn, functools.partial):
         fn = fn.func
-    for candidate in (fn, inspect.getattr_static(type(fn), "__call__")):
+    candidates = (fn,) if inspect.isroutine(fn) else (fn, inspect.getattr_static(type(fn), "__call__"))
+    for candidate in candidates:
         if inspect.iscoroutinefunction(candidate):
             return Shape.ASYNC
         if inspect.isasyncgenfunction(candidate):

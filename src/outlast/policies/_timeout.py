@@ -112,9 +112,9 @@ class Timeout(Policy):
         """
         match self._mode:
             case "cooperative":
-                return partial(self._cooperative, fn)
+                run = self._cooperative
             case "thread":
-                return partial(self._threaded, fn)
+                run = self._threaded
             case None:
                 raise ConfigError(
                     f"a sync call cannot be cut: {_CHOOSE_COOPERATIVE}, "
@@ -122,18 +122,22 @@ class Timeout(Policy):
                     path="mode",
                 )
 
-    def _cooperative(self, fn: AnyFunction, /, *args: Any, **kwargs: Any) -> Any:
-        with self._limit():
-            result = fn(*args, **kwargs)
-        return self._go_async(result, fn, args, kwargs) if type(result) not in PLAIN else result
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            result = run(partial(fn, *args, **kwargs))
+            return self._go_async(result, fn, args, kwargs) if type(result) not in PLAIN else result
 
-    def _threaded(self, fn: AnyFunction, /, *args: Any, **kwargs: Any) -> Any:
+        return limited
+
+    def _cooperative(self, call: Callable[[], Any]) -> Any:
+        with self._limit():
+            return call()
+
+    def _threaded(self, call: Callable[[], Any]) -> Any:
         with self._limit() as limit:
             try:
-                result = self._workers.run(partial(fn, *args, **kwargs), limit.left())
+                return self._workers.run(call, limit.left())
             except StillRunningError:
                 raise limit.expired("was left running after") from None
-        return self._go_async(result, fn, args, kwargs) if type(result) not in PLAIN else result
 
     def _go_async(self, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.wrap_async(after_first(result, fn))(*args, **kwargs) if is_awaitable(result) else result

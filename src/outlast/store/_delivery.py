@@ -8,20 +8,23 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from outlast.engines.backoff import Backoff, Jitter
-from outlast.engines.op import Deliver, OpState, Step
-from outlast.errors import LeaseHeldError, OutlastError
+from outlast.engines.op import AskCredentials, Conflict, Deliver, OpState, Step
+from outlast.errors import LeaseHeldError, LeaseLostError, OutlastError
 from outlast.events import DeliveryStopped, OpConflicted, OpDelivered, OpDied, OpEvent
 from outlast.outbox import Op, Outbox, OutboxCore
-from outlast.policies import CircuitBreaker, HalfOpen, Retry
+from outlast.policies import CircuitBreaker, CircuitState, HalfOpen, Retry
 from outlast.store._backend import Backend
 from outlast.store._config import StoreConfig
-from outlast.store._pending import PendingWrite, PendingWrites
+from outlast.store._pending import WHOLE, PendingWrite, PendingWrites
 from outlast.sync_engine import Runner
 
 _LOOK_EVERY: Final = 0.25
 _TRY_AGAIN: Final = 5.0
+_HEAD_START: Final = 0.3
+"""Seconds, a little more than the delivery loop sleeps at most."""
 
 Show = Callable[[str, bytes | None, str | None], Awaitable[None]]
+Refresh = Callable[[str], Awaitable[None]]
 
 
 def default_breaker(core: OutboxCore) -> CircuitBreaker:
@@ -61,6 +64,7 @@ class StoreDelivery:
         config: The settings of the store.
         pending: What the readers of the store must see.
         show: Called with key, body and version of what the server is known to have now.
+        refresh: Called with a key whose entity the server is known to have changed, nobody knows how.
     """
 
     def __init__(
@@ -70,7 +74,9 @@ class StoreDelivery:
         breaker: CircuitBreaker,
         config: StoreConfig,
         pending: PendingWrites,
+        *,
         show: Show,
+        refresh: Refresh,
     ) -> None:
         self._outbox = outbox
         self._backend = backend
@@ -78,12 +84,27 @@ class StoreDelivery:
         self._config = config
         self._pending = pending
         self._show = show
+        self._refresh = refresh
+        self._shown: set[int] = set()
+        self._runner: Runner | None = None
+        self._stopped_by: Exception | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._version = 0
-        self.trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Return why writes are not being delivered now, empty when they are."""
+        match self._stopped_by:
+            case None:
+                return "" if self._runner is None else self._runner.stats.trouble
+            case LeaseHeldError() as error:
+                return str(error)
+            case error:
+                return f"{type(error).__name__}: {error}"
 
     async def start(self) -> None:
         """Begin to deliver, unless the settings leave that to others, and to watch the file."""
+        self._pending.look()
         self._pending.adopt(await self._outbox.pending(self._backend.kind))
         self._subscription = self._outbox.core.bus.subscribe(self._settled, OpDelivered, OpConflicted, OpDied)
         self._tasks.append(asyncio.create_task(self._watch(), name="outlast-store-watch"))
@@ -92,20 +113,46 @@ class StoreDelivery:
 
     async def stop(self) -> None:
         """End both tasks; requests on the wire get the runner's time to finish."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
         self._subscription.close()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def give_way(self) -> None:
+        """Let a write that waits be the first to find out whether the backend is back.
+
+        Reads are many, and what is stored stands in for them; without this they would take every probe of
+        the circuit from the writes.
+        """
+        probing = self._breaker.state is not CircuitState.CLOSED and not self._breaker.is_tripped()
+        delivering = self._runner is not None and self._stopped_by is None
+        if probing and delivering and len(self._pending):
+            await self._outbox.core.clock.asleep(_HEAD_START)
 
     async def _before_settle(self, op: Op, step: Step) -> None:
         """Show the readers what the server has now, before the outbox forgets the write."""
-        if op.kind == self._backend.kind and isinstance(step, Deliver):
-            self._pending.applied(op.entity, op.seq, step.etag)
-            await self._show(op.entity, op.body, step.etag)
+        if not isinstance(step, AskCredentials):
+            self._stopped_by = None
+        if op.kind != self._backend.kind:
+            return
+        match step:
+            case Deliver(etag=etag) if op.verb in WHOLE:
+                self._pending.applied(op.entity, op.seq, etag)
+                await self._show(op.entity, op.body, etag)
+                self._shown.add(op.seq)
+            case Deliver() | Conflict():
+                await self._refresh(op.entity)
+                self._shown.add(op.seq)
+            case _:
+                pass
 
     def _settled(self, event: OpEvent) -> None:
-        if event.source == self._outbox.core.name and event.kind == self._backend.kind:
+        """Let the readers see the cache again; what another store has settled is shown to them first, by `_watch`."""
+        if event.source != self._outbox.core.name or event.kind != self._backend.kind:
+            return
+        if event.seq in self._shown or isinstance(event, OpDied):
+            self._shown.discard(event.seq)
             self._pending.remove(event.entity, event.seq)
 
     async def _deliver(self) -> None:
@@ -113,15 +160,15 @@ class StoreDelivery:
             try:
                 await self._run()
             except LeaseHeldError as error:
-                self.trouble = str(error)
+                self._stopped_by = error
                 await self._outbox.core.clock.asleep(min(_TRY_AGAIN, error.retry_after or _TRY_AGAIN))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the writes wait and must be tried again
-                await self._stopped(f"{type(error).__name__}: {error}")
+            except Exception as error:  # whatever it is, the writes wait and must be tried again
+                self._stopped_by = error
+                await self._tell()
 
-    async def _stopped(self, reason: str) -> None:
-        self.trouble = reason
+    async def _tell(self) -> None:
         core = self._outbox.core
-        core.bus.emit(DeliveryStopped, source=core.name, at=core.clock.now(), reason=reason, wait=_TRY_AGAIN)
+        core.bus.emit(DeliveryStopped, source=core.name, at=core.clock.now(), reason=self.trouble, wait=_TRY_AGAIN)
         await core.clock.asleep(_TRY_AGAIN)
 
     async def _run(self) -> None:
@@ -135,7 +182,9 @@ class StoreDelivery:
             breaker=self._breaker,
             before_settle=self._before_settle,
         ) as runner:
-            self.trouble = ""
+            self._runner = runner
+            if isinstance(self._stopped_by, LeaseHeldError | LeaseLostError) or not len(self._pending):
+                self._stopped_by = None  # of any other cause only the next delivery shows whether it is gone
             await runner.run_forever()
 
     async def _watch(self) -> None:
@@ -145,12 +194,12 @@ class StoreDelivery:
             with contextlib.suppress(OutlastError):
                 version = await asyncio.wrap_future(core.data_version())
                 if version != self._version:
-                    self._version = version
                     await self._compare()
+                    self._version = version
             await core.clock.asleep(_LOOK_EVERY)
 
     async def _compare(self) -> None:
-        known = self._pending.items()
+        known = self._pending.look()
         queued = await self._outbox.pending(self._backend.kind)
         waiting = {op.seq for op in queued}
         for key, write in known:
@@ -163,4 +212,7 @@ class StoreDelivery:
             status = await self._outbox.ticket(write.seq).status()
             if status.state is OpState.DELIVERED and not write.applied:
                 await self._show(key, write.body, status.etag)
+            elif status.state is OpState.CONFLICT and write.seq not in self._shown:
+                await self._refresh(key)
+        self._shown.discard(write.seq)
         self._pending.remove(key, write.seq)

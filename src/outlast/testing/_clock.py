@@ -107,14 +107,14 @@ class ManualClock:
             self.advance(max(0.0, seconds))
             await asyncio.sleep(0)
         else:
-            await self._wait(_Sleeper(self._now + seconds, next(self._numbers), loop, loop.create_future()))
+            await self._wait(seconds, loop, loop.create_future())
 
-    async def _wait(self, sleeper: _Sleeper) -> None:
+    async def _wait(self, seconds: float, loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
         with self._moved:
+            sleeper = _Sleeper(self._now + seconds, next(self._numbers), loop, woken)
             self._sleepers.append(sleeper)
         try:
-            if sleeper.woken is not None:
-                await sleeper.woken
+            await woken
         finally:
             with self._moved:
                 self._sleepers = [other for other in self._sleepers if other is not sleeper]

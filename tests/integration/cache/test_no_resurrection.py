@@ -94,7 +94,7 @@ class History:
             return
         _, gate, reader, value, floor = self.loads.pop(0)
         gate.end(value if self.dice.random() < 0.7 else ConnectionError())
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, TimeoutError):  # the clock may have passed the load's limit
             assert reader.result().value >= floor
 
     def put(self, key):

@@ -1,6 +1,7 @@
 """Every mistake and every failure ends with its own code, a message with the remedy, and nothing lost."""
 
 import json
+import os
 import resource
 import socket
 import sqlite3
@@ -29,17 +30,7 @@ URL = "http://127.0.0.1:9/{id}"
             GOOD, ("--to", "http://host/{ide}"), 5, "no record has the field 'ide'; did you mean 'id'?", id="field"
         ),
         pytest.param(GOOD, ("--to", "http://host/"), 5, "all records would go to one address", id="no-field"),
-        pytest.param(GOOD, (), 2, "say with --to", id="no-target"),
         pytest.param(GOOD, ("--to", URL, "--method", "POST"), 2, "--idempotency-header", id="post"),
-        pytest.param(GOOD, ("--to", URL, "--method", "PATCH"), 2, "--at-least-once", id="patch"),
-        pytest.param(GOOD, ("--to", URL, "--method", "POST", "--create"), 2, "--create is a PUT", id="create-post"),
-        pytest.param(GOOD, ("--to", URL, "--method", "GET"), 2, "--method", id="method"),
-        pytest.param(GOOD, ("--to", URL, "--patience", "soon"), 2, "--patience", id="patience"),
-        pytest.param(GOOD, ("--to", URL, "--call-timeout", "0s"), 2, "--call-timeout", id="call-timeout"),
-        pytest.param(GOOD, ("--to", URL, "--rate", "0"), 2, "--rate", id="rate"),
-        pytest.param(GOOD, ("--to", URL, "--concurrency", "0"), 2, "--concurrency", id="concurrency"),
-        pytest.param(GOOD, ("--to", URL, "--header", "token"), 2, "--header: number 1", id="header"),
-        pytest.param(GOOD, ("--to", URL, "--idempotency-header", "a b"), 2, "--idempotency-header", id="key-header"),
         pytest.param(GOOD, ("--to", URL, "--no-such"), 2, "--no-such", id="option"),
     ],
 )
@@ -179,7 +170,10 @@ def test_full_disk_keeps_what_was_queued(push, server, lines, rows):
     """When the disk fills while records are queued, the run ends with a remedy; later the same command finishes."""
     path = lines(3000, "x" * 200)
 
-    full = push(path, "--to", f"{server.url}/{{id}}", "--json", preexec_fn=_limit_files)
+    # Coverage would write into a file of its own, and meet the same limit.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+    full = push(path, "--to", f"{server.url}/{{id}}", "--json", preexec_fn=_limit_files, env=environment)
     queued = rows(path.with_suffix(".outbox"), "SELECT count(*) FROM op")[0][0]
     done = push(path, "--to", f"{server.url}/{{id}}", "--json")
 

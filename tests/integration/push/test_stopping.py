@@ -1,6 +1,10 @@
 """Stopping a push in every way, and going on after it."""
 
+import fcntl
 import signal
+import subprocess
+import sys
+import termios
 import time
 
 import pytest
@@ -93,13 +97,31 @@ def test_killed_push_goes_on(slow, push, notes, proxy, rows):
     assert sorted(notes.effects()) == sorted((f"n{i}", f"w{i}") for i in range(60))
 
 
+def test_interrupt_while_reading_queues_nothing(start, finish, tmp_path):
+    """Ctrl-C before the end of the input leaves nothing behind."""
+    process = start("-", "--to", "http://127.0.0.1:9/{id}", stdin=subprocess.PIPE, cwd=tmp_path, bufsize=1)
+    process.stdin.write('{"id": 1}\n')
+    until(lambda: _unread(process.stdin) == 0)
+    process.send_signal(signal.SIGINT)
+
+    done = finish(process)
+
+    assert (done.code, done.out, list(tmp_path.iterdir())) == (130, "", [])
+    assert done.err == "outlast: interrupted; run the same command again\n"
+
+
 def test_progress_is_told_in_lines(start, finish, proxy, lines):
     """Without a terminal there is a line every few seconds, and it names the trouble."""
     proxy.tell(fault="refuse")
     url = f"http://127.0.0.1:{proxy.port}/notes/{{id}}"
 
-    done = finish(start(lines(5), "--to", url, "--patience", "7s"))
+    done = finish(start(lines(5), "--to", url, "--patience", "5.6s"))
 
     first = done.err.splitlines()[0]
     assert first.startswith("0 delivered, 5 waiting, 0 conflicting, 0 dead | ConnectError")
     assert done.code == 6
+
+
+def _unread(pipe):
+    """Return how many bytes nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)

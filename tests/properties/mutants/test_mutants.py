@@ -153,8 +153,8 @@ MUTANTS = [
     Mutant(
         "an-outer-deadline-is-lengthened",
         "policies/_deadline.py",
-        "self._limit = min(self._limit, outer)",
-        "self._limit = max(self._limit, outer)",
+        "self._limit = min(self._limit, self.outer.left())",
+        "self._limit = max(self._limit, self.outer.left())",
         ("tests/unit/policies/test_deadline.py",),
     ),
 ]

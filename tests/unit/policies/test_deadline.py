@@ -114,6 +114,21 @@ async def test_tasks_inherit_it():
         assert await asyncio.create_task(look()) == 2.0
 
 
+async def test_it_ends_with_its_block():
+    """A task that outlives the block is not limited by it any more, but still by a deadline further out."""
+    clock, go_on = asyncio.get_running_loop().clock, asyncio.Event()
+
+    async def straggle():
+        await go_on.wait()
+        return remaining()
+
+    async with deadline(100.0, clock=clock):
+        async with deadline(2.0, clock=clock):
+            task = asyncio.create_task(straggle())
+        go_on.set()
+        assert await task == 100.0
+
+
 def test_no_time_left_refuses_to_start(face):
     """Where no time is left nothing is run, and the error says that nothing happened."""
 

@@ -171,7 +171,11 @@ def test_without_policies(face):
     """An empty pipeline is the call itself."""
     fn, _ = face.scripted("fine")
 
-    assert face.call(Pipeline("p", registry=face.registry), fn) == "fine"
+    pipeline = Pipeline("p", registry=face.registry)
+
+    assert face.call(pipeline, fn) == "fine"
+    assert pipeline(fn) is fn
+    assert not hasattr(fn, "__wrapped__")
 
 
 def test_explain_draws_the_tree(face):

@@ -122,11 +122,12 @@ async def test_acall_refuses_streams(fn):
         await Retry().acall(fn, 1)
 
 
-def test_methods_can_be_decorated():
+@pytest.mark.parametrize("policy", [*policies(), pytest.param(Timeout(5.0, mode="thread"), id="thread")])
+def test_methods_can_be_decorated(policy):
     """A decorated function in a class body becomes a method."""
 
     class Client:
-        @Retry(attempts=2)
+        @policy
         def load(self, key):
             """Return."""
             return self, key

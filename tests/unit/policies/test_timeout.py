@@ -129,10 +129,13 @@ def test_each_item_is_limited():
             clock.sleep(wait)
             yield wait
 
-    with pytest.raises(DeadlineExceededError):
+    def reading():
         for item in items():
             read.append(item)
             clock.advance(100)
+
+    with pytest.raises(DeadlineExceededError):
+        reading()
 
     assert read == WAITS[:3]
 
@@ -147,10 +150,13 @@ async def test_each_async_item_is_limited():
             await asyncio.sleep(wait)
             yield wait
 
-    with pytest.raises(DeadlineExceededError):
+    async def reading():
         async for item in items():
             read.append(item)
             clock.advance(100)
+
+    with pytest.raises(DeadlineExceededError):
+        await reading()
 
     assert read == WAITS[:3]
 

@@ -1,0 +1,48 @@
+"""A known sync engine's queue wrote row and order index apart and sorted by wall clock: a crash or a clock change broke the order."""
+
+import asyncio
+
+import pytest
+
+from outlast.errors import StorageError
+from outlast.outbox import Applied, Outbox, Verb, Write
+from outlast.sync_engine import CallableTransport, Runner
+from outlast.testing import ManualClock
+
+
+async def test_order_does_not_come_from_the_clock(tmp_path):
+    """A clock that jumps back between two writes does not swap them, nor does a restart."""
+    clock, seen = ManualClock(), []
+
+    async def server(op):
+        seen.append(op.body)
+        return Applied()
+
+    for number in range(4):
+        async with await Outbox.open(tmp_path / "app.db", clock=clock) as box:
+            await box.put("note", "n1", number)
+            clock.jump_wall(-86_400.0)
+    async with await Outbox.open(tmp_path / "app.db") as box, Runner(box, CallableTransport(server)) as runner:
+        await runner.run_until_idle()
+
+    assert seen == [b"0", b"1", b"2", b"3"]
+
+
+async def test_a_queueing_that_fails_halfway_leaves_nothing(tmp_path):
+    """Row, place and name of every write of a call are there, or none of them is."""
+    async with await Outbox.open(tmp_path / "app.db") as box:
+        await asyncio.wrap_future(
+            box.core.database.write(
+                lambda db: db.execute(
+                    "CREATE TRIGGER third BEFORE INSERT ON op WHEN new.entity = 'c' BEGIN SELECT raise(ABORT, 'no'); END"
+                )
+            )
+        )
+        writes = [Write(verb=Verb.PUT, kind="note", entity=entity, body=b"", once=entity) for entity in "abc"]
+
+        with pytest.raises(StorageError):
+            await box.enqueue(*writes)
+
+        left = box.core.database.read(lambda db: db.execute("SELECT count(*) FROM op, once").get).result()
+        (ticket,) = await box.enqueue(writes[0])
+        assert (left, ticket.seq, (await box.counts()).total) == (0, 1, 1)
