@@ -100,3 +100,104 @@ class CallTimedOut(Event):
     severity: ClassVar[Severity] = Severity.WARNING
 
     limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeStarted(Event):
+    """A call that had not answered yet was started once more.
+
+    Args:
+        number: Which hedge of the call it is, from 1.
+        waited: Seconds since the call began.
+    """
+
+    severity: ClassVar[Severity] = Severity.DEBUG
+
+    number: int
+    waited: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeWon(Event):
+    """A hedge answered before the attempts that began earlier.
+
+    Args:
+        number: Which hedge of the call it is, from 1.
+        elapsed: Seconds from the start of the call to the answer.
+    """
+
+    severity: ClassVar[Severity] = Severity.DEBUG
+
+    number: int
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackUsed(Event):
+    """A call failed, and a fallback answered in its place.
+
+    Args:
+        link: Which fallback it was, from 1.
+        error: The type of the failure of the call.
+    """
+
+    severity: ClassVar[Severity] = Severity.WARNING
+
+    link: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackFailed(Event):
+    """A call failed, and so did every fallback.
+
+    Args:
+        error: The type of the failure of the call.
+        last: The type of the failure of the last fallback, which is raised.
+    """
+
+    severity: ClassVar[Severity] = Severity.ERROR
+
+    error: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlightJoined(Event):
+    """A call waits for the execution that an equal call has begun.
+
+    Args:
+        waiting: How many callers that execution has now.
+    """
+
+    severity: ClassVar[Severity] = Severity.DEBUG
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosInjected(Event):
+    """A call was disturbed on purpose.
+
+    Args:
+        call: The name of the function.
+        what: What was done to it: `latency`, `behaviour`, `fault`, `result`, or several, joined by `+`.
+        latency: The seconds that it waited first.
+    """
+
+    severity: ClassVar[Severity] = Severity.WARNING
+
+    call: str
+    what: str
+    latency: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosStopped(Event):
+    """A chaos policy will disturb no further call.
+
+    Args:
+        reason: Why.
+    """
+
+    reason: str
