@@ -14,6 +14,7 @@ OutlastError
 │  ├─ NetworkError
 │  ├─ RateLimitError
 │  ├─ ServerError
+│  │  └─ OverloadedError
 │  ├─ AuthenticationError
 │  └─ BadRequestError
 ├─ StoreError
@@ -29,16 +30,32 @@ OutlastError
 │  ├─ LeaseHeldError
 │  ├─ LeaseLostError
 │  └─ DeadLetterError
-├─ StreamError
+├─ StreamError              broke after it began; carries partial
+│  ├─ StreamStalledError
+│  ├─ StreamTruncatedError
+│  └─ StreamProtocolError
 ├─ ClusterError
+│  ├─ NotLeaderError        not run; carries leader_hint
+│  ├─ LeadershipLostError   in doubt
+│  ├─ QuorumLostError       in doubt
+│  ├─ StaleEpochError       stop acting
+│  ├─ MembershipLostError
+│  ├─ RebalancingError
+│  ├─ ClusterFullError
+│  └─ HistoryCompactedError
 ├─ ConfigError              a wrong setting; also a ValueError
 │  ├─ DuplicateNameError
 │  └─ ForkedError
-└─ MissingExtraError        also an ImportError
+├─ MissingExtraError        also an ImportError
+└─ MultiError               several in one; also an ExceptionGroup
 ```
 """
 
-from outlast.errors._base import Category, OutlastError, Outcome
+from outlast.errors._base import (
+    Category,
+    Outcome,
+    OutlastError,
+)
 from outlast.errors._classify import (
     UNKNOWN,
     Classification,
@@ -47,13 +64,47 @@ from outlast.errors._classify import (
     register_rule,
     unregister_rule,
 )
-from outlast.errors._tables import install
+from outlast.errors._cluster import (
+    ClusterError,
+    ClusterFullError,
+    HistoryCompactedError,
+    LeadershipLostError,
+    MembershipLostError,
+    NotLeaderError,
+    QuorumLostError,
+    RebalancingError,
+    StaleEpochError,
+)
+from outlast.errors._grpc import (
+    classify_etcd,
+    classify_grpc,
+)
+from outlast.errors._multi import (
+    MultiError,
+)
+from outlast.errors._remote import (
+    remote_error,
+)
+from outlast.errors._retry_after import (
+    parse_retry_after,
+)
+from outlast.errors._sqlstate import (
+    classify_sqlstate,
+)
+from outlast.errors._stream import (
+    StreamError,
+    StreamProtocolError,
+    StreamStalledError,
+    StreamTruncatedError,
+)
+from outlast.errors._tables import (
+    install,
+)
 from outlast.errors._tree import (
     AuthenticationError,
     BadRequestError,
     BulkheadFullError,
     CircuitOpenError,
-    ClusterError,
     ConfigError,
     ConflictError,
     CorruptError,
@@ -69,6 +120,7 @@ from outlast.errors._tree import (
     NetworkError,
     NewerFormatError,
     NotOursError,
+    OverloadedError,
     RateLimitError,
     RejectedError,
     RemoteError,
@@ -79,7 +131,6 @@ from outlast.errors._tree import (
     StorageError,
     StorageFullError,
     StoreError,
-    StreamError,
     SyncError,
     ThrottledError,
 )
@@ -93,6 +144,7 @@ __all__ = [
     "CircuitOpenError",
     "Classification",
     "ClusterError",
+    "ClusterFullError",
     "ConfigError",
     "ConflictError",
     "CorruptError",
@@ -101,31 +153,48 @@ __all__ = [
     "DegradedError",
     "DuplicateNameError",
     "ForkedError",
+    "HistoryCompactedError",
     "InDoubtError",
+    "LeadershipLostError",
     "LeaseHeldError",
     "LeaseLostError",
+    "MembershipLostError",
     "MissingExtraError",
+    "MultiError",
     "NetworkError",
     "NewerFormatError",
+    "NotLeaderError",
     "NotOursError",
     "Outcome",
     "OutlastError",
+    "OverloadedError",
+    "QuorumLostError",
     "RateLimitError",
+    "RebalancingError",
     "RejectedError",
     "RemoteError",
     "SchemaError",
     "ServerError",
     "ShuttingDownError",
+    "StaleEpochError",
     "StorageBusyError",
     "StorageError",
     "StorageFullError",
     "StoreError",
     "StreamError",
+    "StreamProtocolError",
+    "StreamStalledError",
+    "StreamTruncatedError",
     "SyncError",
     "ThrottledError",
     "classify",
+    "classify_etcd",
+    "classify_grpc",
+    "classify_sqlstate",
     "classify_status",
+    "parse_retry_after",
     "register_rule",
+    "remote_error",
     "unregister_rule",
 ]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from outlast.errors._base import Category, OutlastError, Outcome
+from outlast.errors._base import Category, Outcome, OutlastError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ Rule = Classification | Callable[[BaseException], Classification]
 
 UNKNOWN = Classification(Category.UNKNOWN, Outcome.IN_DOUBT)
 
+_BADNESS = (Category.RETRIABLE, Category.TRANSIENT, Category.INVALID_INPUT, Category.UNKNOWN, Category.FATAL)
+
 _BY_STATUS = {
     400: (Category.INVALID_INPUT, Outcome.NOT_APPLIED),
     401: (Category.FATAL, Outcome.NOT_APPLIED),
@@ -50,24 +52,28 @@ _BY_STATUS = {
     529: (Category.TRANSIENT, Outcome.NOT_APPLIED),
 }
 
+_REDIRECTS, _SERVER_ERRORS = 300, 500
+
 _rules: dict[tuple[str, str], Rule] = {}
 
 
 def classify_status(status_code: int, retry_after: float | None = None) -> Classification:
-    """Say what an HTTP status means (RFC 9110 section 15).
+    """Say what an HTTP status means.
 
     Args:
         status_code: The status of the answer, 100 to 599.
         retry_after: Seconds from the answer's Retry-After, if it had one.
+
+    Source: RFC 9110 section 15.
 
     >>> classify_status(503, 2.0).category.value
     'transient'
     """
     if status_code in _BY_STATUS:
         category, outcome = _BY_STATUS[status_code]
-    elif status_code < 300:
+    elif status_code < _REDIRECTS:
         category, outcome = Category.UNKNOWN, Outcome.APPLIED
-    elif status_code < 500:
+    elif status_code < _SERVER_ERRORS:
         category, outcome = Category.INVALID_INPUT, Outcome.NOT_APPLIED
     else:
         category, outcome = Category.RETRIABLE, Outcome.IN_DOUBT
@@ -103,7 +109,8 @@ def classify(error: BaseException) -> Classification:
 
     An error of outlast carries its own answer. Any other is looked up along its method resolution
     order, by the name of the defining package and of the class. What no rule knows is UNKNOWN and
-    IN_DOUBT: a bare `ValueError` may come from garbage that a sick server sent.
+    IN_DOUBT: a bare `ValueError` may come from garbage that a sick server sent. A group means what the worst of its
+    members means.
 
     Args:
         error: The exception to judge.
@@ -120,6 +127,39 @@ def classify(error: BaseException) -> Classification:
         if rule is not None:
             return rule if isinstance(rule, Classification) else rule(error)
     return UNKNOWN
+
+
+def classify_group(error: BaseException) -> Classification:
+    """Say what an exception group means: the rule for all of them."""
+    members: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return combine([classify(member) for member in members])
+
+
+def combine(meanings: Iterable[Classification]) -> Classification:
+    """Return what several failures mean together: what holds for the worst of them.
+
+    The worse a category, the less a repetition can do: fatal, unknown, invalid input, transient, retriable. What was
+    applied in part, or may have been, is in doubt as a whole. A status stands only where all have the same.
+
+    Args:
+        meanings: The meanings of the single failures.
+
+    >>> timed_out, full = classify(TimeoutError()), classify_status(503, retry_after=2.0)
+    >>> both = combine([timed_out, full])
+    >>> both.category.value, both.outcome.value, both.retry_after
+    ('transient', 'in_doubt', 2.0)
+    """
+    known = list(meanings)
+    if not known:
+        return UNKNOWN
+    statuses, waits = {m.status_code for m in known}, [m.retry_after for m in known if m.retry_after is not None]
+    outcomes = {m.outcome for m in known}
+    return Classification(
+        max((m.category for m in known), key=_BADNESS.index),
+        outcomes.pop() if len(outcomes) == 1 else Outcome.IN_DOUBT,
+        statuses.pop() if len(statuses) == 1 else None,
+        max(waits, default=None),
+    )
 
 
 def _names(cls: type[BaseException]) -> Iterator[tuple[str, str]]:

@@ -1,16 +1,34 @@
-"""The classes of the tree; the drawing of it is in the docstring of `outlast.errors`."""
+"""The classes of the tree; the drawing of it is in the docstring of `outlast.errors`.
+
+Those of streams, of clusters and the group of several have modules of their own.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from outlast.errors._base import Category, OutlastError, Outcome
+from outlast.errors._base import Category, Outcome, OutlastError
 
 
 class RejectedError(OutlastError):
-    """The call was not run. Nothing happened; a later try is safe."""
+    """The call was not run. Nothing happened; a later try is safe.
+
+    Args:
+        message: What refused the call, and why.
+        key: Which of a keyed policy's instances refused it, or None.
+        **fields: As for `OutlastError`; `operation` is the name of the policy.
+    """
 
     default_category = Category.TRANSIENT
+
+    def __init__(self, message: str = "", *, key: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.key = key
+
+    @property
+    def policy(self) -> str | None:
+        """Return the name of the policy that refused the call."""
+        return self.operation
 
 
 class CircuitOpenError(RejectedError):
@@ -34,10 +52,20 @@ class ShuttingDownError(RejectedError):
 
 
 class DeadlineExceededError(OutlastError, TimeoutError):
-    """The call ran longer than its limit allowed. Also a `TimeoutError`."""
+    """The call ran longer than its limit allowed. Also a `TimeoutError`.
+
+    Args:
+        message: Whose limit it was, and what it was.
+        limit: The limit in seconds, or None when unknown.
+        **fields: As for `OutlastError`.
+    """
 
     default_category = Category.RETRIABLE
     default_outcome = Outcome.IN_DOUBT
+
+    def __init__(self, message: str = "", *, limit: float | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.limit = limit
 
 
 class InDoubtError(OutlastError):
@@ -69,6 +97,13 @@ class ServerError(RemoteError):
 
     default_category = Category.RETRIABLE
     default_outcome = Outcome.IN_DOUBT
+
+
+class OverloadedError(ServerError):
+    """The service has more to do than it can, and has not begun with the call (529)."""
+
+    default_category = Category.TRANSIENT
+    default_outcome = Outcome.NOT_APPLIED
 
 
 class AuthenticationError(RemoteError):
@@ -134,9 +169,23 @@ class SchemaError(StoreError):
 
 
 class ConflictError(StoreError):
-    """The remote side holds another version than the one that the write was based on."""
+    """The remote side holds another version than the one that the write was based on.
+
+    Args:
+        message: What clashed.
+        expected: The version that the write was based on, or None.
+        found: The version that is there, or None.
+        **fields: As for `OutlastError`.
+    """
 
     default_category = Category.INVALID_INPUT
+
+    def __init__(
+        self, message: str = "", *, expected: str | None = None, found: str | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.expected = expected
+        self.found = found
 
 
 class SyncError(OutlastError):
@@ -157,17 +206,6 @@ class DeadLetterError(SyncError):
     """The write was given up and waits in the dead letters for a decision."""
 
     default_category = Category.FATAL
-
-
-class StreamError(OutlastError):
-    """A stream ended early or fell silent."""
-
-    default_category = Category.RETRIABLE
-    default_outcome = Outcome.IN_DOUBT
-
-
-class ClusterError(OutlastError):
-    """A cluster operation failed."""
 
 
 class ConfigError(OutlastError, ValueError):

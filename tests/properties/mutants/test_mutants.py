@@ -110,7 +110,7 @@ MUTANTS = [
     ),
     Mutant(
         "a-bad-date-raises",
-        "engines/retry_after.py",
+        "errors/_retry_after.py",
         "except (ValueError, TypeError, OverflowError):",
         "except TypeError:",
         ("tests/properties/test_retry_after.py",),
