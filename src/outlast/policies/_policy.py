@@ -6,11 +6,13 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
+from outlast.policies._settings import Settings
 from outlast.policies._shape import AnyFunction, as_async, wrap
+from outlast.registry import Registry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +49,14 @@ class Policy(ABC):
     around any number of functions, threads and event loops at once.
     """
 
+    _made_with: Settings
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments, so that the policy can tell its settings and be made afresh."""
+        policy = super().__new__(cls)
+        policy._made_with = Settings(cls.__init__, args, kwargs)
+        return policy
+
     @abstractmethod
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value; if that can be awaited, awaiting it is part of the call."""
@@ -80,6 +90,54 @@ class Policy(ABC):
             inner: The worst of one call of what it wraps.
         """
         return inner
+
+    def settings(self, *, defaults: bool = True) -> dict[str, Any]:
+        """Return what it was made with and what `reconfigure` changed, by the names of its arguments.
+
+        Clock, chance, bus, registry and name are no settings and are left out.
+
+        Args:
+            defaults: Whether to tell also what has its default value. Default True.
+        """
+        return self._made_with.all() if defaults else self._made_with.given()
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Change settings while calls run; windows, counts and queues stay, and calls under way end as they began.
+
+        Args:
+            **settings: The arguments of the constructor that are to change.
+
+        Raises:
+            ConfigError: A setting is unknown, makes no sense, or cannot be changed at run time.
+        """
+        self._made_with.check(settings)
+        if settings:
+            fixed = ", ".join(sorted(settings))
+            raise ConfigError(f"a {type(self).__name__} cannot change {fixed} while it runs; make a new one")
+
+    def _remember(self, settings: dict[str, Any]) -> None:
+        """Keep what `reconfigure` has changed; a subclass calls it at the end of its own."""
+        self._made_with.change(settings)
+
+    def fresh(self, key: str | None = None) -> Self:
+        """Return a policy of the same settings with a state of its own.
+
+        It is in no shared registry. What was given as an object, such as a shared budget, stays shared.
+
+        Args:
+            key: Shown behind its name, if it has one. Default: it has the same name.
+        """
+        name = self._made_with.place("name")
+        named = {} if name is None or key is None else {"name": f"{name}[{key}]"}
+        args, kwargs = self._made_with.arguments(registry=Registry(), **named)
+        return type(self)(*args, **kwargs)
+
+    def idle(self) -> bool:
+        """Tell whether it could be forgotten without loss: nobody is in it, and it holds nothing against anybody.
+
+        Asked under a lock: quick, and without calling back.
+        """
+        return True
 
     def guard(self) -> Guard:
         """Return a guard for one block.
