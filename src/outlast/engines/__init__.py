@@ -6,7 +6,6 @@ from outlast.engines.breaker import (
     BreakerEngine,
     BreakerSnapshot,
     CircuitState,
-    HalfOpen,
     Permit,
     Refusal,
     Transition,
@@ -14,24 +13,39 @@ from outlast.engines.breaker import (
 )
 from outlast.engines.freshness import Freshness, Use
 from outlast.engines.lease import LeaseConfig
+from outlast.engines.recovery import GradedRecovery, HalfOpen, RecoveryRule, ResetAfterCooldown
 from outlast.engines.retry import RetryConfig
 from outlast.engines.retry_after import parse_retry_after
-from outlast.engines.trip import ConsecutiveFailures, TripRule, Window
+from outlast.engines.slots import QueueOrder, SlotsConfig, SlotsSnapshot
+from outlast.engines.trip import AnyOf, TripRule, Window
+from outlast.engines.trip_count import ConsecutiveFailures, FailuresWithin, LeakyFailures
+from outlast.engines.trip_share import FailureRate, SlowCalls
 
 __all__ = [
+    "AnyOf",
     "Backoff",
     "BreakerConfig",
     "BreakerEngine",
     "BreakerSnapshot",
     "CircuitState",
     "ConsecutiveFailures",
+    "FailureRate",
+    "FailuresWithin",
     "Freshness",
+    "GradedRecovery",
     "HalfOpen",
     "Jitter",
+    "LeakyFailures",
     "LeaseConfig",
     "Permit",
+    "QueueOrder",
+    "RecoveryRule",
     "Refusal",
+    "ResetAfterCooldown",
     "RetryConfig",
+    "SlotsConfig",
+    "SlotsSnapshot",
+    "SlowCalls",
     "Transition",
     "TripRule",
     "Use",

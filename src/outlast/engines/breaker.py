@@ -3,8 +3,8 @@
 The era is an object. A call takes a reference to the era that admits it, and its result can only
 land there: a late result of a dead era lands on an object that nobody reads. In the closed phase a
 success only bumps a counter of the era, which the face may do without its lock; trip rules are judged
-at failures. In the half-open phase every admitted call is a lease: a probe that never returns loses
-its slot when another caller needs it.
+at failures and slow calls. In the half-open phase every admitted call is a lease: a probe that never
+returns loses its slot when another caller needs it.
 
 Source: M. Nygard, Release It! (2nd ed.), chapter 5, for the pattern; eras and leases are our own answer
 to results that arrive in a state that did not admit them and to probes that hang.
@@ -14,21 +14,30 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import NamedTuple
 
-from outlast.engines.breaker_records import (
-    BreakerConfig,
-    BreakerSnapshot,
-    CircuitState,
+from outlast.engines.breaker_phases import (
     Closed,
-    HalfOpen,
+    Disabled,
     Open,
     Permit,
     Phase,
     Probing,
+    Ramping,
+    admission_of,
+    refuses_all,
+    state_of,
+)
+from outlast.engines.breaker_records import (
+    BreakerConfig,
+    BreakerSnapshot,
+    CircuitState,
     Refusal,
     Transition,
     Verdict,
 )
+from outlast.engines.recovery import GradedRecovery, HalfOpen, ResetAfterCooldown
+from outlast.engines.trip import carry_over
 
 __all__ = [
     "BreakerConfig",
@@ -36,26 +45,40 @@ __all__ = [
     "BreakerSnapshot",
     "CircuitState",
     "Closed",
+    "Disabled",
     "HalfOpen",
     "Open",
     "Permit",
     "Phase",
     "Probing",
+    "Ramping",
     "Refusal",
     "Transition",
     "Verdict",
 ]
 
 ASK_AGAIN = 1.0
-"""Seconds after which a caller that found every probe's slot taken may ask again: a probe can end any moment."""
+"""Seconds after which a caller that was refused while half-open may ask again: a probe can end any moment."""
+
+
+class _Result(NamedTuple):
+    """How a call ended."""
+
+    verdict: Verdict
+    now: float
+    why: str
+    weight: float
+    took: float
+    chance: float
 
 
 class BreakerEngine:
     """Decide which calls run and when the circuit opens and closes.
 
-    Not thread-safe: the face calls every method under its lock, except that it may read `closed` and
-    bump `closed.ok` without it. That is safe because the reference is read once, and a bump that lands
-    on a replaced era is read by nobody.
+    Not thread-safe: the face calls every method under its lock, with three exceptions. It may read `closed`
+    and bump `closed.ok`: the reference is read once, and a bump that lands on a replaced era is read by
+    nobody. It may read `phase`, which is replaced as a whole. And it may bump `rejected`. A bump loses nothing
+    under the GIL; without it two bumps at the same instant may count as one, which no rule can be misled by.
 
     Args:
         config: The settings.
@@ -63,8 +86,9 @@ class BreakerEngine:
 
     def __init__(self, config: BreakerConfig) -> None:
         self.config = config
-        self.closed: Closed | None = Closed(config.trip.start())
-        self.phase: Phase = self.closed
+        era = Closed.fresh(config)
+        self.phase: Phase = era
+        self.closed: Closed | None = era
         self.rejected = 0
         self._ok_before = 0
         self._failures = 0
@@ -74,47 +98,70 @@ class BreakerEngine:
         self._reason = "new"
         self._recent: deque[tuple[float, str]] = deque(maxlen=8)
 
-    def admit(self, now: float) -> tuple[Permit | Refusal, Transition | None]:
+    def admit(self, now: float, chance: float = 0.0) -> tuple[Permit | Refusal, Transition | None]:
         """Admit or refuse one call.
 
         Args:
             now: The present moment, monotonic seconds.
+            chance: A random number from [0, 1); decides while calls are admitted by degrees.
 
         Returns:
             A permit, or a refusal with the seconds to wait, and the change of state that this caused.
         """
+        change = self._wake(now)
         match self.phase:
             case Closed() as era:
-                return Permit(era), None
-            case Open(until=until) if now < until:
+                return self._permit(era, now), change
+            case Open(until=until):
                 self.rejected += 1
-                return Refusal(until - now), None
-            case Open():
-                fresh = Probing()
-                change = self._enter(fresh, now, "the open time is over")
-                return self._admit_probe(fresh, now), change
+                return Refusal(until - now), change
             case Probing() as era:
-                return self._admit_probe(era, now), None
+                return self._admit_probe(era, now), change
+            case Ramping(era=era) as phase:
+                if chance < admission_of(phase, now):
+                    return self._permit(era, now), change
+                self.rejected += 1
+                return Refusal(min(ASK_AGAIN, phase.until - now)), change
+            case Disabled() as era:
+                return Permit(era), change
+
+    def _wake(self, now: float) -> Transition | None:
+        """Move on if the time of the present phase is over."""
+        match self.phase:
+            case Open(until=until) if now >= until:
+                return self._recover(now, "the open time is over")
+            case Ramping(era=era) as phase if now >= phase.until:
+                return self._close(now, f"every call was admitted again after {phase.rule.over_seconds:g} s", era)
+            case _:
+                return None
+
+    def _recover(self, now: float, reason: str) -> Transition:
+        match self.config.recovery:
+            case HalfOpen() as rule:
+                return self._enter(Probing(rule), now, reason)
+            case ResetAfterCooldown():
+                return self._enter(Closed.fresh(self.config), now, reason)
+            case GradedRecovery() as rule:
+                return self._enter(Ramping(rule, Closed.fresh(self.config), now), now, reason)
+
+    @staticmethod
+    def _permit(era: Closed, now: float) -> Permit:
+        return Permit(era, began=now if era.timed else math.inf)
 
     def _admit_probe(self, era: Probing, now: float) -> Permit | Refusal:
-        if len(era.leases) >= self.config.recovery.max_calls:
-            self._reclaim(era, now)
-        if len(era.leases) >= self.config.recovery.max_calls:
+        if not era.has_room(now):
             self.rejected += 1
             return Refusal(min(ASK_AGAIN, min(era.leases.values()) - now))
-        return Permit(era, self._lease(era, now))
+        return Permit(era, self._lease(era, now), began=now)
 
     def _lease(self, era: Probing, now: float) -> int:
         self._next_probe += 1
-        era.leases[self._next_probe] = now + self.config.probe_lease
+        era.leases[self._next_probe] = now + (era.rule.probe_expires_after or self.config.open_for)
         return self._next_probe
 
-    @staticmethod
-    def _reclaim(era: Probing, now: float) -> None:
-        for number in [number for number, end in era.leases.items() if end <= now]:
-            del era.leases[number]
-
-    def settle(self, permit: Permit, verdict: Verdict, now: float, why: str = "") -> Transition | None:
+    def settle(
+        self, permit: Permit, verdict: Verdict, now: float, why: str = "", *, weight: float = 1.0, chance: float = 0.5
+    ) -> Transition | None:
         """Count the result of an admitted call, if its era still stands and it was not settled before.
 
         Args:
@@ -122,118 +169,161 @@ class BreakerEngine:
             verdict: How the call ended.
             now: The present moment, monotonic seconds.
             why: What failed, for the record of recent failures.
+            weight: How much of a failure it is, > 0.
+            chance: A random number from [0, 1), for the length of the open time.
         """
         counts = self.stands(permit)
         permit.settled = True
         if not counts:
             return None
+        result = _Result(verdict, now, why, weight, max(0.0, now - permit.began), chance)
         match permit.era:
             case Closed() as era:
-                return self._settle_closed(era, verdict, now, why)
+                return self._settle_closed(era, result)
             case Probing() as era:
-                return self._settle_probe(era, permit.probe, verdict, now, why)
+                return self._settle_probe(era, permit.probe, result)
+            case Disabled():
+                return None
 
     def stands(self, permit: Permit) -> bool:
         """Tell whether a result for this permit would count: unsettled, of the present era, its slot not taken."""
-        if permit.settled or permit.era is not self.phase:
+        present = self.phase.era if isinstance(self.phase, Ramping) else self.phase
+        if permit.settled or permit.era is not present:
             return False
-        return isinstance(permit.era, Closed) or permit.probe in permit.era.leases
+        return not isinstance(permit.era, Probing) or permit.probe in permit.era.leases
 
-    def record(self, verdict: Verdict, now: float, why: str = "") -> list[Transition]:
+    def record(
+        self,
+        verdict: Verdict,
+        now: float,
+        why: str = "",
+        *,
+        weight: float = 1.0,
+        took: float = 0.0,
+        chance: float = 0.5,
+    ) -> list[Transition]:
         """Count a result for which nobody took a permit: the manual face.
 
         While the circuit is open nothing counts, so that a late failure does not prolong it. Once the open
-        time is over the first result begins the probing, and is judged as a probe.
+        time is over the first result begins the recovery, and is judged as one of it.
 
         Args:
             verdict: How the call ended.
             now: The present moment, monotonic seconds.
             why: What failed.
+            weight: How much of a failure it is, > 0.
+            took: Seconds that the call took.
+            chance: A random number from [0, 1), for the length of the open time.
 
         Returns:
             The changes of state that this caused, in order.
         """
+        result = _Result(verdict, now, why, weight, took, chance)
+        begun = self._wake(now)
         match self.phase:
             case Closed() as era:
-                change = self._settle_closed(era, verdict, now, why)
-            case Open(until=until) if now < until:
-                return []
-            case Open():
-                begun = self._enter(Probing(), now, "the open time is over")
-                return [begun, *self.record(verdict, now, why)]
+                change = self._settle_closed(era, result)
+            case Ramping(era=era):
+                change = self._settle_closed(era, result)
             case Probing() as era:
-                change = self._settle_probe(era, self._lease(era, now), verdict, now, why)
-        return [] if change is None else [change]
+                change = self._settle_probe(era, self._lease(era, now), result)
+            case Open() | Disabled():
+                change = None
+        return [change for change in (begun, change) if change is not None]
 
     def refuses(self, now: float) -> bool:
-        """Tell whether `admit` would refuse a call, without asking for one."""
-        match self.phase:
-            case Closed():
-                return False
-            case Open(until=until):
-                return now < until
-            case Probing() as era:
-                return sum(end > now for end in era.leases.values()) >= self.config.recovery.max_calls
+        """Tell whether `admit` would refuse every call, without asking for one."""
+        return refuses_all(self.phase, now)
 
-    def _settle_closed(self, era: Closed, verdict: Verdict, now: float, why: str) -> Transition | None:
-        match verdict:
+    def _settle_closed(self, era: Closed, result: _Result) -> Transition | None:
+        reason = ""
+        match result.verdict:
             case Verdict.SUCCESS:
-                era.ok += 1
+                reason = era.succeed(self.config, result.now, result.took)
             case Verdict.FAILURE:
-                self._note_failure(now, why)
-                reason = era.window.failure(era.ok, now)
-                return self._open(now, f"{reason}, the last: {why}" if why else reason) if reason else None
+                self._note_failure(result)
+                reason = era.window.failure(era.ok, result.now, result.weight, result.took)
+                reason = f"{reason}, the last: {result.why}" if reason and result.why else reason
             case Verdict.IGNORED:
                 pass
-        return None
+        return self._trip(era, result, reason) if reason else None
 
-    def _settle_probe(self, era: Probing, probe: int, verdict: Verdict, now: float, why: str) -> Transition | None:
+    def _settle_probe(self, era: Probing, probe: int, result: _Result) -> Transition | None:
         del era.leases[probe]
-        match verdict:
-            case Verdict.SUCCESS:
+        limit, why = self.config.trip.slower_than or math.inf, result.why
+        match result.verdict:
+            case Verdict.SUCCESS if result.took <= limit:
                 era.successes += 1
                 self._ok_before += 1
-                if era.successes >= self.config.recovery.success_threshold:
-                    return self._close(now, f"{era.successes} probes succeeded")
+            case Verdict.SUCCESS:
+                why = f"it took {result.took:.3g} s"
+                self._note_failure(result._replace(why=f"a slow probe: {why}"))
+                era.failures += 1
             case Verdict.FAILURE:
-                self._note_failure(now, why)
-                return self._open(now, f"a probe failed: {why}")
+                self._note_failure(result)
+                era.failures += 1
             case Verdict.IGNORED:
-                pass
-        return None
+                return None
+        return self._judge_probes(era, result, why)
 
-    def _note_failure(self, now: float, why: str) -> None:
+    def _judge_probes(self, era: Probing, result: _Result, why: str) -> Transition | None:
+        match era.rule.judge(era.successes, era.failures):
+            case True:
+                return self._close(result.now, f"{era.successes} probes succeeded")
+            case False:
+                return self._open(result.now, f"a probe failed: {why}", result.chance)
+            case None:
+                return None
+
+    def _trip(self, era: Closed, result: _Result, reason: str) -> Transition:
+        if self.phase is era and era.ok:
+            self._reopened = 0  # it was well in between
+        return self._open(result.now, reason, result.chance)
+
+    def _note_failure(self, result: _Result) -> None:
         self._failures += 1
-        self._recent.append((now, why))
+        self._recent.append((result.now, result.why))
 
     def _enter(self, phase: Phase, now: float, reason: str, until: float = 0.0) -> Transition:
         before = self.state
-        if self.closed is not None:
-            self._ok_before += self.closed.ok
+        self._ok_before += self._ok_now(phase)
         self.phase = phase
         self.closed = phase if isinstance(phase, Closed) else None
         self._reason = reason
         return Transition(before, self.state, now, reason, until)
 
-    def _open(self, now: float, reason: str) -> Transition:
-        open_for = self.config.open_for
-        if self.config.open_growth is not None:
-            open_for = self.config.open_growth.grow(open_for, self._reopened)
+    def _ok_now(self, coming: Phase | None = None) -> int:
+        """Return the successes of the present era, if it does not live on in the coming phase."""
+        match self.phase:
+            case Closed() as era:
+                return era.ok
+            case Ramping(era=era):
+                return 0 if era is coming else era.ok
+            case Open() | Probing() | Disabled():
+                return 0
+
+    def _open(self, now: float, reason: str, chance: float) -> Transition:
+        until = now + self.config.open_time(self._reopened, chance)
         self._opened += 1
         self._reopened += 1
-        return self._enter(Open(now + open_for), now, reason, now + open_for)
+        return self._enter(Open(until, reason), now, reason, until)
 
-    def _close(self, now: float, reason: str) -> Transition:
+    def _close(self, now: float, reason: str, era: Closed | None = None) -> Transition:
         self._reopened = 0
-        return self._enter(Closed(self.config.trip.start()), now, reason)
+        return self._enter(era or Closed.fresh(self.config), now, reason)
 
     def force_open(self, now: float) -> Transition:
         """Refuse every call until `force_closed` or `reset`."""
-        return self._enter(Open(math.inf), now, "opened by hand", math.inf)
+        reason = "opened by hand"
+        return self._enter(Open(math.inf, reason), now, reason, math.inf)
 
     def force_closed(self, now: float) -> Transition:
         """Admit every call with an empty window; the trip rule goes on judging."""
         return self._close(now, "closed by hand")
+
+    def disable(self, now: float) -> Transition:
+        """Admit every call and count nothing until `force_closed`, `force_open` or `reset`."""
+        return self._enter(Disabled(), now, "disabled by hand")
 
     def reset(self, now: float) -> Transition:
         """Return to the state of a new breaker; counts since the start are forgotten too."""
@@ -242,16 +332,40 @@ class BreakerEngine:
         self._recent.clear()
         return change
 
+    def reconfigure(self, config: BreakerConfig, now: float) -> tuple[list[str], Transition | None]:
+        """Go on under other settings, with the state, the counts and what the windows have seen.
+
+        A circuit that is open stays so until the moment that was set.
+
+        Args:
+            config: The new settings.
+            now: The present moment, monotonic seconds.
+
+        Returns:
+            For each thing that could not be kept a line that says so, and the change of state that this caused.
+        """
+        same_trip, self.config = config.trip == self.config.trip, config
+        era = self.phase.era if isinstance(self.phase, Ramping) else self.phase
+        lost: list[str] = []
+        if isinstance(era, Closed):
+            if not same_trip:
+                era.window.roll(era.ok, now)
+                era.window, lost = carry_over(config.trip, era.window, era.ok)
+            era.equip(config)
+        match self.phase, config.recovery:
+            case (Probing() as phase, HalfOpen() as rule) | (Ramping() as phase, GradedRecovery() as rule):
+                phase.rule = rule
+            case (Probing() | Ramping(), recovery):
+                lost.append(f"the running recovery begins anew as {recovery!r}")
+                return lost, self._recover(now, "reconfigured while it recovered")
+            case _:
+                pass
+        return lost, None
+
     @property
     def state(self) -> CircuitState:
         """Return the present state; an open circuit stays OPEN until a call asks after its time is over."""
-        match self.phase:
-            case Closed():
-                return CircuitState.CLOSED
-            case Open():
-                return CircuitState.OPEN
-            case Probing():
-                return CircuitState.HALF_OPEN
+        return state_of(self.phase)
 
     @property
     def reason(self) -> str:
@@ -264,10 +378,9 @@ class BreakerEngine:
 
     def snapshot(self, now: float) -> BreakerSnapshot:
         """Return the whole state as a frozen record."""
-        ok = self._ok_before + (self.closed.ok if self.closed is not None else 0)
         return BreakerSnapshot(
             state=self.state,
-            calls=ok + self._failures,
+            calls=self._ok_before + self._ok_now() + self._failures,
             failures=self._failures,
             rejected=self.rejected,
             opened=self._opened,
@@ -275,4 +388,5 @@ class BreakerEngine:
             probes=len(self.phase.leases) if isinstance(self.phase, Probing) else 0,
             recent_failures=tuple(self._recent),
             reason=self._reason,
+            admission=admission_of(self.phase, now),
         )

@@ -1,4 +1,4 @@
-"""What a circuit breaker is made of: its settings, its phases, and the records that it gives out."""
+"""What a circuit breaker is told and what it tells: its settings, its verdicts, and the records that it gives out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from outlast.engines.backoff import Backoff
-from outlast.engines.trip import ConsecutiveFailures, TripRule, Window
+from outlast.engines.recovery import HalfOpen, RecoveryRule
+from outlast.engines.trip import TripRule, check_above_zero
+from outlast.engines.trip_count import ConsecutiveFailures
 from outlast.errors import ConfigError
 
 
@@ -16,10 +18,12 @@ class CircuitState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+    DISABLED = "disabled"
+    """Switched off by hand: every call runs, nothing is counted."""
 
     @property
     def code(self) -> int:
-        """Return 0 for closed, 1 for open, 2 for half-open."""
+        """Return 0 for closed, 1 for open, 2 for half-open, 3 for disabled."""
         return tuple(CircuitState).index(self)
 
 
@@ -33,29 +37,6 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfOpen:
-    """Recover by letting a few probes through.
-
-    Args:
-        max_calls: Probes that may run at once, >= 1. Default 3.
-        success_threshold: Successful probes that close the circuit, >= 1. Default 2.
-        probe_expires_after: Seconds after which an unanswered probe's slot may be taken by another,
-            > 0. Default: as long as the circuit stays open at first.
-    """
-
-    max_calls: int = 3
-    success_threshold: int = 2
-    probe_expires_after: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse settings that could never close the circuit."""
-        if self.max_calls < 1 or self.success_threshold < 1:
-            raise ConfigError("max_calls and success_threshold must be at least 1", path="recovery")
-        if self.probe_expires_after is not None and not self.probe_expires_after > 0:
-            raise ConfigError("must be above 0 seconds", path="recovery.probe_expires_after")
-
-
-@dataclass(frozen=True, slots=True)
 class BreakerConfig:
     """Hold the settings of a breaker.
 
@@ -63,66 +44,38 @@ class BreakerConfig:
         trip: The rule that opens it. Default: 5 failures in a row.
         recovery: How it closes again. Default: half-open, 3 probes at once, 2 successes.
         open_for: Seconds it stays open, > 0. Default 30.
-        open_growth: How `open_for` grows with every reopening: a backoff whose base is ignored.
-            Default: not at all.
+        open_growth: How `open_for` grows with every reopening: a backoff of which only factor and cap are
+            used. Default: not at all.
+        open_jitter: The share by which chance makes an open time longer or shorter, 0 to 1. Default 0.
+        inspects: Whether the face must look at every result, not only at exceptions. Default False.
     """
 
     trip: TripRule = field(default_factory=ConsecutiveFailures)
-    recovery: HalfOpen = field(default_factory=HalfOpen)
+    recovery: RecoveryRule = field(default_factory=HalfOpen)
     open_for: float = 30.0
     open_growth: Backoff | None = None
+    open_jitter: float = 0.0
+    inspects: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a circuit that would never stay open."""
-        if not self.open_for > 0:
-            raise ConfigError(f"must be above 0 seconds, not {self.open_for!r}", path="open_for")
+        check_above_zero(self.open_for, "open_for")
         if self.open_growth is not None and self.open_growth.cap < self.open_for:
             raise ConfigError(f"its cap must be at least open_for={self.open_for:g} s", path="open_growth")
+        if not 0 <= self.open_jitter < 1:
+            raise ConfigError(f"must be at least 0 and below 1, not {self.open_jitter!r}", path="open_jitter")
 
-    @property
-    def probe_lease(self) -> float:
-        """Return the seconds for which a probe holds its slot."""
-        return self.recovery.probe_expires_after or self.open_for
+    def open_time(self, reopened: int, chance: float) -> float:
+        """Return for how long it opens.
 
-
-@dataclass(slots=True, eq=False)
-class Closed:
-    """Every call is admitted; the face bumps `ok` without a lock."""
-
-    window: Window
-    ok: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Open:
-    """No call is admitted until `until`."""
-
-    until: float
-
-
-@dataclass(slots=True, eq=False)
-class Probing:
-    """A few calls are admitted; `leases` maps a probe's number to the moment its slot may be taken."""
-
-    leases: dict[int, float] = field(default_factory=dict[int, float])
-    successes: int = 0
-
-
-Phase = Closed | Open | Probing
-
-
-@dataclass(slots=True, eq=False)
-class Permit:
-    """Allow one call; it counts only in the era that gave it, and only once.
-
-    Args:
-        era: The phase object that admitted the call.
-        probe: The number of the probe's lease, 0 for a call admitted while closed.
-    """
-
-    era: Closed | Probing
-    probe: int = 0
-    settled: bool = False
+        Args:
+            reopened: How often it has opened since it was last closed.
+            chance: A random number from [0, 1).
+        """
+        growth = self.open_growth
+        seconds = self.open_for if growth is None else growth.grow(self.open_for, reopened)
+        seconds *= 1.0 + self.open_jitter * (2.0 * chance - 1.0)
+        return seconds if growth is None else min(seconds, growth.cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +108,14 @@ class BreakerSnapshot:
         state: The present state.
         calls: Calls admitted and settled as success or failure since the start.
         failures: How many of them were failures.
-        rejected: Calls refused since the start.
+        rejected: Calls refused since the start; in shadow mode, those that would have been.
         opened: How often it opened.
         cooldown_remaining: Seconds until probes may start, 0 when not open.
         probes: Probes running now.
         recent_failures: The last failures, oldest first, as (moment, text).
         reason: Why it is in this state.
+        admission: The share of calls that is admitted, from 0 to 1; 0 while only probes are.
+        shadow: Whether it only says what it would do.
     """
 
     state: CircuitState
@@ -172,3 +127,5 @@ class BreakerSnapshot:
     probes: int
     recent_failures: tuple[tuple[float, str], ...]
     reason: str
+    admission: float = 1.0
+    shadow: bool = False

@@ -10,9 +10,9 @@ Source: the rules are those of resilience4j, Polly and cockatiel; the leaky coun
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from outlast.errors import ConfigError
@@ -21,18 +21,19 @@ from outlast.errors import ConfigError
 class Window(Protocol):
     """Keep what a rule has seen in one closed era."""
 
-    def failure(self, ok: int, now: float, weight: float = 1.0) -> str:
+    def failure(self, ok: int, now: float, weight: float = 1.0, took: float = 0.0) -> str:
         """Count a failure and return why the circuit must open, or an empty string.
 
         Args:
             ok: How many calls of this era have succeeded so far.
             now: The present moment, monotonic seconds.
             weight: How much of a failure it is, > 0. Default 1.
+            took: Seconds that the call took, 0 when nobody measured. Default 0.
         """
         ...
 
-    def slow(self, ok: int, now: float) -> str:
-        """Count a success that took too long; `ok` includes it. Returns as `failure` does."""
+    def slow(self, ok: int, now: float, took: float) -> str:
+        """Count a success that took longer than `slower_than`; `ok` includes it. Returns as `failure` does."""
         ...
 
     def roll(self, ok: int, now: float) -> None:
@@ -53,8 +54,20 @@ class TripRule(Protocol):
         """Return above how many seconds a call is slow, None if that does not matter."""
         ...
 
-    def start(self) -> Window:
-        """Return an empty window."""
+    def start(self, ok: int = 0) -> Window:
+        """Return an empty window.
+
+        Args:
+            ok: How many calls of the era have succeeded before; they are left out.
+        """
+        ...
+
+    def adopt(self, window: Window) -> bool:
+        """Put this rule's limits on a running window, if what that has seen is of use under them.
+
+        Args:
+            window: Another rule's window. It is changed only if the answer is True.
+        """
         ...
 
 
@@ -74,8 +87,13 @@ class Rule(ABC):
         return None
 
     @abstractmethod
-    def start(self) -> Window:
+    def start(self, ok: int = 0) -> Window:
         """Return an empty window."""
+
+    def adopt(self, window: Window) -> bool:
+        """Return False: nothing can be kept."""
+        del window
+        return False
 
     def __or__(self, other: TripRule) -> AnyOf:
         """Return a rule that opens when either does."""
@@ -91,10 +109,15 @@ class AnyOf(Rule):
     """Open when any of several rules does; made by `|`.
 
     Args:
-        rules: The rules.
+        rules: The rules, at least one.
     """
 
     rules: tuple[TripRule, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty choice, under which nothing would ever open."""
+        if not self.rules:
+            raise ConfigError("needs at least one rule", path="trip")
 
     @property
     def grain(self) -> float | None:
@@ -103,19 +126,12 @@ class AnyOf(Rule):
 
     @property
     def slower_than(self) -> float | None:
-        """Return the limit of the rules that mind slow calls.
+        """Return the lowest limit above which a rule minds slow calls; each compares with its own."""
+        return min((rule.slower_than for rule in self.rules if rule.slower_than is not None), default=None)
 
-        Raises:
-            ConfigError: They do not agree on one.
-        """
-        limits = {rule.slower_than for rule in self.rules if rule.slower_than is not None}
-        if len(limits) > 1:
-            raise ConfigError(f"the rules must agree on slower_than, not {sorted(limits)}", path="trip")
-        return limits.pop() if limits else None
-
-    def start(self) -> AnyWindow:
+    def start(self, ok: int = 0) -> AnyWindow:
         """Return an empty window of each rule."""
-        return AnyWindow(tuple(rule.start() for rule in self.rules))
+        return AnyWindow(tuple(rule.start(ok) for rule in self.rules))
 
 
 @dataclass(slots=True)
@@ -124,13 +140,13 @@ class AnyWindow:
 
     windows: tuple[Window, ...]
 
-    def failure(self, ok: int, now: float, weight: float = 1.0) -> str:
+    def failure(self, ok: int, now: float, weight: float = 1.0, took: float = 0.0) -> str:
         """Count a failure in each window."""
-        return next(filter(None, [window.failure(ok, now, weight) for window in self.windows]), "")
+        return next(filter(None, [window.failure(ok, now, weight, took) for window in self.windows]), "")
 
-    def slow(self, ok: int, now: float) -> str:
+    def slow(self, ok: int, now: float, took: float) -> str:
         """Count a slow success in each window."""
-        return next(filter(None, [window.slow(ok, now) for window in self.windows]), "")
+        return next(filter(None, [window.slow(ok, now, took) for window in self.windows]), "")
 
     def roll(self, ok: int, now: float) -> None:
         """Date the successes in each window."""
@@ -138,152 +154,37 @@ class AnyWindow:
             window.roll(ok, now)
 
 
-class Untimed:
-    """Be the base of windows to which neither time nor slowness matters."""
-
-    __slots__ = ()
-
-    def slow(self, ok: int, now: float) -> str:
-        """Return an empty string."""
-        del ok, now
-        return ""
-
-    def roll(self, ok: int, now: float) -> None:
-        """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsecutiveFailures(Rule):
-    """Open after a number of failures with no success between them.
+def carry_over(rule: TripRule, running: Window, ok: int) -> tuple[Window, list[str]]:
+    """Return a window for a rule that knows what a window of another rule knows, as far as that is possible.
 
     Args:
-        threshold: How many, >= 1. Default 5. Weighted failures add up by their weight.
+        rule: The new rule.
+        running: The window of the old one.
+        ok: How many calls of the era have succeeded so far.
 
-    >>> window = ConsecutiveFailures(2).start()
-    >>> window.failure(0, 1.0), window.failure(1, 2.0), window.failure(1, 3.0)
-    ('', '', '2 failures in a row')
+    Returns:
+        The window, and for each part of the rule that begins anew a line that says so.
     """
-
-    threshold: int = 5
-
-    def __post_init__(self) -> None:
-        """Refuse a threshold that nothing could reach."""
-        check_count(self.threshold, "failure_threshold")
-
-    def start(self) -> ConsecutiveWindow:
-        """Return an empty window."""
-        return ConsecutiveWindow(self.threshold)
-
-
-@dataclass(slots=True)
-class ConsecutiveWindow(Untimed):
-    """Count a streak of failures; it breaks when the era's successes have moved since the last one."""
-
-    threshold: int
-    streak: float = 0.0
-    ok_seen: int = 0
-
-    def failure(self, ok: int, now: float, weight: float = 1.0) -> str:
-        """Count a failure; successes show in `ok` alone."""
-        del now
-        if ok != self.ok_seen:
-            self.ok_seen = ok
-            self.streak = 0.0
-        self.streak += weight
-        return f"{self.streak:g} failures in a row" if self.streak >= self.threshold else ""
+    left = list(running.windows) if isinstance(running, AnyWindow) else [running]
+    kept: list[Window] = []
+    lost: list[str] = []
+    for part in _parts(rule):
+        old = next((candidate for candidate in left if part.adopt(candidate)), None)
+        if old is None:
+            lost.append(f"{part!r} begins with an empty window")
+        else:
+            left = [window for window in left if window is not old]
+        kept.append(part.start(ok) if old is None else old)
+    return kept[0] if len(kept) == 1 else AnyWindow(tuple(kept)), lost
 
 
-@dataclass(frozen=True, slots=True)
-class LeakyFailures(Rule):
-    """Open when failures outnumber successes by a threshold: each success pays back one failure.
-
-    Args:
-        threshold: How many unpaid failures, >= 1. Default 5.
-
-    >>> window = LeakyFailures(2).start()
-    >>> window.failure(0, 1.0), window.failure(1, 2.0), window.failure(1, 3.0)
-    ('', '', '2 more failures than successes')
-    """
-
-    threshold: int = 5
-
-    def __post_init__(self) -> None:
-        """Refuse a threshold that nothing could reach."""
-        check_count(self.threshold, "threshold")
-
-    def start(self) -> LeakyWindow:
-        """Return an empty window."""
-        return LeakyWindow(self.threshold)
-
-
-@dataclass(slots=True)
-class LeakyWindow(Untimed):
-    """Keep the level of unpaid failures; successes are paid in when the next failure comes."""
-
-    threshold: int
-    level: float = 0.0
-    ok_seen: int = 0
-
-    def failure(self, ok: int, now: float, weight: float = 1.0) -> str:
-        """Pay back what the successes since the last failure are worth, then count this one."""
-        del now
-        self.level = max(0.0, self.level - (ok - self.ok_seen)) + weight
-        self.ok_seen = ok
-        return f"{self.level:g} more failures than successes" if self.level >= self.threshold else ""
-
-
-@dataclass(frozen=True, slots=True)
-class FailuresWithin(Rule):
-    """Open after a number of failures within a time, however many successes lie between them.
-
-    Args:
-        threshold: How many, >= 1.
-        seconds: Within how long, > 0.
-
-    >>> window = FailuresWithin(2, seconds=60.0).start()
-    >>> window.failure(0, 0.0), window.failure(9, 61.0), window.failure(9, 70.0)
-    ('', '', '2 failures within 60 s')
-    """
-
-    threshold: int
-    seconds: float
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that nothing could reach."""
-        check_count(self.threshold, "threshold")
-        check_above_zero(self.seconds, "seconds")
-
-    def start(self) -> FailuresWithinWindow:
-        """Return an empty window."""
-        return FailuresWithinWindow(self.threshold, self.seconds)
-
-
-@dataclass(slots=True)
-class FailuresWithinWindow(Untimed):
-    """Keep the moments of the failures that are not too old. Exact; at most `threshold` of them matter."""
-
-    threshold: int
-    seconds: float
-    failures: deque[tuple[float, float]] = field(default_factory=deque[tuple[float, float]])
-    total: float = 0.0
-
-    def failure(self, ok: int, now: float, weight: float = 1.0) -> str:
-        """Count a failure; successes do not matter."""
-        del ok
-        self.failures.append((now, weight))
-        self.total += weight
-        while self.failures[0][0] <= now - self.seconds:
-            self.total -= self.failures.popleft()[1]
-        return f"{self.total:g} failures within {self.seconds:g} s" if self.total >= self.threshold else ""
-
-
-def check_count(value: int, name: str) -> None:
+def check_count(value: object, name: str) -> None:
     """Refuse what is no whole number of at least 1."""
-    if isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"must be a whole number of at least 1, not {value!r}", path=name)
 
 
-def check_above_zero(value: float, name: str) -> None:
-    """Refuse what is not above 0."""
-    if not value > 0:
-        raise ConfigError(f"must be above 0, not {value!r}", path=name)
+def check_above_zero(value: object, name: str) -> None:
+    """Refuse what is no finite number above 0."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ConfigError(f"must be a number above 0, not {value!r}", path=name)
