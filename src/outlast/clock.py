@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from typing import Final, Protocol
 
@@ -30,6 +31,10 @@ class Clock(Protocol):
         """Suspend the calling task for that many seconds; cancelling ends the wait."""
         ...
 
+    def wait(self, event: threading.Event, seconds: float | None, /) -> bool:
+        """Block the calling thread until the event is set, and tell whether it is; None waits without a limit."""
+        ...
+
 
 class Random(Protocol):
     """Give numbers from [0, 1); `random.Random` is one."""
@@ -46,6 +51,7 @@ class SystemClock:
     wall = staticmethod(time.time)
     sleep = staticmethod(time.sleep)
     asleep = staticmethod(asyncio.sleep)
+    wait = staticmethod(threading.Event.wait)
 
     def __repr__(self) -> str:
         """Return the name."""

@@ -15,22 +15,43 @@ class CircuitOpened(Event):
     Args:
         until: Monotonic seconds at which probes may start, `inf` when held open by hand.
         reason: What tipped it.
+        shadow: Whether it only would have, in shadow mode.
     """
 
     severity: ClassVar[Severity] = Severity.WARNING
 
     until: float
     reason: str
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitHalfOpened(Event):
-    """A circuit breaker admits probes."""
+    """A circuit breaker admits probes, or a growing share of the calls.
+
+    Args:
+        shadow: Whether it only would, in shadow mode.
+    """
+
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitClosed(Event):
-    """A circuit breaker admits every call again."""
+    """A circuit breaker admits every call again.
+
+    Args:
+        reason: Why.
+        shadow: Whether it admitted every call before, too, in shadow mode.
+    """
+
+    reason: str
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitDisabled(Event):
+    """A circuit breaker was switched off by hand: it admits every call and counts none."""
 
     reason: str
 
@@ -41,11 +62,13 @@ class CallRejected(Event):
 
     Args:
         retry_after: Seconds after which a further try makes sense, or None.
+        shadow: Whether it only would have refused, in shadow mode, and ran the call.
     """
 
     severity: ClassVar[Severity] = Severity.DEBUG
 
     retry_after: float | None
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,3 +224,64 @@ class ChaosStopped(Event):
     """
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWaited(Event):
+    """A call may run after it has waited for a slot or for its turn.
+
+    Args:
+        seconds: How long it waited.
+    """
+
+    severity: ClassVar[Severity] = Severity.DEBUG
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChanged(Event):
+    """An adaptive limit moved.
+
+    Args:
+        before: Calls at once that it allowed.
+        after: Calls at once that it allows now.
+        reason: Why.
+    """
+
+    severity: ClassVar[Severity] = Severity.DEBUG
+
+    before: int
+    after: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottlingStarted(Event):
+    """An adaptive throttle began to refuse calls, because too few were accepted.
+
+    Args:
+        requests: Calls in its window.
+        accepts: How many of them were accepted.
+    """
+
+    severity: ClassVar[Severity] = Severity.WARNING
+
+    requests: int
+    accepts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottlingStopped(Event):
+    """An adaptive throttle lets every call pass again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReconfigured(Event):
+    """A policy's settings were changed while it ran; its state stayed.
+
+    Args:
+        settings: The names of the settings that were given.
+    """
+
+    settings: tuple[str, ...]

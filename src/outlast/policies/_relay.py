@@ -108,7 +108,7 @@ def _rest(items: Items, item: Any, step: Callable[[], AbstractContextManager[Any
 def arelay(
     fn: AnyFunction,
     *,
-    whole: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    whole: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext,
     opening: Callable[..., Awaitable[AsyncOpened | Finished]] = aopen_stream,
     step: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext,
 ) -> AnyFunction:
@@ -118,7 +118,7 @@ def arelay(
     """
 
     async def relayed(*args: Any, **kwargs: Any) -> AsyncItems:
-        with whole():
+        async with whole():
             opened = await opening(fn, args, kwargs)
             if isinstance(opened, Finished):
                 return

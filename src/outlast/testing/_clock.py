@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from outlast.config import check_number
 
 
+_GLANCE = 0.001
+"""Real seconds between two looks at the time, for a thread that waits for an event until the time has moved."""
+
+
 @dataclass(order=True, slots=True)
 class _Sleeper:
     due: float
@@ -93,6 +97,22 @@ class ManualClock:
             sleeper = _Sleeper(self._now + seconds, next(self._numbers))
             self._sleepers.append(sleeper)
             self._moved.wait_for(lambda: sleeper not in self._sleepers)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        """Wait for an event as a sleeper: moving the time, or until somebody has moved it or set the event."""
+        if seconds is None or event.is_set():
+            return event.wait()
+        if self._auto:
+            self.sleep(seconds)
+            return event.is_set()
+        with self._moved:
+            sleeper = _Sleeper(self._now + seconds, next(self._numbers))
+            self._sleepers.append(sleeper)
+        while not event.wait(_GLANCE) and sleeper in self._sleepers:
+            pass
+        with self._moved:
+            self._sleepers = [other for other in self._sleepers if other is not sleeper]
+        return event.is_set()
 
     async def asleep(self, seconds: float) -> None:
         """Move the time, or suspend the task until somebody has.
