@@ -1,7 +1,8 @@
 """How many calls a second may pass: the generic cell rate algorithm.
 
-One number, the theoretical arrival time, says how much of the burst is used up. It is exact, needs no
-timer, and a caller that may wait reserves its place at the moment at which it asks.
+One number, the theoretical arrival time, says how much of the burst is used up. It is exact and needs
+no timer. A caller that may wait takes a place in a queue whose turns are known in advance; when one
+leaves, those behind it move up.
 
 Source: ITU-T I.371, annex A (GCRA, virtual scheduling); equal to a token bucket of `burst` tokens that
 fills at `calls` per `per` seconds.
@@ -9,10 +10,16 @@ fills at `calls` per `per` seconds.
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from outlast.engines.breaker import Refusal
+from outlast.engines.breaker_records import Refusal
 from outlast.errors import ConfigError
+
+_SLACK = 1e-9
+"""Seconds that are no wait: less than sums of floats and timers can tell apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,13 @@ class RateConfig:
 
     def __post_init__(self) -> None:
         """Refuse a rate that lets nothing pass."""
-        if not self.calls > 0 or not self.per > 0:
-            raise ConfigError(f"calls and per must be above 0, not {self.calls!r} and {self.per!r}", path="rate_limit")
-        if self.burst is not None and not self.burst >= 1:
-            raise ConfigError(f"must be at least 1, not {self.burst!r}", path="rate_limit.burst")
-        if not self.max_wait >= 0:
-            raise ConfigError(f"must be at least 0 seconds, not {self.max_wait!r}", path="rate_limit.max_wait")
+        for name, value in (("calls", self.calls), ("per", self.per)):
+            if not 0 < value < math.inf:
+                raise ConfigError(f"must be a number above 0, not {value!r}", path=name)
+        if self.burst is not None and not 1 <= self.burst < math.inf:
+            raise ConfigError(f"must be a number of at least 1, not {self.burst!r}", path="burst")
+        if not 0 <= self.max_wait < math.inf:
+            raise ConfigError(f"must be a number of at least 0 seconds, not {self.max_wait!r}", path="max_wait")
 
     @property
     def interval(self) -> float:
@@ -51,17 +59,39 @@ class RateConfig:
         return max(1.0, self.calls if self.burst is None else self.burst)
 
 
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """Hold a place in the queue, or say that the call may pass.
+
+    Args:
+        cost: How many calls it counts for.
+        turn: The moment at which it may pass; it can move while it waits.
+        wake: Tells the caller that its turn has moved up; the face calls it, without its lock.
+    """
+
+    cost: float
+    turn: float
+    wake: Callable[[], object]
+
+    def left(self, now: float) -> float:
+        """Return the seconds until its turn, 0 when it has come."""
+        wait = self.turn - now
+        return wait if wait > _SLACK else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class RateSnapshot:
     """Show a rate limit.
 
     Args:
         available: Calls that could pass now.
+        waiting: Calls that wait for their turn.
         passed: Calls admitted since the start, waiting ones included.
         rejected: Calls refused since the start.
     """
 
     available: float
+    waiting: int
     passed: int
     rejected: int
 
@@ -70,49 +100,118 @@ class RateEngine:
     """Decide when a call may pass. Not thread-safe: the face calls it under its lock.
 
     Args:
-        config: The settings; may be replaced while it runs, what is used up stays used up.
+        config: The settings.
 
     >>> engine = RateEngine(RateConfig(calls=2, per=1.0))
-    >>> [engine.reserve(0.0) for _ in range(2)], engine.reserve(0.0)
+    >>> [engine.ask(0.0).turn for _ in range(2)], engine.ask(0.0)
     ([0.0, 0.0], Refusal(retry_after=0.5))
     """
 
     def __init__(self, config: RateConfig) -> None:
         self.config = config
-        self._arrival = 0.0
-        self._started = False
+        self._arrival = -math.inf  # after all that have passed
+        self._last = -math.inf  # after all that wait, too
+        self._queue: OrderedDict[Ticket, None] = OrderedDict()
         self._passed = 0
         self._rejected = 0
 
-    def reserve(self, now: float, *, cost: float = 1.0, max_wait: float | None = None) -> float | Refusal:
-        """Take a place and return the seconds until its turn, or refuse and say when to ask again.
+    def ask(
+        self, now: float, cost: float = 1.0, most: float | None = None, wake: Callable[[], object] = bool
+    ) -> Ticket | Refusal:
+        """Take a place, or refuse and say when the call could pass.
 
         Args:
             now: The present moment, monotonic seconds.
-            cost: How many calls this one counts for, > 0. Default 1.
-            max_wait: Seconds that it may wait, if less than the settings say.
+            cost: How many calls this one counts for, >= 0. Default 1.
+            most: Seconds that it may wait, if less than the settings say.
+            wake: For its ticket.
 
         Raises:
             ConfigError: It costs more than could ever pass at once.
         """
-        config = self.config
-        if cost > config.capacity:
-            raise ConfigError(f"a call that costs {cost:g} can never pass a burst of {config.capacity:g}", path="cost")
-        arrival = max(self._arrival, now) if self._started else now
-        wait = max(0.0, arrival + (cost - config.capacity) * config.interval - now)
-        if wait > (config.max_wait if max_wait is None else min(max_wait, config.max_wait)):
+        self.check_cost(cost)
+        self._let_pass(now)
+        ticket = Ticket(cost, self._turn(self._last, now, cost), wake)
+        wait = ticket.left(now)
+        if wait > (self.config.max_wait if most is None else min(most, self.config.max_wait)):
             self._rejected += 1
             return Refusal(wait)
-        self._arrival, self._started = arrival + cost * config.interval, True
         self._passed += 1
-        return wait
+        self._last = self._after(self._last, ticket)
+        if wait:
+            self._queue[ticket] = None
+        else:
+            self._arrival = self._last
+        return ticket
 
-    def give_back(self, cost: float = 1.0) -> None:
-        """Return the place of a call that was cancelled while it waited; those behind keep their turns."""
-        self._arrival -= cost * self.config.interval
+    def check_cost(self, cost: float) -> None:
+        """Refuse a cost that makes no sense.
+
+        Raises:
+            ConfigError: It is below 0, or more than could ever pass at once.
+        """
+        if not cost >= 0:
+            raise ConfigError(f"must be at least 0, not {cost!r}", path="cost")
+        if cost > self.config.capacity:
+            raise ConfigError(f"{cost:g} at once can never pass a burst of {self.config.capacity:g}", path="cost")
+
+    def _turn(self, arrival: float, now: float, cost: float) -> float:
+        return max(now, arrival + (cost - self.config.capacity) * self.config.interval)
+
+    def _after(self, arrival: float, ticket: Ticket) -> float:
+        return max(arrival, ticket.turn) + ticket.cost * self.config.interval
+
+    def _let_pass(self, now: float) -> None:
+        while self._queue:
+            ticket = next(iter(self._queue))
+            if ticket.left(now):
+                return
+            del self._queue[ticket]
+            self._arrival = self._after(self._arrival, ticket)
+
+    def give_back(self, ticket: Ticket, now: float) -> list[Ticket]:
+        """Return the place of a caller that went away, and return whose turn has moved up.
+
+        A turn that has come is used up, whether its caller is still there or not.
+        """
+        self._let_pass(now)
+        if ticket not in self._queue:
+            return []
+        del self._queue[ticket]
         self._passed -= 1
+        return self._plan(now)
+
+    def _plan(self, now: float) -> list[Ticket]:
+        earlier: list[Ticket] = []
+        self._last = self._arrival
+        for ticket in self._queue:
+            turn = self._turn(self._last, now, ticket.cost)
+            if turn < ticket.turn:
+                earlier.append(ticket)
+            ticket.turn = turn
+            self._last = self._after(self._last, ticket)
+        return earlier
+
+    def reconfigure(self, config: RateConfig, now: float) -> list[Ticket]:
+        """Change the settings and return whose turn has moved up. As many calls as were used up stay used up.
+
+        Whoever waits keeps the place, also when its turn is now further away than `max_wait`.
+
+        Raises:
+            ConfigError: One that waits could never pass the new burst.
+        """
+        self._let_pass(now)
+        dearest = max((ticket.cost for ticket in self._queue), default=0.0)
+        if dearest > config.capacity:
+            raise ConfigError(f"a call that costs {dearest:g} is waiting and could never pass", path="burst")
+        used = max(0.0, self._arrival - now) / self.config.interval
+        self.config = config
+        self._arrival = now + used * config.interval
+        return self._plan(now)
 
     def snapshot(self, now: float) -> RateSnapshot:
         """Return the state as a frozen record."""
-        used = max(0.0, self._arrival - now) / self.config.interval if self._started else 0.0
-        return RateSnapshot(max(0.0, self.config.capacity - used), self._passed, self._rejected)
+        self._let_pass(now)
+        used = max(0.0, self._last - now) / self.config.interval
+        available = max(0.0, self.config.capacity - used)
+        return RateSnapshot(available, len(self._queue), self._passed, self._rejected)

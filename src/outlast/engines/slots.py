@@ -1,24 +1,27 @@
 """How many calls may run at once, and who is next when one ends.
 
-A token is free or taken; waiting callers stand in a queue. The face takes a free token without a lock
-while nobody waits. Whoever gives a token back, and whoever begins to wait, afterwards asks `grant` for
-those whose turn it is, so no wake-up is lost: either the waiter sees the token or the giver sees the
-waiter.
+A token is free or taken; waiting callers stand in a queue. While nothing is out of the ordinary
+(`crowded` is 0) the face takes and returns tokens without a lock. Whoever gives a token back looks at
+`crowded` afterwards, and whoever begins to wait raises `crowded` first and looks for tokens afterwards,
+so no wake-up is lost: either the waiter sees the token or the giver sees the waiter.
 
-Source: the bulkhead pattern (M. Nygard, Release It!); the hand-over follows Dijkstra's semaphore with
-a direct grant, so that no newcomer overtakes and no slot is overshot.
+Source: the bulkhead pattern (M. Nygard, Release It!); the hand-over is Dijkstra's semaphore with a
+direct grant, so that no newcomer overtakes and no slot is overshot.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from dataclasses import dataclass
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
-from typing import Any
 
 from outlast.errors import ConfigError
+
+_NEWEST = 0.2
+"""The share of the latest interval in the pace at which slots come free."""
 
 
 class QueueOrder(StrEnum):
@@ -46,16 +49,28 @@ class SlotsConfig:
     max_concurrent: int = 10
     max_waiting: int = 20
     max_wait: float | None = None
-    order: QueueOrder = QueueOrder.FIFO
+    order: QueueOrder | str = QueueOrder.FIFO
 
     def __post_init__(self) -> None:
         """Refuse a bulkhead that lets nothing in."""
-        if isinstance(self.max_concurrent, bool) or self.max_concurrent < 1:
-            raise ConfigError(f"must be a whole number of at least 1, not {self.max_concurrent!r}", path="max_concurrent")
-        if isinstance(self.max_waiting, bool) or self.max_waiting < 0:
-            raise ConfigError(f"must be a whole number of at least 0, not {self.max_waiting!r}", path="max_waiting")
-        if self.max_wait is not None and not self.max_wait >= 0:
-            raise ConfigError(f"must be at least 0 seconds, not {self.max_wait!r}", path="max_wait")
+        _check_count("max_concurrent", self.max_concurrent, 1)
+        _check_count("max_waiting", self.max_waiting, 0)
+        if self.max_wait is not None and not 0 <= self.max_wait < math.inf:
+            raise ConfigError(f"must be None or at least 0 seconds, not {self.max_wait!r}", path="max_wait")
+        if self.order not in set(QueueOrder):
+            raise ConfigError(f"must be one of {', '.join(QueueOrder)}, not {self.order!r}", path="order")
+
+    @property
+    def longest_wait(self) -> float:
+        """Return the most seconds that a call may wait, `inf` when only its deadline limits it."""
+        if self.max_waiting == 0:
+            return 0.0
+        return math.inf if self.max_wait is None else self.max_wait
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"must be a whole number of at least {least}, not {value!r}", path=name)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,16 +78,29 @@ class Waiter:
     """Stand in the queue.
 
     Args:
-        wake: What the face needs to wake the caller; not looked at here.
+        wake: Wakes the caller; the face calls it, after it has let go of its lock.
         priority: Higher is sooner, with `QueueOrder.PRIORITY`.
-        granted: Whether it has been given a slot.
-        gone: Whether it has left the queue without one.
+        granted: Whether it holds a slot.
+        arrived: Its number in the order of arrival.
     """
 
-    wake: Any
-    priority: int = 0
+    wake: Callable[[], object]
+    priority: float = 0
     granted: bool = False
-    gone: bool = False
+    arrived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Say why a call gets no slot.
+
+    Args:
+        reason: In words.
+        retry_after: Seconds after which a slot will probably be free, or None when nothing is known.
+    """
+
+    reason: str
+    retry_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +108,17 @@ class SlotsSnapshot:
     """Show a bulkhead.
 
     Args:
-        running: Slots taken now.
+        running: Slots taken now; more than there are for a while after their number was lowered.
         waiting: Callers in the queue now.
         max_concurrent: How many slots there are.
-        rejected: Calls refused since the start.
+        max_waiting: How many may wait.
+        rejected: Calls refused since the start, those that waited in vain included.
     """
 
     running: int
     waiting: int
     max_concurrent: int
+    max_waiting: int
     rejected: int
 
     @property
@@ -98,9 +128,11 @@ class SlotsSnapshot:
 
 
 class SlotsEngine:
-    """Hold the tokens and the queue. `free` may be popped by the face without a lock while `waiting` is 0.
+    """Hold the tokens and the queue.
 
-    Everything else is called under the face's lock, except `free.append`, which is atomic.
+    The face calls every method under its lock, except that it may read `crowded`, pop `free` while that
+    is 0, and append to `free` at any time. All three are atomic, and tokens are never made or lost but
+    by `reconfigure`, so more calls than tokens can never run.
 
     Args:
         config: The settings.
@@ -109,72 +141,138 @@ class SlotsEngine:
     def __init__(self, config: SlotsConfig) -> None:
         self.config = config
         self.free: deque[None] = deque([None] * config.max_concurrent)
+        self.crowded = 0
         self.waiting = 0
         self.rejected = 0
-        self._queue: deque[Waiter] = deque()
-        self._heap: list[tuple[int, int, Waiter]] = []
+        # One queue for each priority that waits; a single one when the order is another.
+        self._queues: dict[float, OrderedDict[Waiter, None]] = {}
         self._arrivals = count()
+        self._surplus = 0  # tokens out there that are too many since the number was lowered
+        self._pace: float | None = None
+        self._granted_at: float | None = None
 
-    def join(self, waiter: Waiter) -> bool:
-        """Put a caller into the queue; False says that the queue is full and counts a rejection."""
-        if self.waiting >= self.config.max_waiting:
-            self.rejected += 1
-            return False
-        self.waiting += 1
-        if self.config.order is QueueOrder.PRIORITY:
-            heapq.heappush(self._heap, (-waiter.priority, next(self._arrivals), waiter))
-        else:
-            self._queue.append(waiter)
-        return True
+    def join(self, waiter: Waiter, left: float | None) -> Full | None:
+        """Give a caller a free slot or put it into the queue; `grant` must follow, and must have been called before.
 
-    def grant(self) -> list[Waiter]:
-        """Give the free tokens to those whose turn it is, and return whom to wake."""
-        granted: list[Waiter] = []
-        while self.waiting:
-            try:
-                self.free.pop()
-            except IndexError:
-                break
-            waiter = self._next()
+        Args:
+            waiter: The caller; it is `granted` if a slot was free.
+            left: The most seconds it may wait, or None for no limit.
+
+        Returns:
+            None, or why it was refused.
+        """
+        if not self.crowded and self._take():
             waiter.granted = True
+            return None
+        if left is not None and left <= self._queue_ahead():
+            return self.refuse(f"{self._load()}, and it cannot wait long enough")
+        if self.waiting >= self.config.max_waiting:
+            return self.refuse(self._load())
+        waiter.arrived = next(self._arrivals)
+        self._enqueue(waiter)
+        self.waiting += 1
+        self.crowded += 1
+        return None
+
+    def _load(self) -> str:
+        return f"{self._out()} calls are running and {self.waiting} waiting"
+
+    def _queue_ahead(self) -> float:
+        # Only where those ahead are sure to go first. They also keep the pace current, so it cannot be an old one.
+        if self._pace is None or self.config.order != QueueOrder.FIFO:
+            return 0.0
+        return self._pace * self.waiting
+
+    def _key(self, waiter: Waiter) -> float:
+        return waiter.priority if self.config.order == QueueOrder.PRIORITY else 0
+
+    def _enqueue(self, waiter: Waiter) -> None:
+        self._queues.setdefault(self._key(waiter), OrderedDict())[waiter] = None
+
+    def refuse(self, reason: str) -> Full:
+        """Count a rejection and return it with an estimate of when a slot will be free."""
+        self.rejected += 1
+        return Full(reason, None if self._pace is None else self._pace * (self.waiting + 1))
+
+    def grant(self, now: float) -> list[Waiter]:
+        """Give the free tokens to those whose turn it is, and return whom to wake.
+
+        Args:
+            now: The present moment, monotonic seconds.
+        """
+        while self._surplus and self._take():
+            self._surplus -= 1
+        granted: list[Waiter] = []
+        while self.waiting and self._take():
+            granted.append(self._next())
             self.waiting -= 1
-            granted.append(waiter)
+        if granted:
+            self._keep_pace(now, len(granted))
+        self.crowded = self.waiting + self._surplus
         return granted
 
+    def _take(self) -> bool:
+        try:
+            self.free.pop()
+        except IndexError:
+            return False
+        return True
+
     def _next(self) -> Waiter:
-        while True:
-            match self.config.order:
-                case QueueOrder.FIFO:
-                    waiter = self._queue.popleft()
-                case QueueOrder.LIFO:
-                    waiter = self._queue.pop()
-                case QueueOrder.PRIORITY:
-                    waiter = heapq.heappop(self._heap)[2]
-            if not waiter.gone:
-                return waiter
+        key = max(self._queues)
+        queue = self._queues[key]
+        waiter, _ = queue.popitem(last=self.config.order == QueueOrder.LIFO)
+        if not queue:
+            del self._queues[key]
+        waiter.granted = True
+        return waiter
+
+    def _keep_pace(self, now: float, grants: int) -> None:
+        # Time between grants says something only if somebody was waiting all the while.
+        if self._granted_at is not None:
+            each = (now - self._granted_at) / grants
+            self._pace = each if self._pace is None else self._pace + _NEWEST * (each - self._pace)
+        self._granted_at = now if self.waiting else None
 
     def leave(self, waiter: Waiter) -> bool:
-        """Take a caller that gave up out of the queue; True says that it holds a slot and must give it back."""
+        """Take a caller that gave up out of the queue; True says that it holds a slot after all."""
         if waiter.granted:
             return True
-        if not waiter.gone:
-            waiter.gone = True
-            self.waiting -= 1
-            self._forget_gone()
+        key = self._key(waiter)
+        del self._queues[key][waiter]
+        if not self._queues[key]:
+            del self._queues[key]
+        self.waiting -= 1
+        self.crowded -= 1
+        self._granted_at = self._granted_at if self.waiting else None
         return False
 
-    def _forget_gone(self) -> None:
-        # Those who left are skipped when their turn comes; a queue that is mostly ghosts is swept.
-        if len(self._queue) + len(self._heap) > 2 * self.waiting + 16:
-            self._queue = deque(waiter for waiter in self._queue if not waiter.gone)
-            self._heap = [entry for entry in self._heap if not entry[2].gone]
-            heapq.heapify(self._heap)
+    def reconfigure(self, config: SlotsConfig) -> None:
+        """Change the settings; `grant` must follow. Nobody loses a slot or a place.
 
-    def reject(self) -> None:
-        """Count a call that waited in vain."""
-        self.rejected += 1
+        Fewer slots: tokens are taken out of use as they come back. Another order: those who wait keep
+        their order of arrival within it.
+        """
+        # Before the tokens are looked at: a giver that sees no crowd has put its token back already.
+        self._surplus += self.config.max_concurrent - config.max_concurrent
+        self.crowded = self.waiting + max(0, self._surplus)
+        while self._surplus < 0:
+            self.free.append(None)
+            self._surplus += 1
+        waiters = [waiter for queue in self._queues.values() for waiter in queue]
+        self.config = config
+        self._queues = {}
+        for waiter in sorted(waiters, key=lambda waiter: waiter.arrived):
+            self._enqueue(waiter)
+
+    def resize(self, max_concurrent: int) -> None:
+        """Change the number of slots; `grant` must follow."""
+        self.reconfigure(replace(self.config, max_concurrent=max_concurrent))
+
+    def _out(self) -> int:
+        return self.config.max_concurrent + self._surplus - len(self.free)
 
     def snapshot(self) -> SlotsSnapshot:
         """Return the state as a frozen record."""
-        total = self.config.max_concurrent
-        return SlotsSnapshot(total - len(self.free), self.waiting, total, self.rejected)
+        config = self.config
+        return SlotsSnapshot(self._out(), self.waiting, config.max_concurrent, config.max_waiting, self.rejected)

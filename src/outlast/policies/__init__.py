@@ -11,14 +11,18 @@ from outlast.engines import (
     ConsecutiveFailures,
     HalfOpen,
     Jitter,
+    QueueOrder,
+    SlotsSnapshot,
     Verdict,
 )
 from outlast.policies._attempts import Attempt, Attempts
+from outlast.policies._bulkhead import Bulkhead
 from outlast.policies._circuit_breaker import CircuitBreaker
 from outlast.policies._deadline import Deadline, deadline, remaining
 from outlast.policies._permit import BreakerGuard, BreakerPermit
 from outlast.policies._pipeline import Pipeline, PipelineSnapshot
 from outlast.policies._policy import Guard, Policy
+from outlast.policies._priority import Criticality, current_priority, priority
 from outlast.policies._retry import Retry
 from outlast.policies._timeout import Timeout, TimeoutSnapshot
 
@@ -29,9 +33,11 @@ __all__ = [
     "BreakerGuard",
     "BreakerPermit",
     "BreakerSnapshot",
+    "Bulkhead",
     "CircuitBreaker",
     "CircuitState",
     "ConsecutiveFailures",
+    "Criticality",
     "Deadline",
     "Guard",
     "HalfOpen",
@@ -39,10 +45,14 @@ __all__ = [
     "Pipeline",
     "PipelineSnapshot",
     "Policy",
+    "QueueOrder",
     "Retry",
+    "SlotsSnapshot",
     "Timeout",
     "TimeoutSnapshot",
     "Verdict",
+    "current_priority",
     "deadline",
+    "priority",
     "remaining",
 ]
