@@ -13,6 +13,7 @@ from outlast.engines.breaker import (
 )
 from outlast.engines.freshness import Freshness, Use
 from outlast.engines.lease import LeaseConfig
+from outlast.engines.rate import RateConfig, RateSnapshot
 from outlast.engines.recovery import GradedRecovery, HalfOpen, RecoveryRule, ResetAfterCooldown
 from outlast.engines.retry import RetryConfig
 from outlast.engines.retry_after import parse_retry_after
@@ -39,6 +40,8 @@ __all__ = [
     "LeaseConfig",
     "Permit",
     "QueueOrder",
+    "RateConfig",
+    "RateSnapshot",
     "RecoveryRule",
     "Refusal",
     "ResetAfterCooldown",

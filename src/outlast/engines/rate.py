@@ -66,12 +66,12 @@ class Ticket:
     Args:
         cost: How many calls it counts for.
         turn: The moment at which it may pass; it can move while it waits.
-        wake: Tells the caller that its turn has moved up; the face calls it, without its lock.
+        wake: Tells the caller that its turn has moved up; the face sets it and calls it, without its lock.
     """
 
     cost: float
     turn: float
-    wake: Callable[[], object]
+    wake: Callable[[], object] = bool
 
     def left(self, now: float) -> float:
         """Return the seconds until its turn, 0 when it has come."""
@@ -115,23 +115,20 @@ class RateEngine:
         self._passed = 0
         self._rejected = 0
 
-    def ask(
-        self, now: float, cost: float = 1.0, most: float | None = None, wake: Callable[[], object] = bool
-    ) -> Ticket | Refusal:
+    def ask(self, now: float, cost: float = 1.0, most: float | None = None) -> Ticket | Refusal:
         """Take a place, or refuse and say when the call could pass.
 
         Args:
             now: The present moment, monotonic seconds.
             cost: How many calls this one counts for, >= 0. Default 1.
             most: Seconds that it may wait, if less than the settings say.
-            wake: For its ticket.
 
         Raises:
             ConfigError: It costs more than could ever pass at once.
         """
         self.check_cost(cost)
         self._let_pass(now)
-        ticket = Ticket(cost, self._turn(self._last, now, cost), wake)
+        ticket = Ticket(cost, self._turn(self._last, now, cost))
         wait = ticket.left(now)
         if wait > (self.config.max_wait if most is None else min(most, self.config.max_wait)):
             self._rejected += 1

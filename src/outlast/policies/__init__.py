@@ -12,6 +12,7 @@ from outlast.engines import (
     HalfOpen,
     Jitter,
     QueueOrder,
+    RateSnapshot,
     SlotsSnapshot,
     Verdict,
 )
@@ -23,6 +24,7 @@ from outlast.policies._permit import BreakerGuard, BreakerPermit
 from outlast.policies._pipeline import Pipeline, PipelineSnapshot
 from outlast.policies._policy import Guard, Policy
 from outlast.policies._priority import Criticality, current_priority, priority
+from outlast.policies._rate_limit import RateLimit
 from outlast.policies._retry import Retry
 from outlast.policies._timeout import Timeout, TimeoutSnapshot
 
@@ -46,6 +48,8 @@ __all__ = [
     "PipelineSnapshot",
     "Policy",
     "QueueOrder",
+    "RateLimit",
+    "RateSnapshot",
     "Retry",
     "SlotsSnapshot",
     "Timeout",
