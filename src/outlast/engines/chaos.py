@@ -6,7 +6,6 @@ Source: fault, latency, outcome and behaviour strategies as in Polly's Simmy; th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from outlast.errors import ConfigError

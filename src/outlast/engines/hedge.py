@@ -69,6 +69,7 @@ class HedgeSnapshot:
         wins: Calls that a hedge answered.
         refused: Hedges that were due, and that the budget or the cap on abandoned calls did not allow.
         samples: Latencies seen.
+        abandoned: Losers that are still running in threads.
     """
 
     delay: float
@@ -77,6 +78,7 @@ class HedgeSnapshot:
     wins: int
     refused: int
     samples: int
+    abandoned: int
 
 
 class Race:
@@ -201,7 +203,11 @@ class HedgeEngine:
             # Won by a hedge, it is a lower bound: the first attempt was still running.
             self._latencies.add(now - race.begun)
 
-    def snapshot(self) -> HedgeSnapshot:
-        """Return the state as a frozen record."""
-        samples = self._latencies.seen
-        return HedgeSnapshot(self.delay(), self._calls, self._hedges, self._wins, self._refused, samples)
+    def snapshot(self, abandoned: int = 0) -> HedgeSnapshot:
+        """Return the state as a frozen record.
+
+        Args:
+            abandoned: Losers that are still running, as the face knows.
+        """
+        seen = self._latencies.seen
+        return HedgeSnapshot(self.delay(), self._calls, self._hedges, self._wins, self._refused, seen, abandoned)
