@@ -215,19 +215,33 @@ class ConfigError(OutlastError, ValueError):
         message: What was wrong.
         path: Where in the configuration, such as `pipelines.payments.retry.attempts`.
         suggestion: What was probably meant.
+        file: The file in which it stands, if it stands in one.
+        line: The line there, from 1, if it is known.
         **fields: As for `OutlastError`.
     """
 
     default_category = Category.INVALID_INPUT
 
-    def __init__(self, message: str = "", *, path: str = "", suggestion: str = "", **fields: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: str = "",
+        suggestion: str = "",
+        file: str = "",
+        line: int | None = None,
+        **fields: Any,
+    ) -> None:
         super().__init__(message, **fields)
         self.path = path
         self.suggestion = suggestion
+        self.file = file
+        self.line = line
 
     def __str__(self) -> str:
-        """Return `path: message; did you mean ...?` with the parts that are known."""
-        where = f"{self.path}: " if self.path else ""
+        """Return `file:line: path: message; did you mean ...?` with the parts that are known."""
+        file = self.file if self.line is None else f"{self.file}:{self.line}"
+        where = "".join(f"{part}: " for part in (file, self.path) if part)
         hint = f"; did you mean {self.suggestion}?" if self.suggestion else ""
         return f"{where}{super().__str__()}{hint}"
 
