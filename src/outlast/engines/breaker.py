@@ -376,8 +376,8 @@ class BreakerEngine:
         """Return the seconds until probes may start, 0 when the circuit is not open."""
         return max(0.0, self.phase.until - now) if isinstance(self.phase, Open) else 0.0
 
-    def snapshot(self, now: float) -> BreakerSnapshot:
-        """Return the whole state as a frozen record."""
+    def snapshot(self, now: float, *, shadow: bool = False) -> BreakerSnapshot:
+        """Return the whole state as a frozen record; whether it is in shadow mode the face knows."""
         return BreakerSnapshot(
             state=self.state,
             calls=self._ok_before + self._ok_now() + self._failures,
@@ -389,4 +389,5 @@ class BreakerEngine:
             recent_failures=tuple(self._recent),
             reason=self._reason,
             admission=admission_of(self.phase, now),
+            shadow=shadow,
         )

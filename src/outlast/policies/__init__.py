@@ -5,15 +5,22 @@ decorator, with `call` and `acall`, and, where a block can be guarded, with `gua
 """
 
 from outlast.engines import (
+    AnyOf,
     Backoff,
     BreakerSnapshot,
     CircuitState,
     ConsecutiveFailures,
+    FailureRate,
+    FailuresWithin,
+    GradedRecovery,
     HalfOpen,
     Jitter,
+    LeakyFailures,
     QueueOrder,
     RateSnapshot,
+    ResetAfterCooldown,
     SlotsSnapshot,
+    SlowCalls,
     Verdict,
 )
 from outlast.policies._attempts import Attempt, Attempts
@@ -29,6 +36,7 @@ from outlast.policies._retry import Retry
 from outlast.policies._timeout import Timeout, TimeoutSnapshot
 
 __all__ = [
+    "AnyOf",
     "Attempt",
     "Attempts",
     "Backoff",
@@ -41,17 +49,23 @@ __all__ = [
     "ConsecutiveFailures",
     "Criticality",
     "Deadline",
+    "FailureRate",
+    "FailuresWithin",
+    "GradedRecovery",
     "Guard",
     "HalfOpen",
     "Jitter",
+    "LeakyFailures",
     "Pipeline",
     "PipelineSnapshot",
     "Policy",
     "QueueOrder",
     "RateLimit",
     "RateSnapshot",
+    "ResetAfterCooldown",
     "Retry",
     "SlotsSnapshot",
+    "SlowCalls",
     "Timeout",
     "TimeoutSnapshot",
     "Verdict",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from outlast.engines import CircuitState, Transition
-from outlast.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, EventBus
+from outlast.events import CircuitClosed, CircuitDisabled, CircuitHalfOpened, CircuitOpened, EventBus
+
+OnTrip = Callable[[CircuitOpened], None]
 
 
 class Announcer:
@@ -25,12 +28,28 @@ class Announcer:
         self._source = source
         self._bus = bus
         self._lock = lock
-        self._changes: deque[Transition] = deque()
+        self._changes: deque[tuple[Transition, bool]] = deque()
         self._busy = False
+        self._own: EventBus | None = None
 
-    def add(self, *changes: Transition | None) -> None:
-        """Queue changes; call it while holding the lock."""
-        self._changes.extend(change for change in changes if change is not None)
+    def call_on_trip(self, on_trip: OnTrip | None) -> None:
+        """Call a function with every `CircuitOpened` from now on, instead of the one before.
+
+        It has a bus of its own, so that an exception of it is logged and does not reach the caller.
+        """
+        own = None if on_trip is None else EventBus()
+        if own is not None and on_trip is not None:
+            own.subscribe(on_trip, CircuitOpened)
+        self._own = own
+
+    def add(self, *changes: Transition | None, shadow: bool = False) -> None:
+        """Queue changes; call it while holding the lock.
+
+        Args:
+            *changes: What changed.
+            shadow: Whether the breaker only says what it would do.
+        """
+        self._changes.extend((change, shadow) for change in changes if change is not None)
 
     def publish(self) -> None:
         """Publish what is queued, unless another thread is at it; call it without the lock."""
@@ -39,18 +58,22 @@ class Announcer:
                 if self._busy or not self._changes:
                     return
                 self._busy = True
-                change = self._changes.popleft()
+                change, shadow = self._changes.popleft()
             try:
-                self._emit(change)
+                for bus in (self._bus, self._own):
+                    if bus is not None:
+                        self._emit(bus, change, shadow=shadow)
             finally:
                 self._busy = False
 
-    def _emit(self, change: Transition) -> None:
-        bus, source, at, reason = self._bus, self._source, change.at, change.reason
+    def _emit(self, bus: EventBus, change: Transition, *, shadow: bool) -> None:
+        source, at, reason = self._source, change.at, change.reason
         match change.after:
             case CircuitState.OPEN:
-                bus.emit(CircuitOpened, source=source, at=at, until=change.until, reason=reason)
+                bus.emit(CircuitOpened, source=source, at=at, until=change.until, reason=reason, shadow=shadow)
             case CircuitState.HALF_OPEN:
-                bus.emit(CircuitHalfOpened, source=source, at=at)
+                bus.emit(CircuitHalfOpened, source=source, at=at, shadow=shadow)
             case CircuitState.CLOSED:
-                bus.emit(CircuitClosed, source=source, at=at, reason=reason)
+                bus.emit(CircuitClosed, source=source, at=at, reason=reason, shadow=shadow)
+            case CircuitState.DISABLED:
+                bus.emit(CircuitDisabled, source=source, at=at, reason=reason)

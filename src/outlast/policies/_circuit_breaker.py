@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
-from outlast.clock import SYSTEM_CLOCK, Clock
-from outlast.engines import (
-    Backoff,
-    BreakerConfig,
-    BreakerEngine,
-    BreakerSnapshot,
-    CircuitState,
-    ConsecutiveFailures,
-    HalfOpen,
-    Permit,
-    Refusal,
-    Transition,
-    TripRule,
-    Verdict,
-)
-from outlast.engines.breaker import Closed
-from outlast.errors import ConfigError
-from outlast.events import DEFAULT_BUS, CallFailed, CallRejected, EventBus
-from outlast.policies._announcer import Announcer
-from outlast.policies._judge import FailureRule, Judge, in_words
-from outlast.policies._permit import BreakerGuard, BreakerPermit
+from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
+from outlast.engines import Backoff, BreakerSnapshot, CircuitState, Permit, RecoveryRule, TripRule, Verdict
+from outlast.events import DEFAULT_BUS, EventBus
+from outlast.policies._announcer import OnTrip
+from outlast.policies._breaker_gate import UNTIMED, BreakerGate
+from outlast.policies._breaker_settings import BreakerSettings, Ignored, Settings
+from outlast.policies._judge import SUCCESS, FailureRule, ResultRule, Ruling, Weight, in_words
+from outlast.policies._permit import BreakerGuard, BreakerPermit, judged, judged_later
 from outlast.policies._policy import Policy
-from outlast.policies._refusal import refusal
 from outlast.policies._relay import arelay, relay
 from outlast.policies._shape import PLAIN, AnyFunction, is_awaitable
 from outlast.registry import DEFAULT_REGISTRY, Registry
-
-T = TypeVar("T")
 
 
 class BreakerOptions(TypedDict, total=False):
     """Name the options that the presets pass on."""
 
     failure_if: FailureRule | None
-    ignore: type[BaseException] | tuple[type[BaseException], ...]
+    failed_result: ResultRule | None
+    ignore: Ignored
+    weight: Weight | None
+    on_trip: OnTrip | None
+    shadow: bool
+    random: Random
     clock: Clock
     bus: EventBus
     registry: Registry
@@ -52,19 +39,28 @@ class CircuitBreaker(Policy):
     A failure is any `Exception`, except: a rejection by one of our own policies, a call that was wrong
     itself (`INVALID_INPUT`, HTTP 4xx other than 408 and 425), and what the rules below say. HTTP 429 and
     cancellation are no result at all: the call's slot comes back and nothing is learnt. A result counts
-    only in the period between two changes of state in which its call was admitted.
+    only in the period between two changes of state in which its call was admitted. A success never opens
+    a circuit, except a slow one under `SlowCalls`.
 
     Args:
         name: Under which it is registered, and shown in errors and events. Default: none, not registered.
         failure_threshold: Failures in a row that open it, >= 1. Default 5.
         success_threshold: Successful probes that close it, >= 1. Default 2.
         open_for: Seconds it stays open before probes may start, > 0. Default 30.
-        trip: The rule that opens it, instead of `failure_threshold`.
-        recovery: How it closes again, instead of `success_threshold`. Default: 3 probes at once.
-        open_growth: How `open_for` grows each time a probe fails; only factor and cap are used.
+        trip: The rule that opens it, instead of `failure_threshold`; rules are combined with `|`.
+        recovery: How it closes again, instead of `success_threshold`: `HalfOpen`, `ResetAfterCooldown` or
+            `GradedRecovery`. Default: 3 probes at once.
+        open_growth: How `open_for` grows each time the recovery fails; only factor and cap are used.
+        open_jitter: The share by which chance makes an open time longer or shorter, from 0 to below 1. Default 0.
         failure_if: Asked first: True for a failure, False for an answer that proves health, None to let
             the rules above decide.
+        failed_result: Tells results that mean failure. It is asked about what functions return, not about
+            blocks and streams. Default: none.
         ignore: Exceptions from which nothing is learnt.
+        weight: How much of a failure an exception is, asked about those that count; 0 to ignore it. Default 1.
+        on_trip: Called with the `CircuitOpened` event each time it opens, outside the lock.
+        shadow: Only judge and publish what it would do; every call runs. Default False.
+        random: Spreads open times and admits by degrees. Default: the machine's.
         clock: Tells the time. Default: the machine's.
         bus: Takes the events. Default: the shared one.
         registry: Knows it by name. Default: the shared one.
@@ -93,30 +89,37 @@ class CircuitBreaker(Policy):
         success_threshold: int | None = None,
         open_for: float = 30.0,
         trip: TripRule | None = None,
-        recovery: HalfOpen | None = None,
+        recovery: RecoveryRule | None = None,
         open_growth: Backoff | None = None,
+        open_jitter: float = 0.0,
         failure_if: FailureRule | None = None,
-        ignore: type[BaseException] | tuple[type[BaseException], ...] = (),
+        failed_result: ResultRule | None = None,
+        ignore: Ignored = (),
+        weight: Weight | None = None,
+        on_trip: OnTrip | None = None,
+        shadow: bool = False,
+        random: Random = SYSTEM_RANDOM,
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
         registry: Registry = DEFAULT_REGISTRY,
     ) -> None:
-        trip = _one_of(trip, "trip", failure_threshold, "failure_threshold", ConsecutiveFailures)
-        recovery = _one_of(recovery, "recovery", success_threshold, "success_threshold", _half_open)
-        self._engine = BreakerEngine(
-            BreakerConfig(
-                trip=trip or ConsecutiveFailures(),
-                recovery=recovery or HalfOpen(),
-                open_for=open_for,
-                open_growth=open_growth,
-            )
+        settings = Settings(
+            failure_threshold=failure_threshold,
+            success_threshold=success_threshold,
+            open_for=open_for,
+            trip=trip,
+            recovery=recovery,
+            open_growth=open_growth,
+            open_jitter=open_jitter,
+            failure_if=failure_if,
+            failed_result=failed_result,
+            ignore=ignore,
+            weight=weight,
+            on_trip=on_trip,
+            shadow=shadow,
         )
-        self._judge = Judge(ignore if isinstance(ignore, tuple) else (ignore,), failure_if)
-        self._clock = clock
-        self._bus = bus
-        self._lock = threading.Lock()
         self._name = name
-        self._news = Announcer(self.name, bus, self._lock)
+        self._gate = BreakerGate(name, self.name, settings, clock=clock, random=random, bus=bus)
         if name is not None:
             registry.register("circuit_breaker", self)
 
@@ -142,19 +145,27 @@ class CircuitBreaker(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable whose result is then what is judged."""
-        engine, failed, admitted = self._engine, self._failed, self._call_admitted
+        gate, call_admitted = self._gate, self._call_admitted
+        engine, now, refuse, failed, landed = gate.engine, gate.now, gate.refuse, gate.failed, gate.landed
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
             era = engine.closed
             if era is None:
-                return admitted(fn, args, kwargs)
+                refuse()
+                return call_admitted(fn, args, kwargs)
+            began = now() if era.timed else UNTIMED
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
-                failed(era, error)
+                failed(era, began, error)
                 raise
             if type(result) not in PLAIN and is_awaitable(result):
-                return _later(BreakerPermit(self, Permit(era)), result)
+                return judged_later(BreakerPermit(gate, Permit(era, 0, began)), result)
+            if era.dated:
+                at = now()
+                if at >= era.edge or at - began > era.limit:
+                    landed(era, began, result)
+                    return result
             era.ok += 1  # no lock: see BreakerEngine
             return result
 
@@ -168,24 +179,31 @@ class CircuitBreaker(Policy):
             permit.judge(error)
             raise
         if is_awaitable(result):
-            return _later(permit, result)
-        permit.success()
+            return judged_later(permit, result)
+        permit.judge_result(result)
         return result
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        engine, failed, guard = self._engine, self._failed, self.guard
+        gate, acquire = self._gate, self.acquire
+        engine, now, refuse, failed, landed = gate.engine, gate.now, gate.refuse, gate.failed, gate.landed
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             era = engine.closed
             if era is None:
-                with guard():
-                    return await fn(*args, **kwargs)
+                refuse()
+                return await judged(acquire(), fn, args, kwargs)
+            began = now() if era.timed else UNTIMED
             try:
                 result = await fn(*args, **kwargs)
             except BaseException as error:
-                failed(era, error)
+                failed(era, began, error)
                 raise
+            if era.dated:
+                at = now()
+                if at >= era.edge or at - began > era.limit:
+                    landed(era, began, result)
+                    return result
             era.ok += 1  # no lock: see BreakerEngine
             return result
 
@@ -200,7 +218,12 @@ class CircuitBreaker(Policy):
         return arelay(fn, whole=self._stream)
 
     def _stream(self) -> BreakerGuard:
-        return BreakerGuard(self.acquire, closing=Verdict.SUCCESS)
+        return BreakerGuard(self._acquire_untimed, closing=Verdict.SUCCESS)
+
+    def _acquire_untimed(self) -> BreakerPermit:
+        permit = self._gate.admit()
+        permit.began = UNTIMED  # how long a stream is says nothing about how well its source is
+        return BreakerPermit(self._gate, permit)
 
     def guard(self) -> BreakerGuard:
         """Return a guard for one block, for `with` or `async with`; it gives the block its permit.
@@ -216,128 +239,95 @@ class CircuitBreaker(Policy):
         Raises:
             CircuitOpenError: The circuit is open, or as many probes as allowed are running.
         """
-        era = self._engine.closed
-        return BreakerPermit(self, Permit(era) if era is not None else self._admit())
-
-    def _admit(self) -> Permit:
-        now = self._clock.now()
-        with self._lock:
-            answer, change = self._engine.admit(now)
-            state, reason = self._engine.state, self._engine.reason
-            self._news.add(change)
-        self._news.publish()
-        match answer:
-            case Permit():
-                return answer
-            case Refusal(retry_after=wait):
-                error = refusal(self._name, state, reason, wait, self._clock.wall())
-                self._bus.emit(CallRejected, source=self.name, at=now, retry_after=error.retry_after)
-                raise error
+        return BreakerPermit(self._gate, self._gate.admit())
 
     def verdict(self, error: BaseException) -> Verdict:
         """Say how an exception would be judged."""
-        return self._judge.verdict(error)
-
-    def _failed(self, era: Closed, error: BaseException) -> None:
-        verdict = self._judge.verdict(error)
-        if verdict is not Verdict.IGNORED:
-            self.settle(Permit(era), verdict, error)
-
-    def settle(self, permit: Permit, verdict: Verdict, error: BaseException | None) -> None:
-        """Count the result of a call; users report through the permit that `acquire` gave them."""
-        now = self._clock.now()
-        failed = verdict is Verdict.FAILURE
-        why = in_words(error) if failed else ""
-        with self._lock:
-            failed = failed and self._engine.stands(permit)
-            change = self._engine.settle(permit, verdict, now, why)
-            self._news.add(change)
-        if failed:
-            self._bus.emit(CallFailed, source=self.name, at=now, error=why)
-        self._news.publish()
+        return self._gate.of_error(error).verdict
 
     def is_tripped(self) -> bool:
         """Tell whether a call would be refused now; for programs that ask before they work."""
-        now = self._clock.now()
-        with self._lock:
-            return self._engine.refuses(now)
+        return self._gate.refuses()
 
-    def record_success(self) -> None:
-        """Count a success for which no permit was taken; while the circuit is open it counts for nothing."""
-        self._record(Verdict.SUCCESS, "")
+    def record_success(self, *, took: float = 0.0) -> None:
+        """Count a success for which no permit was taken; while the circuit is open it counts for nothing.
 
-    def record_failure(self, error: BaseException | None = None) -> None:
-        """Count a failure for which no permit was taken; while the circuit is open it counts for nothing."""
-        self._record(Verdict.FAILURE, in_words(error))
+        Args:
+            took: Seconds that the call took, for `SlowCalls`. Default 0.
+        """
+        self._gate.record(SUCCESS, took)
 
-    def _record(self, verdict: Verdict, why: str) -> None:
-        now = self._clock.now()
-        with self._lock:
-            self._news.add(*self._engine.record(verdict, now, why))
-        self._news.publish()
+    def record_failure(self, error: BaseException | None = None, *, took: float = 0.0, weight: float = 1.0) -> None:
+        """Count a failure for which no permit was taken; while the circuit is open it counts for nothing.
+
+        Args:
+            error: What happened, for the record.
+            took: Seconds that the call took, for `SlowCalls`. Default 0.
+            weight: How much of a failure it is, > 0. Default 1.
+        """
+        self._gate.record(Ruling(Verdict.FAILURE, in_words(error), weight), took)
 
     def cooldown_remaining(self) -> float:
         """Return the seconds until probes may start: 0 when it is not open, `inf` when held open by hand."""
-        now = self._clock.now()
-        with self._lock:
-            return self._engine.cooldown_remaining(now)
+        return self._gate.cooldown_remaining()
 
     @property
     def state(self) -> CircuitState:
         """Return the present state; an open circuit stays OPEN until a call asks after its time is over."""
-        return self._engine.state
+        return self._gate.engine.state
 
     def snapshot(self) -> BreakerSnapshot:
         """Return the whole state as a frozen record."""
-        now = self._clock.now()
-        with self._lock:
-            return self._engine.snapshot(now)
+        return self._gate.snapshot()
 
     def force_open(self) -> None:
-        """Refuse every call until `force_closed` or `reset`."""
-        self._move(self._engine.force_open)
+        """Refuse every call until `force_closed`, `disable` or `reset`."""
+        self._gate.move(self._gate.engine.force_open)
 
     def force_closed(self) -> None:
         """Admit calls again, with nothing counted against them yet."""
-        self._move(self._engine.force_closed)
+        self._gate.move(self._gate.engine.force_closed)
+
+    def disable(self) -> None:
+        """Admit every call and count nothing until `force_closed`, `force_open` or `reset`."""
+        self._gate.move(self._gate.engine.disable)
 
     def reset(self) -> None:
         """Return to the state of a new breaker, counts included."""
-        self._move(self._engine.reset)
+        self._gate.move(self._gate.engine.reset)
 
-    def _move(self, change: Callable[[float], Transition]) -> None:
-        now = self._clock.now()
-        with self._lock:
-            self._news.add(change(now))
-        self._news.publish()
+    def reconfigure(self, **settings: Unpack[BreakerSettings]) -> tuple[str, ...]:
+        """Go on under other settings; state, counts and what the windows have seen are kept.
+
+        Functions that are decorated already follow. A circuit that is open stays so until the moment that
+        was set. A window that looks over another time, or over more calls, begins empty.
+
+        Args:
+            **settings: As for the constructor; what is not named stays as it is. `trip` and
+                `failure_threshold` replace each other, and so do `recovery` and `success_threshold`.
+
+        Returns:
+            A line for each thing that could not be kept.
+
+        Raises:
+            ConfigError: A setting is unknown or makes no sense; nothing has changed then.
+
+        >>> breaker = CircuitBreaker(failure_threshold=5)
+        >>> breaker.record_failure()
+        >>> breaker.reconfigure(failure_threshold=2)
+        ()
+        >>> breaker.record_failure()
+        >>> breaker.state.value
+        'open'
+        """
+        return self._gate.reconfigure(self._gate.settings.changed(**settings))
 
     def describe(self) -> str:
         """Say in one line what it does."""
-        config = self._engine.config
-        return f"circuit breaker {self.name!r}: {config.trip!r} opens it for {config.open_for:g} s; {config.recovery!r}"
+        config, shadow = self._gate.engine.config, " (shadow: it only says so)" if self._gate.settings.shadow else ""
+        rules = f"{config.trip!r} opens it for {config.open_for:g} s; {config.recovery!r}"
+        return f"circuit breaker {self.name!r}: {rules}{shadow}"
 
     def __repr__(self) -> str:
         """Show the settings and the whole state."""
-        return f"CircuitBreaker({self._name!r}, {self._engine.config!r}, {self.snapshot()!r})"
-
-
-def _half_open(success_threshold: int) -> HalfOpen:
-    return HalfOpen(success_threshold=success_threshold)
-
-
-def _one_of(rule: T | None, rule_name: str, number: int | None, number_name: str, make: Callable[[int], T]) -> T | None:
-    if rule is not None and number is not None:
-        raise ConfigError(f"give either {rule_name}= or {number_name}=, not both", path=number_name)
-    return make(number) if number is not None else rule
-
-
-def _later(permit: BreakerPermit, result: Any) -> Any:
-    if hasattr(result, "add_done_callback"):
-        result.add_done_callback(permit.judge_future)
-        return result  # a future is somebody's: it is handed on as it is
-    return _judged(permit, result)
-
-
-async def _judged(permit: BreakerPermit, result: Awaitable[Any]) -> Any:
-    with BreakerGuard(lambda: permit):
-        return await result
+        return f"CircuitBreaker({self._name!r}, {self._gate.engine.config!r}, {self.snapshot()!r})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from outlast.engines import Verdict
 from outlast.errors import (
@@ -21,26 +22,71 @@ from outlast.errors import (
 FailureRule = Callable[[Exception], bool | None]
 """True: a failure. False: the dependency answered, so it is well. None: judge it by the default rules."""
 
+ResultRule = Callable[[Any], bool]
+"""True: this result means that the call failed, although it raised nothing."""
+
+Weight = Callable[[Exception], float]
+"""How much of a failure an exception is: 1 for a usual one, 0 or less for one that is not to count."""
+
 _FAILING_4XX = frozenset({408, 425})
 _TOO_MANY = 429
 
 
+class Ruling(NamedTuple):
+    """What the end of a call means.
+
+    Args:
+        verdict: Whether it counts, and as what.
+        why: What failed, in words.
+        weight: How much of a failure it is.
+    """
+
+    verdict: Verdict
+    why: str = ""
+    weight: float = 1.0
+
+
+SUCCESS = Ruling(Verdict.SUCCESS)
+IGNORED = Ruling(Verdict.IGNORED)
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Turn exceptions into verdicts.
+    """Turn the ends of calls into rulings.
 
     Args:
         ignore: Exceptions from which nothing is learnt.
         failure_if: The user's rule, asked before the default rules.
+        failed_result: Tells results that mean failure.
+        weight: Weighs what counts as a failure.
     """
 
     ignore: tuple[type[BaseException], ...] = ()
     failure_if: FailureRule | None = None
+    failed_result: ResultRule | None = None
+    weight: Weight | None = None
 
     def __post_init__(self) -> None:
         """Refuse what `isinstance` would trip over in the middle of an outage."""
         for kind in self.ignore:
             _check_type(kind)
+
+    def of_result(self, result: object) -> Ruling:
+        """Rule on a call that returned."""
+        if self.failed_result is None or not self.failed_result(result):
+            return SUCCESS
+        return Ruling(Verdict.FAILURE, f"a failed result of type {type(result).__name__}")
+
+    def of_error(self, error: BaseException) -> Ruling:
+        """Rule on a call that raised."""
+        match self.verdict(error):
+            case Verdict.SUCCESS:
+                return SUCCESS
+            case Verdict.IGNORED:
+                return IGNORED
+            case Verdict.FAILURE:
+                weight = 1.0 if self.weight is None or not isinstance(error, Exception) else self.weight(error)
+                return Ruling(Verdict.FAILURE, in_words(error), weight) if weight > 0 else IGNORED
 
     def verdict(self, error: BaseException) -> Verdict:
         """Judge one exception.

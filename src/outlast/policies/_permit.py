@@ -8,17 +8,22 @@ from typing import Any, Protocol
 
 from outlast.engines import Permit, Verdict
 from outlast.errors import ConfigError
+from outlast.policies._judge import IGNORED, SUCCESS, Ruling, in_words
 
 
 class Settles(Protocol):
     """Be the part of a breaker that a permit reports to."""
 
-    def verdict(self, error: BaseException) -> Verdict:
-        """Judge an exception."""
+    def of_error(self, error: BaseException) -> Ruling:
+        """Rule on an exception."""
         ...
 
-    def settle(self, permit: Permit, verdict: Verdict, error: BaseException | None) -> None:
-        """Count a result."""
+    def of_result(self, result: object) -> Ruling:
+        """Rule on a result."""
+        ...
+
+    def settle(self, permit: Permit, ruling: Ruling) -> None:
+        """Count how a call ended."""
         ...
 
 
@@ -44,15 +49,20 @@ class BreakerPermit:
 
     def success(self) -> None:
         """Report that the dependency did its work."""
-        self._breaker.settle(self._permit, Verdict.SUCCESS, None)
+        self._breaker.settle(self._permit, SUCCESS)
 
-    def failure(self, error: BaseException | None = None) -> None:
-        """Report that the dependency failed, whatever the breaker's rules would say about `error`."""
-        self._breaker.settle(self._permit, Verdict.FAILURE, error)
+    def failure(self, error: BaseException | None = None, *, weight: float = 1.0) -> None:
+        """Report that the dependency failed, whatever the breaker's rules would say about `error`.
+
+        Args:
+            error: What happened, for the record.
+            weight: How much of a failure it is, > 0. Default 1.
+        """
+        self._breaker.settle(self._permit, Ruling(Verdict.FAILURE, in_words(error), weight))
 
     def ignore(self) -> None:
         """Report that nothing was learnt."""
-        self._breaker.settle(self._permit, Verdict.IGNORED, None)
+        self._breaker.settle(self._permit, IGNORED)
 
     def judge(self, error: BaseException | None) -> None:
         """Report an exception, or None for a return, and let the breaker's rules decide.
@@ -60,18 +70,32 @@ class BreakerPermit:
         Args:
             error: How the call ended.
         """
-        verdict = Verdict.IGNORED  # stands if the user's own rule raises
+        ruling = IGNORED  # stands if the user's own rule raises
         try:
-            verdict = Verdict.SUCCESS if error is None else self._breaker.verdict(error)
+            ruling = SUCCESS if error is None else self._breaker.of_error(error)
         finally:
-            self._breaker.settle(self._permit, verdict, error)
+            self._breaker.settle(self._permit, ruling)
+
+    def judge_result(self, result: object) -> None:
+        """Report what the call returned, and let the breaker's rule for results decide.
+
+        Args:
+            result: What it returned.
+        """
+        ruling = IGNORED
+        try:
+            ruling = self._breaker.of_result(result)
+        finally:
+            self._breaker.settle(self._permit, ruling)
 
     def judge_future(self, future: Any) -> None:
         """Report a future that is done."""
         if future.cancelled():
             self.ignore()
+        elif (error := future.exception()) is not None:
+            self.judge(error)
         else:
-            self.judge(future.exception())
+            self.judge_result(future.result())
 
     def __repr__(self) -> str:
         """Show the engine's permit."""
@@ -128,3 +152,30 @@ class BreakerGuard:
     ) -> None:
         """Do as `__exit__`."""
         self.__exit__(kind, error, trace)
+
+
+def judged_later(permit: BreakerPermit, result: Any) -> Any:
+    """Return what a call gave that must be awaited, so that the permit is settled when it is done.
+
+    Args:
+        permit: The right to the call.
+        result: A coroutine or another awaitable.
+    """
+    if hasattr(result, "add_done_callback"):
+        result.add_done_callback(permit.judge_future)
+        return result  # a future is somebody's: it is handed on as it is
+    return judged(permit, lambda: result, (), {})
+
+
+async def judged(permit: BreakerPermit, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Await a call and settle its permit.
+
+    Cancel: nothing is judged, and the slot comes back.
+    """
+    try:
+        result = await fn(*args, **kwargs)
+    except BaseException as error:
+        permit.judge(error)
+        raise
+    permit.judge_result(result)
+    return result

@@ -1,0 +1,105 @@
+"""The settings of a circuit breaker, as users give them, and what they mean to the engine and to the judge."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict, TypeVar, Unpack
+
+from outlast.config import check_known
+from outlast.engines import Backoff, BreakerConfig, ConsecutiveFailures, HalfOpen, RecoveryRule, TripRule
+from outlast.errors import ConfigError
+from outlast.policies._announcer import OnTrip
+from outlast.policies._judge import FailureRule, Judge, ResultRule, Weight
+
+T = TypeVar("T")
+
+Ignored = type[BaseException] | tuple[type[BaseException], ...]
+
+
+class BreakerSettings(TypedDict, total=False):
+    """Name the settings that `CircuitBreaker.reconfigure` takes; they are described at `CircuitBreaker`."""
+
+    failure_threshold: int | None
+    success_threshold: int | None
+    open_for: float
+    trip: TripRule | None
+    recovery: RecoveryRule | None
+    open_growth: Backoff | None
+    open_jitter: float
+    failure_if: FailureRule | None
+    failed_result: ResultRule | None
+    ignore: Ignored
+    weight: Weight | None
+    on_trip: OnTrip | None
+    shadow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Hold what `CircuitBreaker` was given."""
+
+    failure_threshold: int | None = None
+    success_threshold: int | None = None
+    open_for: float = 30.0
+    trip: TripRule | None = None
+    recovery: RecoveryRule | None = None
+    open_growth: Backoff | None = None
+    open_jitter: float = 0.0
+    failure_if: FailureRule | None = None
+    failed_result: ResultRule | None = None
+    ignore: Ignored = ()
+    weight: Weight | None = None
+    on_trip: OnTrip | None = None
+    shadow: bool = False
+
+    def changed(self, **settings: Unpack[BreakerSettings]) -> Settings:
+        """Return the same settings but for those given; a rule and its short form replace each other.
+
+        Raises:
+            ConfigError: A name is unknown; the error suggests the nearest.
+        """
+        check_known(settings, [field.name for field in dataclasses.fields(self)])
+        changes = dict(settings)
+        for short, rule in (("failure_threshold", "trip"), ("success_threshold", "recovery")):
+            if (short in changes) != (rule in changes):
+                changes.setdefault(short, None)
+                changes.setdefault(rule, None)
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    def config(self) -> BreakerConfig:
+        """Return what the engine needs.
+
+        Raises:
+            ConfigError: A number makes no sense, or two settings say the same thing.
+        """
+        trip = _one_of(self.trip, "trip", self.failure_threshold, "failure_threshold", ConsecutiveFailures)
+        recovery = _one_of(self.recovery, "recovery", self.success_threshold, "success_threshold", _half_open)
+        return BreakerConfig(
+            trip=trip or ConsecutiveFailures(),
+            recovery=recovery or HalfOpen(),
+            open_for=self.open_for,
+            open_growth=self.open_growth,
+            open_jitter=self.open_jitter,
+            inspects=self.failed_result is not None,
+        )
+
+    def judge(self) -> Judge:
+        """Return what rules on the ends of calls.
+
+        Raises:
+            ConfigError: What is to be ignored is no exception type.
+        """
+        ignore = self.ignore if isinstance(self.ignore, tuple) else (self.ignore,)
+        return Judge(ignore, self.failure_if, self.failed_result, self.weight)
+
+
+def _half_open(success_threshold: int) -> RecoveryRule:
+    return HalfOpen(success_threshold=success_threshold)
+
+
+def _one_of(rule: T | None, rule_name: str, number: int | None, number_name: str, make: Callable[[int], T]) -> T | None:
+    if rule is not None and number is not None:
+        raise ConfigError(f"give either {rule_name}= or {number_name}=, not both", path=number_name)
+    return make(number) if number is not None else rule
