@@ -2,5 +2,6 @@
 
 from outlast.config._check import check_known, check_number, suggest
 from outlast.config._units import parse_duration, parse_size
+from outlast.config._yaml import Document, join, read_yaml
 
-__all__ = ["check_known", "check_number", "parse_duration", "parse_size", "suggest"]
+__all__ = ["Document", "check_known", "check_number", "join", "parse_duration", "parse_size", "read_yaml", "suggest"]

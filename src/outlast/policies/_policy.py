@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, ClassVar, ParamSpec, Protocol, Self, TypeVar
 
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
@@ -50,6 +50,14 @@ class Policy(ABC):
     """
 
     _made_with: Settings
+    instead_of: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of settings that say the same thing: to change one takes the other back to its default."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have `settings` tell what a subclass's own `reconfigure` has changed."""
+        super().__init_subclass__(**options)
+        if "reconfigure" in cls.__dict__:
+            type.__setattr__(cls, "reconfigure", _remembering(cls.__dict__["reconfigure"]))
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments, so that the policy can tell its settings and be made afresh."""
@@ -101,11 +109,14 @@ class Policy(ABC):
         """
         return self._made_with.all() if defaults else self._made_with.given()
 
-    def reconfigure(self, **settings: Any) -> None:
+    def reconfigure(self, **settings: Any) -> Any:
         """Change settings while calls run; windows, counts and queues stay, and calls under way end as they began.
 
         Args:
             **settings: The arguments of the constructor that are to change.
+
+        Returns:
+            A line for each thing that could not be kept, if the policy has such.
 
         Raises:
             ConfigError: A setting is unknown, makes no sense, or cannot be changed at run time.
@@ -114,10 +125,6 @@ class Policy(ABC):
         if settings:
             fixed = ", ".join(sorted(settings))
             raise ConfigError(f"a {type(self).__name__} cannot change {fixed} while it runs; make a new one")
-
-    def _remember(self, settings: dict[str, Any]) -> None:
-        """Keep what `reconfigure` has changed; a subclass calls it at the end of its own."""
-        self._made_with.change(settings)
 
     def fresh(self, key: str | None = None) -> Self:
         """Return a policy of the same settings with a state of its own.
@@ -175,3 +182,13 @@ class Policy(ABC):
         """
         result: R = await self.wrap_async(as_async(fn))(*args, **kwargs)
         return result
+
+
+def _remembering(reconfigure: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(reconfigure)
+    def remembered(self: Policy, **settings: Any) -> Any:
+        result = reconfigure(self, **settings)
+        self._made_with.change(settings, self.instead_of)  # pyright: ignore[reportPrivateUsage]
+        return result
+
+    return remembered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from outlast.config import check_known
@@ -49,9 +49,19 @@ class Settings:
         bound.apply_defaults()
         return {name: value for name, value in list(bound.arguments.items())[1:] if name not in _SURROUNDINGS}
 
-    def change(self, changes: Mapping[str, Any]) -> None:
-        """Take over settings that were changed at run time."""
-        self._changes = {**self._changes, **changes}
+    def change(self, changes: Mapping[str, Any], instead_of: Iterable[tuple[str, str]] = ()) -> None:
+        """Take over settings that were changed at run time.
+
+        Args:
+            changes: The settings by name.
+            instead_of: Pairs that say the same thing; when one of a pair changes, the other is the default again.
+        """
+        dropped: dict[str, Any] = {}
+        parameters = inspect.signature(self._init).parameters
+        for pair in instead_of:
+            if len(changes.keys() & set(pair)) == 1:
+                dropped.update({name: parameters[name].default for name in pair if name not in changes})
+        self._changes = {**self._changes, **dropped, **changes}
 
     def check(self, names: Mapping[str, Any]) -> None:
         """Refuse settings that the policy does not have.
