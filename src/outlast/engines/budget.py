@@ -5,8 +5,10 @@ pays in a share of a retry, time pays in a floor for quiet clients, and each ret
 at the moment of the decision. What is taken stays taken through the back-off, so a storm cannot hide in
 the waits.
 
-Source: Twitter Finagle, RetryBudget (20 %, 10 per second); the pay-in is computed when something is
-taken, which is exact because paying in and capping commute.
+Source: Twitter Finagle, RetryBudget (20 %, 10 per second, 10 s). Finagle adds up a sliding window of 10 s
+that starts with the floor of the whole window; this bucket starts with the same, gives the same share in the
+long run, and saves up no more than its reserve, so that after a long calm a storm of retries is not larger.
+The pay-in is computed when something is taken, which is exact because paying in and capping commute.
 """
 
 from __future__ import annotations
@@ -23,24 +25,19 @@ class BudgetConfig:
     Args:
         ratio: Retries that each call pays for, >= 0. Default 0.2.
         per_second: Retries that are allowed each second whatever the traffic, >= 0. Default 10.
-        reserve: Seconds of the floor that a quiet client saves up, > 0; it starts with them. Default 10.
+        reserve: Retries that can be saved up, >= 1; a new client has them all. Default 100.
     """
 
     ratio: float = 0.2
     per_second: float = 10.0
-    reserve: float = 10.0
+    reserve: float = 100.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense."""
-        if not self.ratio >= 0 or not self.per_second >= 0:
-            raise ConfigError(f"ratio and per_second must be at least 0, not {self.ratio!r}, {self.per_second!r}", path="budget")
-        if not self.reserve > 0:
-            raise ConfigError(f"must be above 0 seconds, not {self.reserve!r}", path="budget.reserve")
-
-    @property
-    def cap(self) -> float:
-        """Return the most that can be saved up."""
-        return max(1.0, self.per_second * self.reserve)
+        for name, least in (("ratio", 0.0), ("per_second", 0.0), ("reserve", 1.0)):
+            value: float = getattr(self, name)
+            if not value >= least:
+                raise ConfigError(f"must be at least {least:g}, not {value!r}", path=f"budget.{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +64,20 @@ class BudgetEngine:
     fifth of a retry and nothing else.
 
     Args:
-        config: The settings.
+        config: The settings; may be replaced while it runs.
+
+    >>> engine = BudgetEngine(BudgetConfig(ratio=0.5, per_second=0.0, reserve=1.0))
+    >>> engine.take(0.0), engine.take(0.0)
+    (True, False)
+    >>> engine.calls += 2
+    >>> engine.take(0.0)
+    True
     """
 
     def __init__(self, config: BudgetConfig) -> None:
         self.config = config
         self.calls = 0
-        self._balance = config.cap
+        self._balance = config.reserve
         self._seen = 0
         self._at: float | None = None
         self._taken = 0
@@ -90,10 +94,12 @@ class BudgetEngine:
         return True
 
     def _pay_in(self, now: float) -> None:
-        calls, at = self.calls, now if self._at is None else max(now, self._at)
-        passed = at - (at if self._at is None else self._at)
+        # A clock that stands before the last moment pays in nothing; the floor starts with the first question.
+        at = now if self._at is None else max(now, self._at)
+        passed = 0.0 if self._at is None else at - self._at
+        calls = self.calls
         paid = self.config.ratio * (calls - self._seen) + self.config.per_second * passed
-        self._balance = min(self.config.cap, self._balance + paid)
+        self._balance = min(self.config.reserve, self._balance + paid)
         self._seen, self._at = calls, at
 
     def snapshot(self, now: float) -> BudgetSnapshot:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar, Token
+from contextlib import suppress
+from contextvars import Token
 from types import TracebackType
 from typing import Self
 
@@ -11,8 +12,7 @@ from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_number
 from outlast.errors import ConfigError, DeadlineExceededError, Outcome
 from outlast.events import DEFAULT_BUS, CallTimedOut, EventBus
-
-_current: ContextVar[Deadline | None] = ContextVar("outlast_deadline", default=None)
+from outlast.policies._in_force import CURRENT, Limit, in_force, left_of
 
 
 def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEFAULT_BUS) -> Deadline:
@@ -46,16 +46,8 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEF
 
 def remaining() -> float | None:
     """Return the seconds that the deadline in force leaves, at least 0, or None when there is none."""
-    current = _in_force()
-    return None if current is None else max(0.0, current.left())
-
-
-def _in_force() -> Deadline | None:
-    # A task that outlives the block it was started in still has the block's deadline in its copy of the context.
-    current = _current.get()
-    while current is not None and current.ended:
-        current = current.outer
-    return current
+    limit = in_force(CURRENT.get())
+    return None if limit is None else max(0.0, left_of(limit))
 
 
 class Deadline:
@@ -77,8 +69,8 @@ class Deadline:
         self._strict = strict
         self._until = 0.0
         self.ended = False
-        self.outer: Deadline | None = None
-        self._token: Token[Deadline | None] | None = None
+        self.outer: Limit | None = None
+        self._token: Token[Limit | None] | None = None
         self._scope: asyncio.Timeout | None = None
 
     def left(self) -> float:
@@ -97,13 +89,13 @@ class Deadline:
     def _begin(self) -> Self:
         if self._token is not None:
             raise ConfigError("a deadline is for one block only; make one for each")
-        self.outer = _in_force()
+        self.outer = in_force(CURRENT.get())
         if self.outer is not None:
-            self._limit = min(self._limit, self.outer.left())
+            self._limit = min(self._limit, left_of(self.outer))
         if self._limit <= 0:
             raise self._error("was not started, because no time is left", Outcome.NOT_APPLIED)
         self._until = self._clock.now() + self._limit
-        self._token = _current.set(self)
+        self._token = CURRENT.set(self)
         return self
 
     def __exit__(
@@ -138,7 +130,8 @@ class Deadline:
     def _leave(self) -> None:
         self.ended = True
         if self._token is not None:
-            _current.reset(self._token)
+            with suppress(ValueError):  # a coroutine that nobody awaits to its end is closed in another context
+                CURRENT.reset(self._token)
 
     def expired(self, what: str, outcome: Outcome = Outcome.IN_DOUBT) -> DeadlineExceededError:
         """Publish that the time is over and return the error to raise."""

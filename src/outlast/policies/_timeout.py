@@ -13,6 +13,7 @@ from outlast.config import check_number
 from outlast.errors import ConfigError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._deadline import Deadline
+from outlast.policies._lanes import Lanes, in_lane
 from outlast.policies._policy import Policy
 from outlast.policies._relay import aopen_stream, arelay, open_stream, relay
 from outlast.policies._shape import PLAIN, AnyFunction, after_first, is_awaitable
@@ -95,14 +96,20 @@ class Timeout(Policy):
         self._clock = clock
         self._bus = bus
         self._workers = Workers(name, max_abandoned)
+        self.lanes = Lanes(seconds, clock)
 
     @property
     def name(self) -> str:
         """Return the name."""
         return self._name
 
-    def _limit(self) -> Deadline:
+    def limit(self) -> Deadline:
+        """Return the limit of one call, for those that no lane serves."""
         return Deadline(self._seconds, name=self._name, clock=self._clock, bus=self._bus, strict=True)
+
+    def expiry(self) -> BaseException:
+        """Publish that a call was cut and return the error to raise."""
+        return self.limit().expired("was cancelled after")
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, in the chosen mode.
@@ -129,11 +136,11 @@ class Timeout(Policy):
         return limited
 
     def _cooperative(self, call: Callable[[], Any]) -> Any:
-        with self._limit():
+        with self.limit():
             return call()
 
     def _threaded(self, call: Callable[[], Any]) -> Any:
-        with self._limit() as limit:
+        with self.limit() as limit:
             try:
                 return self._workers.run(call, limit.left())
             except StillRunningError:
@@ -144,13 +151,7 @@ class Timeout(Policy):
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable; it is cancelled when its time is over."""
-        limit = self._limit
-
-        async def limited(*args: Any, **kwargs: Any) -> Any:
-            async with limit():
-                return await fn(*args, **kwargs)
-
-        return limited
+        return in_lane(self, fn)
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a generator function, limiting the wait for each item.
@@ -160,12 +161,12 @@ class Timeout(Policy):
         """
         if self._mode == "thread":
             raise ConfigError("a generator cannot move between threads; choose mode='cooperative'", path="mode")
-        step: Callable[[], AbstractContextManager[Any]] = self._limit
+        step: Callable[[], AbstractContextManager[Any]] = self.limit
         return relay(fn, opening=self.wrap_sync(open_stream), step=step)
 
     def wrap_async_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap an async generator function, limiting the wait for each item."""
-        return arelay(fn, opening=self.wrap_async(aopen_stream), step=self._limit)
+        return arelay(fn, opening=self.wrap_async(aopen_stream), step=self.limit)
 
     def guard(self) -> Deadline:
         """Return a guard for one block: `async with` cancels it; `with` needs the mode `cooperative`.
