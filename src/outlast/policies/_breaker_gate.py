@@ -16,6 +16,8 @@ from outlast.policies._breaker_settings import Settings
 from outlast.policies._judge import Ruling
 from outlast.policies._refusal import refusal
 
+_OPEN = CircuitState.OPEN  # an enum's members are slow to reach
+
 UNTIMED = math.inf
 """The beginning of a call whose length does not matter: it took less than any limit."""
 
@@ -40,7 +42,7 @@ class BreakerGate:
         self.now = clock.now
         self._judge = settings.judge()
         self._name, self._source = name, source
-        self._clock, self._chance, self._bus = clock, random.random, bus
+        self._wall, self._chance, self._bus = clock.wall, random.random, bus
         self._lock = threading.Lock()
         self._news = Announcer(source, bus, self._lock)
         self._news.call_on_trip(settings.on_trip)
@@ -56,10 +58,10 @@ class BreakerGate:
             wait = phase.until - self.now()
             if wait > 0:
                 self.engine.rejected += 1  # no lock: see BreakerEngine
-                error = refusal(self._name, CircuitState.OPEN, phase.reason, wait, self._clock.wall())
-                if self._bus.active:
+                if self._bus.wants(CallRejected):
                     self._rejected(wait)
-                raise error
+                # Never by way of a local name: error, traceback and frame would keep each other alive.
+                raise refusal(self._name, _OPEN, phase.reason, wait, self._wall())
 
     def admit(self) -> Permit:
         """Return a permit.
@@ -94,7 +96,7 @@ class BreakerGate:
                 reason = "admits only a share of the calls yet"
             case _:
                 reason = "as many probes as it allows are running"
-        return refusal(self._name, state_of(phase), reason, wait, self._clock.wall())
+        return refusal(self._name, state_of(phase), reason, wait, self._wall())
 
     def _rejected(self, wait: float) -> None:
         after = wait if math.isfinite(wait) else None

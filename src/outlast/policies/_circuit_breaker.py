@@ -81,6 +81,8 @@ class CircuitBreaker(Policy):
     'open'
     """
 
+    instead_of = (("trip", "failure_threshold"), ("recovery", "success_threshold"))
+
     def __init__(
         self,
         name: str | None = None,

@@ -15,23 +15,18 @@ class CircuitOpenError(errors.CircuitOpenError):
     An open circuit refuses calls by the thousand, and most callers look at no more than the type.
     """
 
-    _told: tuple[str | None, CircuitState, str, float, float] | None = None
-
     def __getattr__(self, name: str) -> Any:
         """Fill in all fields when the first of them is missed."""
-        told = self._told
-        if told is None or name.startswith("__"):
+        if name.startswith("__") or "message" in vars(self):
             raise AttributeError(name)
-        self._told = None
-        circuit, state, reason, wait, wall = told
+        circuit, state, reason, wait, wall = self.args  # as `refusal` left them; the message takes their place
         message, after = in_words(circuit, state, reason, wait), wait if math.isfinite(wait) else None
         errors.CircuitOpenError.__init__(self, message, retry_after=after, operation=circuit, timestamp=wall)
         return getattr(self, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the public error."""
-        text = self.message
-        return (_public, (text, {name: value for name, value in vars(self).items() if name != "_told"}))
+        return (_public, (self.message, vars(self)))
 
     def __repr__(self) -> str:
         """Show the message."""
@@ -58,9 +53,11 @@ def refusal(name: str | None, state: CircuitState, reason: str, wait: float, wal
     >>> error.retry_after, error.operation, error.retryable
     (12.5, 'payments', True)
     """
-    error = CircuitOpenError.__new__(CircuitOpenError)  # past __init__, which costs more than all else in a refusal
-    error._told = (name, state, reason, wait, wall)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return error
+    # Past __init__, which costs more than all the rest of a refusal.
+    return _new(CircuitOpenError, name, state, reason, wait, wall)
+
+
+_new = CircuitOpenError.__new__
 
 
 def in_words(name: str | None, state: CircuitState, reason: str, wait: float) -> str:
