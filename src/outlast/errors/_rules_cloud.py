@@ -21,7 +21,6 @@ from outlast.errors._meanings import (
 
 _REDIS_REPLIES: Final = {
     "BUSY": EXHAUSTED,  # a script runs
-    "MASTERDOWN": RETRY_SAFE,
     "MISCONF": EXHAUSTED,  # it cannot write its snapshot to the disk
     "NOREPLICAS": EXHAUSTED,
     "NOPERM": FATAL,
@@ -29,6 +28,8 @@ _REDIS_REPLIES: Final = {
 
 
 def _redis_connection(error: BaseException) -> Classification:
+    if "max number of clients" in str(error):
+        return EXHAUSTED
     # redis-py words it anew, and leaves the error of the system in the context: refused and unknown hosts are safe.
     return judge_inner(error.__cause__ or error.__context__, RETRY_DOUBT)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from outlast.errors._classify import Classification
+from outlast.errors._classify import UNKNOWN, Classification
 from outlast.errors._meanings import (
     EXHAUSTED,
     FATAL,
@@ -51,11 +51,14 @@ def _unsafe_tls(error: BaseException) -> Classification:
 
 
 def _aiohttp_status(error: BaseException) -> Classification:
+    if error.__cause__ is not None:
+        return RETRY_DOUBT  # what came was no HTTP: aiohttp calls that a 400, which is not what the server said
     return judge_answer(getattr(error, "status", None), getattr(error, "headers", None))
 
 
 _REQUESTS: Final[Rules] = {
     "RequestException": RETRY_DOUBT,
+    "InvalidJSONError": UNKNOWN,
     "ConnectionError": _wrapped,
     "ConnectTimeout": RETRY_SAFE,
     "ReadTimeout": RETRY_DOUBT,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from outlast.errors._base import Outcome
 from outlast.errors._classify import UNKNOWN, Classification, classify_status
 from outlast.errors._meanings import FATAL, RETRY_DOUBT, Rules, by_response, judge_inner
 
@@ -46,7 +47,8 @@ def _by_type(types: frozenset[str]) -> Classification:
     if types & _NO_MONEY:
         return FATAL
     statuses = [_STATUS_OF_TYPE[name] for name in types if name in _STATUS_OF_TYPE]
-    return classify_status(max(statuses)) if statuses else UNKNOWN
+    # The answer had begun, so the model had been at work.
+    return replace(classify_status(max(statuses)), outcome=Outcome.IN_DOUBT) if statuses else UNKNOWN
 
 
 def _types(error: BaseException) -> frozenset[str]:

@@ -80,13 +80,20 @@ def _by_sqlstate(error: BaseException) -> Classification:
     return classify_sqlstate(getattr(error, "sqlstate", None) or "")
 
 
+def _psycopg_call(error: BaseException) -> Classification:
+    # The classes of the DB-API are coarse: a missing privilege is a ProgrammingError. Without a code psycopg itself
+    # refused the call.
+    return _by_sqlstate(error) if getattr(error, "sqlstate", None) else INPUT
+
+
 def _psycopg_operational(error: BaseException) -> Classification:
     state = getattr(error, "sqlstate", None)
     if state:
         return classify_sqlstate(state)
     # Without a code it is the connection. Only while connecting does psycopg keep the unfinished connection in the
     # error; then nothing was sent. A connection that broke later may have carried the statement to the server.
-    return RETRY_SAFE if getattr(error, "pgconn", None) is not None else RETRY_DOUBT
+    connecting = getattr(error, "pgconn", None) is not None or "failed to resolve host" in str(error)
+    return RETRY_SAFE if connecting else RETRY_DOUBT
 
 
 def _sqlalchemy_wrapped(error: BaseException) -> Classification:
@@ -105,8 +112,8 @@ SQL: Final[dict[str, Rules]] = {
         "Error": _by_sqlstate,
         "OperationalError": _psycopg_operational,
         "ConnectionTimeout": RETRY_SAFE,
-        "ProgrammingError": INPUT,
-        "DataError": INPUT,
+        "ProgrammingError": _psycopg_call,
+        "DataError": _psycopg_call,
     },
     "psycopg_pool": {"PoolTimeout": EXHAUSTED, "TooManyRequests": EXHAUSTED, "PoolClosed": INPUT},
     "asyncpg": {
