@@ -15,7 +15,9 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
+    "Fallback",
     "Freshness",
+    "Hedge",
     "Outbox",
     "OutlastError",
     "Pipeline",
@@ -31,7 +33,15 @@ if TYPE_CHECKING:
     from outlast.engines import Backoff, CircuitState, Freshness
     from outlast.errors import CircuitOpenError, OutlastError
     from outlast.outbox import Outbox
-    from outlast.policies import CircuitBreaker, Pipeline, Retry, Timeout, deadline
+    from outlast.policies import (
+        CircuitBreaker,
+        Fallback,
+        Hedge,
+        Pipeline,
+        Retry,
+        Timeout,
+        deadline,
+    )
     from outlast.store import Store
 
     __version__: str
@@ -43,7 +53,9 @@ else:
         "CircuitBreaker": "outlast.policies",
         "CircuitOpenError": "outlast.errors",
         "CircuitState": "outlast.engines",
+        "Fallback": "outlast.policies",
         "Freshness": "outlast.engines",
+        "Hedge": "outlast.policies",
         "Outbox": "outlast.outbox",
         "OutlastError": "outlast.errors",
         "Pipeline": "outlast.policies",

@@ -11,12 +11,16 @@ from outlast.engines.breaker import (
     Transition,
     Verdict,
 )
+from outlast.engines.chaos import ChaosSnapshot
+from outlast.engines.fallback import FallbackSnapshot
 from outlast.engines.freshness import Freshness, Use
+from outlast.engines.hedge import HedgeSnapshot
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.rate import RateConfig, RateSnapshot
 from outlast.engines.recovery import GradedRecovery, HalfOpen, RecoveryRule, ResetAfterCooldown
 from outlast.engines.retry import RetryConfig
 from outlast.engines.retry_after import parse_retry_after
+from outlast.engines.single_flight import SingleFlightSnapshot
 from outlast.engines.slots import QueueOrder, SlotsConfig, SlotsSnapshot
 from outlast.engines.trip import AnyOf, TripRule, Window
 from outlast.engines.trip_count import ConsecutiveFailures, FailuresWithin, LeakyFailures
@@ -28,13 +32,16 @@ __all__ = [
     "BreakerConfig",
     "BreakerEngine",
     "BreakerSnapshot",
+    "ChaosSnapshot",
     "CircuitState",
     "ConsecutiveFailures",
     "FailureRate",
     "FailuresWithin",
+    "FallbackSnapshot",
     "Freshness",
     "GradedRecovery",
     "HalfOpen",
+    "HedgeSnapshot",
     "Jitter",
     "LeakyFailures",
     "LeaseConfig",
@@ -46,6 +53,7 @@ __all__ = [
     "Refusal",
     "ResetAfterCooldown",
     "RetryConfig",
+    "SingleFlightSnapshot",
     "SlotsConfig",
     "SlotsSnapshot",
     "SlowCalls",

@@ -87,7 +87,10 @@ class Stopped:
 
 
 class ChaosEngine:
-    """Decide about single calls. The face may read `active` without its lock; the rest is called under it.
+    """Decide about single calls. The face calls everything under its lock, but may read two attributes without it.
+
+    `active` tells whether calls may be disturbed, if the time is not over; one that reads it too late asks
+    `strike`, which knows. `fresh` tells whether it was never started.
 
     Args:
         config: The settings; may be replaced while it runs.
@@ -97,22 +100,21 @@ class ChaosEngine:
         self.config = config
         self._phase: Active | Stopped = Stopped("not enabled")
         self._injected = 0
-
-    @property
-    def active(self) -> bool:
-        """Tell whether calls may be disturbed, if the time is not over."""
-        return isinstance(self._phase, Active)
+        self.active = False
+        self.fresh = True
 
     def start(self, now: float) -> None:
         """Disturb calls from now on, with time and count as new."""
         self._phase = Active(now + self.config.expires_after)
         self._injected = 0
+        self.active, self.fresh = True, False
 
     def stop(self, why: str) -> bool:
         """Disturb no further call; False says that none was anyway."""
         if isinstance(self._phase, Stopped):
             return False
         self._phase = Stopped(why)
+        self.active = False
         return True
 
     def ended(self, now: float) -> str:

@@ -99,6 +99,11 @@ class FlightEngine:
         else:
             self._leaving.discard(flight)
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing is under way and nobody waits; may be read without the lock."""
+        return not self._flights and not self._leaving
+
     def snapshot(self) -> SingleFlightSnapshot:
         """Return the state as a frozen record."""
         waiting = sum(flight.waiting for flight in {*self._flights.values(), *self._leaving})

@@ -8,31 +8,41 @@ from outlast.engines import (
     AnyOf,
     Backoff,
     BreakerSnapshot,
+    ChaosSnapshot,
     CircuitState,
     ConsecutiveFailures,
     FailureRate,
     FailuresWithin,
+    FallbackSnapshot,
     GradedRecovery,
     HalfOpen,
+    HedgeSnapshot,
     Jitter,
     LeakyFailures,
     QueueOrder,
     RateSnapshot,
     ResetAfterCooldown,
+    SingleFlightSnapshot,
     SlotsSnapshot,
     SlowCalls,
     Verdict,
 )
 from outlast.policies._attempts import Attempt, Attempts
 from outlast.policies._bulkhead import Bulkhead
+from outlast.policies._chaos import Chaos
 from outlast.policies._circuit_breaker import CircuitBreaker
 from outlast.policies._deadline import Deadline, deadline, remaining
+from outlast.policies._disturbance import ChaosCall
+from outlast.policies._fallback import Fallback
+from outlast.policies._hedge import Hedge
+from outlast.policies._hedge_run import HedgeBudget
 from outlast.policies._permit import BreakerGuard, BreakerPermit
 from outlast.policies._pipeline import Pipeline, PipelineSnapshot
 from outlast.policies._policy import Guard, Policy
 from outlast.policies._priority import Criticality, current_priority, priority
 from outlast.policies._rate_limit import RateLimit
 from outlast.policies._retry import Retry
+from outlast.policies._single_flight import SingleFlight
 from outlast.policies._timeout import Timeout, TimeoutSnapshot
 
 __all__ = [
@@ -44,6 +54,9 @@ __all__ = [
     "BreakerPermit",
     "BreakerSnapshot",
     "Bulkhead",
+    "Chaos",
+    "ChaosCall",
+    "ChaosSnapshot",
     "CircuitBreaker",
     "CircuitState",
     "ConsecutiveFailures",
@@ -51,9 +64,14 @@ __all__ = [
     "Deadline",
     "FailureRate",
     "FailuresWithin",
+    "Fallback",
+    "FallbackSnapshot",
     "GradedRecovery",
     "Guard",
     "HalfOpen",
+    "Hedge",
+    "HedgeBudget",
+    "HedgeSnapshot",
     "Jitter",
     "LeakyFailures",
     "Pipeline",
@@ -64,6 +82,8 @@ __all__ = [
     "RateSnapshot",
     "ResetAfterCooldown",
     "Retry",
+    "SingleFlight",
+    "SingleFlightSnapshot",
     "SlotsSnapshot",
     "SlowCalls",
     "Timeout",

@@ -164,7 +164,6 @@ class Hedge(Policy):
         check_known(settings, asdict(engine.config), path=self.name)
         with parts.lock:
             engine.reconfigure(replace(engine.config, **settings))
-        self._remember(settings)
         parts.bus.emit(PolicyReconfigured, source=self.name, at=parts.clock.now(), settings=tuple(settings))
 
     def idle(self) -> bool:

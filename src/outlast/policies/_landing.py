@@ -1,0 +1,59 @@
+"""Where the callers of one shared execution wait, and what they find there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+from typing import Any
+
+
+class Landing:
+    """Hold how an execution ended.
+
+    Thread-safe: yes; written once, before those who wait are told.
+    """
+
+    def __init__(self) -> None:
+        self.landed = False
+        self._value: Any = None
+        self._error: Exception | None = None
+        self._trace: TracebackType | None = None
+
+    def succeed(self, value: Any) -> None:
+        """Keep the result."""
+        self._value = value
+        self.landed = True
+
+    def fail(self, error: Exception) -> None:
+        """Keep the exception, with the traceback that it has now."""
+        self._error, self._trace = error, error.__traceback__
+        self.landed = True
+
+    def outcome(self) -> Any:
+        """Return the result, or raise the exception.
+
+        It is the same object for everybody, each time with the traceback of the execution, which would
+        otherwise grow by every caller that raises it.
+        """
+        if self._error is None:
+            return self._value
+        raise self._error.with_traceback(self._trace)
+
+
+class ThreadLanding(Landing):
+    """Wait in threads; `over` without `landed` says that the work was interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+
+
+class TaskLanding(Landing):
+    """Wait in tasks of one loop."""
+
+    task: asyncio.Task[None]
+
+    def outcome(self) -> Any:
+        """Return the result, or raise the exception or what else ended the task."""
+        return super().outcome() if self.landed else self.task.result()
