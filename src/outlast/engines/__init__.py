@@ -1,5 +1,7 @@
 """Pure state machines: no clock, no chance, no I/O, no locks, no loops; `now` and `chance` are parameters."""
 
+from outlast.engines.adaptive_limit import AdaptiveLimitSnapshot
+from outlast.engines.adaptive_throttle import AdaptiveThrottleSnapshot
 from outlast.engines.backoff import Backoff, Jitter
 from outlast.engines.breaker import (
     BreakerConfig,
@@ -27,6 +29,8 @@ from outlast.engines.trip_count import ConsecutiveFailures, FailuresWithin, Leak
 from outlast.engines.trip_share import FailureRate, SlowCalls
 
 __all__ = [
+    "AdaptiveLimitSnapshot",
+    "AdaptiveThrottleSnapshot",
     "AnyOf",
     "Backoff",
     "BreakerConfig",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
 
@@ -175,7 +175,7 @@ class SlotsEngine:
         return None
 
     def _load(self) -> str:
-        return f"{self._out()} calls are running and {self.waiting} waiting"
+        return f"{self.running} calls are running and {self.waiting} waiting"
 
     def _queue_ahead(self) -> float:
         # Only where those ahead are sure to go first. They also keep the pace current, so it cannot be an old one.
@@ -265,14 +265,12 @@ class SlotsEngine:
         for waiter in sorted(waiters, key=lambda waiter: waiter.arrived):
             self._enqueue(waiter)
 
-    def resize(self, max_concurrent: int) -> None:
-        """Change the number of slots; `grant` must follow."""
-        self.reconfigure(replace(self.config, max_concurrent=max_concurrent))
-
-    def _out(self) -> int:
+    @property
+    def running(self) -> int:
+        """Return how many slots are taken; with a few too many where their number was lowered."""
         return self.config.max_concurrent + self._surplus - len(self.free)
 
     def snapshot(self) -> SlotsSnapshot:
         """Return the state as a frozen record."""
         config = self.config
-        return SlotsSnapshot(self._out(), self.waiting, config.max_concurrent, config.max_waiting, self.rejected)
+        return SlotsSnapshot(self.running, self.waiting, config.max_concurrent, config.max_waiting, self.rejected)

@@ -5,6 +5,8 @@ decorator, with `call` and `acall`, and, where a block can be guarded, with `gua
 """
 
 from outlast.engines import (
+    AdaptiveLimitSnapshot,
+    AdaptiveThrottleSnapshot,
     AnyOf,
     Backoff,
     BreakerSnapshot,
@@ -27,15 +29,20 @@ from outlast.engines import (
     SlowCalls,
     Verdict,
 )
+from outlast.policies._adaptive_limit import AdaptiveLimit
+from outlast.policies._adaptive_throttle import AdaptiveThrottle
 from outlast.policies._attempts import Attempt, Attempts
+from outlast.policies._build import load_pipelines
 from outlast.policies._bulkhead import Bulkhead
 from outlast.policies._chaos import Chaos
 from outlast.policies._circuit_breaker import CircuitBreaker
 from outlast.policies._deadline import Deadline, deadline, remaining
 from outlast.policies._disturbance import ChaosCall
+from outlast.policies._explain import Explanation
 from outlast.policies._fallback import Fallback
 from outlast.policies._hedge import Hedge
 from outlast.policies._hedge_run import HedgeBudget
+from outlast.policies._lint import Finding, Severity
 from outlast.policies._permit import BreakerGuard, BreakerPermit
 from outlast.policies._pipeline import Pipeline, PipelineSnapshot
 from outlast.policies._policy import Guard, Policy
@@ -46,6 +53,10 @@ from outlast.policies._single_flight import SingleFlight
 from outlast.policies._timeout import Timeout, TimeoutSnapshot
 
 __all__ = [
+    "AdaptiveLimit",
+    "AdaptiveLimitSnapshot",
+    "AdaptiveThrottle",
+    "AdaptiveThrottleSnapshot",
     "AnyOf",
     "Attempt",
     "Attempts",
@@ -62,10 +73,12 @@ __all__ = [
     "ConsecutiveFailures",
     "Criticality",
     "Deadline",
+    "Explanation",
     "FailureRate",
     "FailuresWithin",
     "Fallback",
     "FallbackSnapshot",
+    "Finding",
     "GradedRecovery",
     "Guard",
     "HalfOpen",
@@ -82,6 +95,7 @@ __all__ = [
     "RateSnapshot",
     "ResetAfterCooldown",
     "Retry",
+    "Severity",
     "SingleFlight",
     "SingleFlightSnapshot",
     "SlotsSnapshot",
@@ -91,6 +105,7 @@ __all__ = [
     "Verdict",
     "current_priority",
     "deadline",
+    "load_pipelines",
     "priority",
     "remaining",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from outlast.clock import SYSTEM_CLOCK, Clock
-from outlast.config import check_known
 from outlast.engines.slots import QueueOrder, SlotsConfig, SlotsSnapshot
 from outlast.engines.worst import Worst
+from outlast.errors import ConfigError
 from outlast.events import DEFAULT_BUS, EventBus, PolicyReconfigured
 from outlast.policies._gate import SlotGate, SlotGuard
 from outlast.policies._policy import Policy
@@ -124,7 +124,7 @@ class Bulkhead(Policy):
 
     def _later(self, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if hasattr(result, "add_done_callback"):
-            result.add_done_callback(lambda _: self._gate.give())
+            result.add_done_callback(self._gate.give_after)
             return result  # a future runs already, and is somebody's: it is handed on as it is
         # A coroutine runs only while it is awaited, and perhaps never is: it takes a slot of its own then.
         self._gate.give()
@@ -173,12 +173,17 @@ class Bulkhead(Policy):
             **settings: `max_concurrent`, `max_waiting`, `max_wait`, `order`.
 
         Raises:
-            ConfigError: One is unknown or makes no sense; nothing was changed.
+            ConfigError: One is unknown, makes no sense, or cannot be changed; nothing was changed.
         """
-        config = self._gate.engine.config
-        check_known(settings, asdict(config), path=self.name)
-        self._gate.reconfigure(replace(config, **settings))
+        self._made_with.check(settings)
+        if fixed := sorted(settings.keys() & {"priority"}):
+            raise ConfigError(f"cannot change {', '.join(fixed)} while it runs; make a new one", path=self.name)
+        self._gate.reconfigure(replace(self._gate.engine.config, **settings))
         self._bus.emit(PolicyReconfigured, source=self.name, at=self._clock.now(), settings=tuple(settings))
+
+    def idle(self) -> bool:
+        """Tell whether nobody runs and nobody waits."""
+        return self._gate.engine.running == 0 and self._gate.engine.waiting == 0
 
     def worst(self, inner: Worst) -> Worst:
         """Add the longest wait; without `max_wait` only a deadline bounds it."""

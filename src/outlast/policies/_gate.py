@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from outlast.clock import Clock
 from outlast.engines.slots import Full, SlotsConfig, SlotsEngine, SlotsSnapshot, Waiter
@@ -114,6 +115,11 @@ class SlotGate:
         if self.engine.crowded:
             self.hand_on()
 
+    def give_after(self, future: Any) -> None:
+        """Give a slot back, as the callback of a future."""
+        del future
+        self.give()
+
     def hand_on(self) -> None:
         """Give the free slots to those whose turn it is; call it after a slot came back to a crowd."""
         now = self._clock.now()
@@ -137,9 +143,16 @@ class SlotGate:
 
     def reconfigure(self, config: SlotsConfig) -> None:
         """Change the settings; who runs and who waits stays."""
+        self._change(lambda: config)
+
+    def resize(self, max_concurrent: int) -> None:
+        """Change the number of slots."""
+        self._change(lambda: replace(self.engine.config, max_concurrent=max_concurrent))
+
+    def _change(self, config: Callable[[], SlotsConfig]) -> None:
         now = self._clock.now()
         with self._lock:
-            self.engine.reconfigure(config)
+            self.engine.reconfigure(config())
             due = self.engine.grant(now)
         self._wake(due)
 

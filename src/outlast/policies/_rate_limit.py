@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
-from outlast.config import check_known
 from outlast.engines.breaker_records import Refusal
 from outlast.engines.rate import RateConfig, RateEngine, RateSnapshot, Ticket
 from outlast.engines.worst import Worst
-from outlast.errors import ThrottledError
+from outlast.errors import ConfigError, ThrottledError
 from outlast.events import DEFAULT_BUS, CallRejected, CallWaited, EventBus, PolicyReconfigured
 from outlast.policies._deadline import remaining
 from outlast.policies._policy import Policy
@@ -218,15 +217,21 @@ class RateLimit(Policy):
             **settings: `calls`, `per`, `burst`, `max_wait`.
 
         Raises:
-            ConfigError: One is unknown or makes no sense; nothing was changed.
+            ConfigError: One is unknown, makes no sense, or cannot be changed; nothing was changed.
         """
-        check_known(settings, asdict(self._engine.config), path=self.name)
+        self._made_with.check(settings)
+        if fixed := sorted(settings.keys() & {"cost"}):
+            raise ConfigError(f"cannot change {', '.join(fixed)} while it runs; make a new one", path=self.name)
         now = self._clock.now()
         with self._lock:
             earlier = self._engine.reconfigure(replace(self._engine.config, **settings), now)
         for other in earlier:
             other.wake()
         self._bus.emit(PolicyReconfigured, source=self.name, at=now, settings=tuple(settings))
+
+    def idle(self) -> bool:
+        """Tell whether nothing of its burst is used up."""
+        return self.snapshot().available >= self._engine.config.capacity
 
     def worst(self, inner: Worst) -> Worst:
         """Add the longest wait."""
