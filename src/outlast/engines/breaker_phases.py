@@ -39,7 +39,7 @@ class Closed:
 
     def equip(self, config: BreakerConfig) -> None:
         """Note what the settings need to know of a success."""
-        limit = config.trip.slower_than
+        limit = config.trip.slow_limit
         self.timed = limit is not None
         self.limit = math.inf if limit is None else limit
         self.edge = -math.inf if config.inspects or config.trip.grain is not None else math.inf

@@ -33,7 +33,7 @@ class Window(Protocol):
         ...
 
     def slow(self, ok: int, now: float, took: float) -> str:
-        """Count a success that took longer than `slower_than`; `ok` includes it. Returns as `failure` does."""
+        """Count a success that took longer than `slow_limit`; `ok` includes it. Returns as `failure` does."""
         ...
 
     def roll(self, ok: int, now: float) -> None:
@@ -50,7 +50,7 @@ class TripRule(Protocol):
         ...
 
     @property
-    def slower_than(self) -> float | None:
+    def slow_limit(self) -> float | None:
         """Return above how many seconds a call is slow, None if that does not matter."""
         ...
 
@@ -82,7 +82,7 @@ class Rule(ABC):
         return None
 
     @property
-    def slower_than(self) -> float | None:
+    def slow_limit(self) -> float | None:
         """Return None: slowness does not matter."""
         return None
 
@@ -125,9 +125,9 @@ class AnyOf(Rule):
         return min((rule.grain for rule in self.rules if rule.grain is not None), default=None)
 
     @property
-    def slower_than(self) -> float | None:
+    def slow_limit(self) -> float | None:
         """Return the lowest limit above which a rule minds slow calls; each compares with its own."""
-        return min((rule.slower_than for rule in self.rules if rule.slower_than is not None), default=None)
+        return min((rule.slow_limit for rule in self.rules if rule.slow_limit is not None), default=None)
 
     def start(self, ok: int = 0) -> AnyWindow:
         """Return an empty window of each rule."""

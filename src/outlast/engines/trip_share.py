@@ -117,6 +117,11 @@ class SlowCalls(Rule):
         """Return a tenth of the time it looks at, None when it looks at a number of calls."""
         return None if self.over_seconds is None else self.over_seconds / BUCKETS
 
+    @property
+    def slow_limit(self) -> float:
+        """Return the seconds above which a call is slow."""
+        return self.slower_than
+
     def start(self, ok: int = 0) -> SlowWindow:
         """Return an empty window."""
         share, over = _share(self.over_seconds, self.over_calls)

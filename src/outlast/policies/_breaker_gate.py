@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from outlast.clock import Clock, Random
 from outlast.engines import BreakerEngine, BreakerSnapshot, CircuitState, Permit, Refusal, Transition, Verdict
-from outlast.engines.breaker_phases import Closed, Disabled, Open, Phase, Ramping, state_of
+from outlast.engines.breaker_phases import Closed, Disabled, Open, Phase, Probing, Ramping, state_of
 from outlast.errors import CircuitOpenError
 from outlast.events import CallFailed, CallRejected, EventBus
 from outlast.policies._announcer import Announcer
@@ -55,11 +55,12 @@ class BreakerGate:
         """
         phase = self.engine.phase
         if type(phase) is Open and not self.settings.shadow:
-            wait = phase.until - self.now()
+            now = self.now()
+            wait = phase.until - now
             if wait > 0:
                 self.engine.rejected += 1  # no lock: see BreakerEngine
                 if self._bus.wants(CallRejected):
-                    self._rejected(wait)
+                    self._rejected(now, wait)
                 # Never by way of a local name: error, traceback and frame would keep each other alive.
                 raise refusal(self._name, _OPEN, phase.reason, wait, self._wall())
 
@@ -83,7 +84,8 @@ class BreakerGate:
             case Permit():
                 return answer
             case Refusal(retry_after=wait):
-                self._rejected(wait)
+                if self._bus.wants(CallRejected):
+                    self._rejected(now, wait)
                 if self.settings.shadow:
                     return Permit(Disabled())
                 raise self._closed_door(phase, wait)
@@ -94,14 +96,14 @@ class BreakerGate:
                 pass
             case Ramping():
                 reason = "admits only a share of the calls yet"
-            case _:
+            case Probing() | Closed() | Disabled():
                 reason = "as many probes as it allows are running"
         return refusal(self._name, state_of(phase), reason, wait, self._wall())
 
-    def _rejected(self, wait: float) -> None:
-        after = wait if math.isfinite(wait) else None
+    def _rejected(self, now: float, wait: float) -> None:
+        after = wait if wait < math.inf else None
         shadow = self.settings.shadow
-        self._bus.emit(CallRejected, source=self._source, at=self.now(), retry_after=after, shadow=shadow)
+        self._bus.publish(CallRejected(source=self._source, at=now, retry_after=after, shadow=shadow))
 
     def of_error(self, error: BaseException) -> Ruling:
         """Rule on an exception."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar
 
 from outlast.config import check_known
 from outlast.engines import Backoff, BreakerConfig, ConsecutiveFailures, HalfOpen, RecoveryRule, TripRule
@@ -15,25 +15,10 @@ from outlast.policies._judge import FailureRule, Judge, ResultRule, Weight
 
 T = TypeVar("T")
 
+INSTEAD_OF = (("trip", "failure_threshold"), ("recovery", "success_threshold"))
+"""Pairs of settings that say the same thing."""
+
 Ignored = type[BaseException] | tuple[type[BaseException], ...]
-
-
-class BreakerSettings(TypedDict, total=False):
-    """Name the settings that `CircuitBreaker.reconfigure` takes; they are described at `CircuitBreaker`."""
-
-    failure_threshold: int | None
-    success_threshold: int | None
-    open_for: float
-    trip: TripRule | None
-    recovery: RecoveryRule | None
-    open_growth: Backoff | None
-    open_jitter: float
-    failure_if: FailureRule | None
-    failed_result: ResultRule | None
-    ignore: Ignored
-    weight: Weight | None
-    on_trip: OnTrip | None
-    shadow: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +39,7 @@ class Settings:
     on_trip: OnTrip | None = None
     shadow: bool = False
 
-    def changed(self, **settings: Unpack[BreakerSettings]) -> Settings:
+    def changed(self, settings: Mapping[str, Any]) -> Settings:
         """Return the same settings but for those given; a rule and its short form replace each other.
 
         Raises:
@@ -62,11 +47,11 @@ class Settings:
         """
         check_known(settings, [field.name for field in dataclasses.fields(self)])
         changes = dict(settings)
-        for short, rule in (("failure_threshold", "trip"), ("success_threshold", "recovery")):
+        for rule, short in INSTEAD_OF:
             if (short in changes) != (rule in changes):
                 changes.setdefault(short, None)
                 changes.setdefault(rule, None)
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        return dataclasses.replace(self, **changes)
 
     def config(self) -> BreakerConfig:
         """Return what the engine needs.
@@ -74,8 +59,12 @@ class Settings:
         Raises:
             ConfigError: A number makes no sense, or two settings say the same thing.
         """
-        trip = _one_of(self.trip, "trip", self.failure_threshold, "failure_threshold", ConsecutiveFailures)
-        recovery = _one_of(self.recovery, "recovery", self.success_threshold, "success_threshold", _half_open)
+        trip: TripRule | None = _one_of(
+            self.trip, "trip", self.failure_threshold, "failure_threshold", ConsecutiveFailures
+        )
+        recovery: RecoveryRule | None = _one_of(
+            self.recovery, "recovery", self.success_threshold, "success_threshold", _half_open
+        )
         return BreakerConfig(
             trip=trip or ConsecutiveFailures(),
             recovery=recovery or HalfOpen(),

@@ -9,7 +9,7 @@ from outlast.engines import Backoff, BreakerSnapshot, CircuitState, Permit, Reco
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._announcer import OnTrip
 from outlast.policies._breaker_gate import UNTIMED, BreakerGate
-from outlast.policies._breaker_settings import BreakerSettings, Ignored, Settings
+from outlast.policies._breaker_settings import INSTEAD_OF, Ignored, Settings
 from outlast.policies._judge import SUCCESS, FailureRule, ResultRule, Ruling, Weight, in_words
 from outlast.policies._permit import BreakerGuard, BreakerPermit, judged, judged_later
 from outlast.policies._policy import Policy
@@ -81,7 +81,7 @@ class CircuitBreaker(Policy):
     'open'
     """
 
-    instead_of = (("trip", "failure_threshold"), ("recovery", "success_threshold"))
+    instead_of = INSTEAD_OF
 
     def __init__(
         self,
@@ -298,7 +298,7 @@ class CircuitBreaker(Policy):
         """Return to the state of a new breaker, counts included."""
         self._gate.move(self._gate.engine.reset)
 
-    def reconfigure(self, **settings: Unpack[BreakerSettings]) -> tuple[str, ...]:
+    def reconfigure(self, **settings: Any) -> tuple[str, ...]:
         """Go on under other settings; state, counts and what the windows have seen are kept.
 
         Functions that are decorated already follow. A circuit that is open stays so until the moment that
@@ -322,7 +322,7 @@ class CircuitBreaker(Policy):
         >>> breaker.state.value
         'open'
         """
-        return self._gate.reconfigure(self._gate.settings.changed(**settings))
+        return self._gate.reconfigure(self._gate.settings.changed(settings))
 
     def describe(self) -> str:
         """Say in one line what it does."""
