@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -44,7 +44,7 @@ class Document:
         return self.lines.get(path, 1)
 
     @contextmanager
-    def located(self) -> Iterator[None]:
+    def located(self) -> Generator[None]:
         """Add the file and the line to every ConfigError of a block."""
         try:
             yield

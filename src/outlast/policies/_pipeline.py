@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from functools import reduce
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
+from outlast.config import join
+from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
+from outlast.events import DEFAULT_BUS, EventBus
+from outlast.policies._explain import Explanation, explain
+from outlast.policies._lint import Finding, lint
 from outlast.policies._policy import Guard, Policy
 from outlast.policies._shape import AnyFunction
 from outlast.registry import DEFAULT_REGISTRY, Registry
@@ -62,6 +69,61 @@ class Pipeline(Policy):
         self._policies = policies
         registry.register("pipeline", self)
 
+    @classmethod
+    def from_config(
+        cls,
+        name: str,
+        config: Sequence[str | Mapping[str, Any]],
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        random: Random = SYSTEM_RANDOM,
+        bus: EventBus = DEFAULT_BUS,
+        registry: Registry = DEFAULT_REGISTRY,
+    ) -> Self:
+        """Make a pipeline from plain values.
+
+        Args:
+            name: Its name.
+            config: One mapping for each policy, outermost first, from its kind to its settings. Settings are
+                called as in code; durations may be `30s` and shares `50%`.
+            clock: Tells the time to all policies. Default: the machine's.
+            random: Gives them chance. Default: the machine's.
+            bus: Takes their events. Default: the shared one.
+            registry: Knows it, and named policies, by name. Default: the shared one.
+
+        Raises:
+            ConfigError: Something is wrong; the error has `path` and `suggestion`.
+            DuplicateNameError: A live pipeline has the name.
+
+        >>> Pipeline.from_config("doc-configured", [{"retry": {"attempts": 4}}, {"timeout": "800ms"}]).to_config()
+        [{'retry': 4}, {'timeout': 0.8}]
+        """
+        from outlast.policies._build import policies_from
+
+        places = {"clock": clock, "random": random, "bus": bus, "registry": registry}
+        return cls(name, *policies_from(config, join("pipelines", name), **places), registry=registry)
+
+    def to_config(self) -> list[dict[str, Any]]:
+        """Return the plain values that `from_config` makes the same pipeline of: seconds, shortest forms, no defaults.
+
+        Raises:
+            ConfigError: Something cannot be written down, such as a function.
+        """
+        from outlast.policies._writing import write
+
+        return write(self._policies, join("pipelines", self._name))
+
+    def fresh(self, key: str | None = None) -> Self:
+        """Return a pipeline of policies of the same settings, each with a state of its own.
+
+        It is in no shared registry. What was given as an object, such as a shared budget, stays shared.
+
+        Args:
+            key: Shown behind its name and the names of its policies. Default: they keep their names.
+        """
+        name = self._name if key is None else f"{self._name}[{key}]"
+        return type(self)(name, *(policy.fresh(key) for policy in self._policies), registry=Registry())
+
     @property
     def name(self) -> str:
         """Return the name."""
@@ -96,14 +158,29 @@ class Pipeline(Policy):
         """
         return _Guards([policy.guard() for policy in self._policies])
 
-    def explain(self) -> str:
-        """Return the policies as a tree, outermost first."""
-        lines = [f"pipeline {self._name!r}"]
-        lines += [f"{'   ' * depth}└─ {line}" for depth, line in enumerate(self._lines())]
-        return "\n".join(lines)
+    def explain(self) -> Explanation:
+        """Return what it does: printed, it shows the tree, the worst case of one call, and the findings.
 
-    def _lines(self) -> list[str]:
-        return [*(policy.describe() for policy in self._policies), "the call"]
+        >>> from outlast.policies import Timeout
+        >>> print(Pipeline("doc-explained", Timeout(2.0)).explain())
+        pipeline 'doc-explained'
+        └─ timeout 'timeout': 2 s
+           └─ the call
+        worst case of one call: 2 s, 1 call of the function
+        """
+        return explain(self._name, self._policies)
+
+    def lint(self) -> tuple[Finding, ...]:
+        """Return what is odd about the order and the numbers of its policies, the gravest first."""
+        return lint(self._policies)
+
+    def worst(self, inner: Worst) -> Worst:
+        """Return the worst of all its policies, from the inside out."""
+        return reduce(lambda worst, policy: policy.worst(worst), reversed(self._policies), inner)
+
+    def idle(self) -> bool:
+        """Tell whether all its policies could be forgotten without loss."""
+        return all(policy.idle() for policy in self._policies)
 
     def describe(self) -> str:
         """Say in one line what it does."""

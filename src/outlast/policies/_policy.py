@@ -109,6 +109,11 @@ class Policy(ABC):
         """
         return self._made_with.all() if defaults else self._made_with.given()
 
+    @property
+    def given_name(self) -> str | None:
+        """Return the name that it was given, or None when it has the default one."""
+        return self._made_with.given_name
+
     def reconfigure(self, **settings: Any) -> Any:
         """Change settings while calls run; windows, counts and queues stay, and calls under way end as they began.
 

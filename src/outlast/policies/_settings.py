@@ -43,6 +43,12 @@ class Settings:
         defaults = inspect.signature(self._init).parameters
         return {name: value for name, value in self.all().items() if not _same(defaults[name].default, value)}
 
+    @property
+    def given_name(self) -> str | None:
+        """Return the name, unless it is the default one."""
+        name, parameter = self.place("name"), inspect.signature(self._init).parameters.get("name")
+        return None if parameter is None or _same(parameter.default, name) else name
+
     def all(self) -> dict[str, Any]:
         """Return every setting, the defaults included, by name."""
         bound = self._bound()
