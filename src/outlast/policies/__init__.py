@@ -32,6 +32,7 @@ from outlast.engines import (
 from outlast.policies._adaptive_limit import AdaptiveLimit
 from outlast.policies._adaptive_throttle import AdaptiveThrottle
 from outlast.policies._attempts import Attempt, Attempts
+from outlast.policies._breaker_rules import recovery_from, rule_from, rule_to_plain
 from outlast.policies._build import load_pipelines
 from outlast.policies._bulkhead import Bulkhead
 from outlast.policies._chaos import Chaos
@@ -107,5 +108,8 @@ __all__ = [
     "deadline",
     "load_pipelines",
     "priority",
+    "recovery_from",
     "remaining",
+    "rule_from",
+    "rule_to_plain",
 ]

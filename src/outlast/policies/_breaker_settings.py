@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from outlast.config import check_known
 from outlast.engines import Backoff, BreakerConfig, ConsecutiveFailures, HalfOpen, RecoveryRule, TripRule
 from outlast.errors import ConfigError
 from outlast.policies._announcer import OnTrip
 from outlast.policies._judge import FailureRule, Judge, ResultRule, Weight
-
-T = TypeVar("T")
 
 INSTEAD_OF = (("trip", "failure_threshold"), ("recovery", "success_threshold"))
 """Pairs of settings that say the same thing."""
@@ -59,15 +57,13 @@ class Settings:
         Raises:
             ConfigError: A number makes no sense, or two settings say the same thing.
         """
-        trip: TripRule | None = _one_of(
-            self.trip, "trip", self.failure_threshold, "failure_threshold", ConsecutiveFailures
-        )
-        recovery: RecoveryRule | None = _one_of(
-            self.recovery, "recovery", self.success_threshold, "success_threshold", _half_open
-        )
+        for rule, short in INSTEAD_OF:
+            if getattr(self, rule) is not None and getattr(self, short) is not None:
+                raise ConfigError(f"give either {rule}= or {short}=, not both", path=short)
+        failures, successes = self.failure_threshold, self.success_threshold
         return BreakerConfig(
-            trip=trip or ConsecutiveFailures(),
-            recovery=recovery or HalfOpen(),
+            trip=self.trip or (ConsecutiveFailures() if failures is None else ConsecutiveFailures(failures)),
+            recovery=self.recovery or (HalfOpen() if successes is None else HalfOpen(success_threshold=successes)),
             open_for=self.open_for,
             open_growth=self.open_growth,
             open_jitter=self.open_jitter,
@@ -82,13 +78,3 @@ class Settings:
         """
         ignore = self.ignore if isinstance(self.ignore, tuple) else (self.ignore,)
         return Judge(ignore, self.failure_if, self.failed_result, self.weight)
-
-
-def _half_open(success_threshold: int) -> RecoveryRule:
-    return HalfOpen(success_threshold=success_threshold)
-
-
-def _one_of(rule: T | None, rule_name: str, number: int | None, number_name: str, make: Callable[[int], T]) -> T | None:
-    if rule is not None and number is not None:
-        raise ConfigError(f"give either {rule_name}= or {number_name}=, not both", path=number_name)
-    return make(number) if number is not None else rule
