@@ -43,6 +43,7 @@ from outlast.policies._explain import Explanation
 from outlast.policies._fallback import Fallback
 from outlast.policies._hedge import Hedge
 from outlast.policies._hedge_run import HedgeBudget
+from outlast.policies._keyed import KeyedPipeline, KeyedSnapshot
 from outlast.policies._lint import Finding, Severity
 from outlast.policies._permit import BreakerGuard, BreakerPermit
 from outlast.policies._pipeline import Pipeline, PipelineSnapshot
@@ -87,6 +88,8 @@ __all__ = [
     "HedgeBudget",
     "HedgeSnapshot",
     "Jitter",
+    "KeyedPipeline",
+    "KeyedSnapshot",
     "LeakyFailures",
     "Pipeline",
     "PipelineSnapshot",

@@ -183,14 +183,14 @@ def unbounded_queue(stack: Stack) -> Iterator[Finding]:
 def chaos_is_enabled(stack: Stack) -> Iterator[Finding]:
     """Warn of chaos that is on: left on by mistake, it is an outage of one's own making."""
     for chaos in stack.of("chaos"):
-        rate: float = chaos.settings.get("rate", 0.0)
-        if rate > 0 and chaos.settings.get("enabled", True):
+        rate: float = chaos.settings["rate"]
+        if rate > 0 and chaos.policy.snapshot().active:
             yield Finding(
                 "chaos-is-enabled",
                 Severity.WARNING,
                 chaos.label,
                 f"{rate:.3g} of all calls are disturbed on purpose",
-                "fine in a test; elsewhere set rate to 0 or take it out",
+                "fine in a test; elsewhere leave enabled at False, or take it out",
             )
 
 

@@ -15,6 +15,7 @@ from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._explain import Explanation, explain
+from outlast.policies._keyed import KeyedPipeline, KeyFunction
 from outlast.policies._lint import Finding, lint
 from outlast.policies._policy import Guard, Policy
 from outlast.policies._shape import AnyFunction
@@ -173,6 +174,47 @@ class Pipeline(Policy):
     def lint(self) -> tuple[Finding, ...]:
         """Return what is odd about the order and the numbers of its policies, the gravest first."""
         return lint(self._policies)
+
+    def reconfigure(self, config: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
+        """Change settings while calls run; windows, counts and queues stay, and calls under way end as they began.
+
+        What a configuration cannot say, such as a function that was given in code, stays as it is.
+
+        Args:
+            config: As for `from_config`, with the same policies in the same order; what it does not name has
+                its default again.
+
+        Returns:
+            A line for each thing that could not be kept.
+
+        Raises:
+            ConfigError: Something is wrong, other policies are named, or one cannot change while it runs;
+                nothing was changed.
+
+        >>> api = Pipeline.from_config("doc-changing", [{"retry": 3}])
+        >>> api.reconfigure([{"retry": 5}]), api.to_config()
+        ((), [{'retry': 5}])
+        """
+        from outlast.policies._change import change
+
+        return change(self._policies, config, join("pipelines", self._name))
+
+    def keyed(
+        self, key: KeyFunction, *, max_keys: int = 10_000, registry: Registry = DEFAULT_REGISTRY
+    ) -> KeyedPipeline:
+        """Return a policy that gives each key these policies afresh, with a state of its own.
+
+        Args:
+            key: From the arguments of a call to its key, such as a host name.
+            max_keys: How many keys are kept, >= 1. Only keys at rest are forgotten. Default 10000.
+            registry: Knows it by this pipeline's name. Default: the shared one.
+
+        >>> from outlast.policies import Retry
+        >>> per_host = Pipeline("doc-hosts", Retry()).keyed(lambda host: host, max_keys=100)
+        >>> per_host.call(len, "example.com"), len(per_host)
+        (11, 1)
+        """
+        return KeyedPipeline(self, key, max_keys=max_keys, registry=registry)
 
     def worst(self, inner: Worst) -> Worst:
         """Return the worst of all its policies, from the inside out."""

@@ -114,7 +114,7 @@ class Policy(ABC):
         """Return the name that it was given, or None when it has the default one."""
         return self._made_with.given_name
 
-    def reconfigure(self, **settings: Any) -> Any:
+    def reconfigure(self, *_: Any, **settings: Any) -> Any:
         """Change settings while calls run; windows, counts and queues stay, and calls under way end as they began.
 
         Args:
@@ -191,8 +191,8 @@ class Policy(ABC):
 
 def _remembering(reconfigure: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(reconfigure)
-    def remembered(self: Policy, **settings: Any) -> Any:
-        result = reconfigure(self, **settings)
+    def remembered(self: Policy, *args: Any, **settings: Any) -> Any:
+        result = reconfigure(self, *args, **settings)
         self._made_with.change(settings, self.instead_of)  # pyright: ignore[reportPrivateUsage]
         return result
 

@@ -31,6 +31,15 @@ def write(policies: Sequence[Policy], path: str) -> list[dict[str, Any]]:
     return [_policy(policy, join(path, place)) for place, policy in enumerate(policies)]
 
 
+def can_be_written(value: Any) -> bool:
+    """Tell whether a configuration could say a setting."""
+    try:
+        _plain(value, "")
+    except ConfigError:
+        return False
+    return True
+
+
 def _policy(policy: Policy, path: str) -> dict[str, Any]:
     kind = kind_of(policy)
     if kind == "pipeline":
