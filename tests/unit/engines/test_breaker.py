@@ -8,15 +8,21 @@ from outlast.engines import (
     BreakerEngine,
     CircuitState,
     ConsecutiveFailures,
+    FailureRate,
+    GradedRecovery,
     HalfOpen,
+    LeakyFailures,
     Permit,
     Refusal,
+    ResetAfterCooldown,
+    SlowCalls,
     Verdict,
 )
 from outlast.errors import ConfigError
 
 F, S, I = Verdict.FAILURE, Verdict.SUCCESS, Verdict.IGNORED  # noqa: E741
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
+DISABLED = CircuitState.DISABLED
 
 
 def engine(**options):
@@ -307,7 +313,294 @@ def test_recent_failures_are_bounded():
 
 def test_state_codes():
     """Metrics get a number for each state."""
-    assert [state.code for state in (CLOSED, OPEN, HALF_OPEN)] == [0, 1, 2]
+    assert [state.code for state in (CLOSED, OPEN, HALF_OPEN, DISABLED)] == [0, 1, 2, 3]
+
+
+def test_a_ratio_of_probes_decides():
+    """With a ratio a failed probe is borne, as long as the ratio can still be reached."""
+    rule = HalfOpen(max_calls=1, success_ratio=0.6, probes=5)
+
+    assert play(opened(recovery=rule), "FSFSS", 10.0).state is CLOSED
+    assert play(opened(recovery=rule), "FSFF", 10.0).state is OPEN
+    assert play(opened(recovery=rule), "FSFS", 10.0).state is HALF_OPEN
+
+
+def test_reset_after_cooldown_closes_without_probes():
+    """The open time over, the next call runs in a closed circuit with an empty window."""
+    machine = opened(recovery=ResetAfterCooldown())
+    permit, change = machine.admit(10.0)
+
+    assert (change.before, change.after, machine.stands(permit)) == (OPEN, CLOSED, True)
+    assert play(machine, "FF", 10.0).state is CLOSED
+    assert play(machine, "F", 10.0).state is OPEN
+
+
+def test_reset_after_cooldown_goes_on_growing_until_a_success():
+    """Without probes it is a success that proves the open time long enough."""
+    machine = opened(recovery=ResetAfterCooldown(), open_growth=Backoff(factor=2.0, cap=100.0))
+    play(machine, "FFF", 10.0)
+    assert machine.cooldown_remaining(10.0) == 20.0
+    play(machine, "SFFF", 30.0)
+
+    assert machine.cooldown_remaining(30.0) == 10.0
+
+
+def ramping(**options):
+    """Make an engine that opened at 0 and recovers by degrees over 10 s, from a fifth."""
+    machine = opened(recovery=GradedRecovery(over_seconds=10.0, start=0.2), **options)
+    _, change = machine.admit(10.0, chance=0.0)
+    assert (change.after, machine.state) == (HALF_OPEN, HALF_OPEN)
+    return machine
+
+
+@pytest.mark.parametrize(("now", "share"), [(10.0, 0.2), (12.5, 0.4), (15.0, 0.6), (19.9, 0.992)])
+def test_recovery_by_degrees_admits_a_share(now, share):
+    """While it ramps up, chance decides which calls run, and a refusal says to ask again soon."""
+    machine = ramping()
+    assert isinstance(machine.admit(now, chance=share - 0.001)[0], Permit)
+    answer, change = machine.admit(now, chance=share + 0.001)
+
+    assert change is None
+    assert answer == Refusal(pytest.approx(min(1.0, 20.0 - now)))
+    assert machine.snapshot(now).admission == pytest.approx(share)
+    assert (machine.snapshot(now).rejected, machine.refuses(now)) == (1, False)
+
+
+def test_recovery_by_degrees_ends_closed():
+    """When the share has reached everything it is closed, and calls admitted meanwhile still count."""
+    machine = ramping(open_growth=Backoff(factor=2.0, cap=100.0))
+    early = admit(machine, 12.0)
+    play(machine, "SFF", 15.0)
+    before = machine.snapshot(15.0)
+    _, change = machine.admit(20.0, chance=0.999)
+    assert (change.before, change.after) == (HALF_OPEN, CLOSED)
+    assert (machine.snapshot(20.0).calls, before.calls) == (6, 6)
+    assert machine.stands(early)
+    machine.settle(early, F, 21.0, "late")
+
+    assert (machine.state, machine.cooldown_remaining(21.0)) == (OPEN, 10.0)
+
+
+def test_recovery_by_degrees_is_judged_by_the_trip_rule():
+    """When the rule tips during the ramp the circuit opens again, for longer."""
+    machine = ramping(open_growth=Backoff(factor=2.0, cap=100.0))
+    play(machine, "SFFF", 15.0)
+
+    assert (machine.state, machine.cooldown_remaining(15.0)) == (OPEN, 20.0)
+    assert machine.snapshot(15.0).calls == 3 + 4
+
+
+def test_recovery_by_degrees_takes_recorded_results():
+    """The manual face takes part in the ramp, and ends it."""
+    machine = opened(recovery=GradedRecovery(over_seconds=10.0))
+    assert [change.after for change in machine.record(F, 10.0)] == [HALF_OPEN]
+    assert machine.record(F, 12.0) == []
+    assert [change.after for change in machine.record(F, 20.0)] == [CLOSED, OPEN]
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 7.5), (0.5, 10.0), (0.999999, 12.5)])
+def test_open_time_is_spread(chance, seconds):
+    """With jitter chance makes the open time longer or shorter, by no more than its share."""
+    machine = engine(open_jitter=0.25, trip=ConsecutiveFailures(1))
+    machine.settle(admit(machine, 0.0), F, 0.0, chance=chance)
+
+    assert machine.cooldown_remaining(0.0) == pytest.approx(seconds, abs=1e-4)
+
+
+def test_the_cap_holds_after_jitter():
+    """Not even chance makes an open time longer than the cap of its growth."""
+    machine = engine(open_jitter=0.5, trip=ConsecutiveFailures(1), open_growth=Backoff(factor=1.0, cap=10.0))
+    machine.settle(admit(machine, 0.0), F, 0.0, chance=0.9)
+
+    assert machine.cooldown_remaining(0.0) == 10.0
+
+
+SLOW = SlowCalls(0.5, slower_than=1.0, over_calls=4, min_calls=2) | ConsecutiveFailures(9)
+
+
+def test_slow_successes_open_it():
+    """A call that took longer than the limit from its permit on is slow, however it ended well."""
+    machine = engine(trip=SLOW)
+    for _ in range(2):
+        machine.settle(admit(machine, 0.0), S, 1.5)
+
+    assert machine.state is OPEN
+    assert machine.reason == "100% of the last 4 calls were slower than 1 s"
+    assert machine.snapshot(1.5).calls == 2
+
+
+@pytest.mark.parametrize("verdict", [F, S])
+def test_slow_probe_fails(verdict):
+    """A dependency that is still too slow is not well again, whether it answers or not."""
+    machine = engine(trip=SLOW)
+    machine.record(S, 0.0, took=2.0)
+    machine.record(S, 0.0, took=2.0)
+    probe = admit(machine, 10.0)
+    change = machine.settle(probe, verdict, 12.0, "down" if verdict is F else "")
+
+    assert change.after is OPEN
+    assert change.reason == ("a probe failed: down" if verdict is F else "a probe failed: it took 2 s")
+
+
+def test_quick_probe_succeeds():
+    """Under a rule for slow calls a quick probe closes the circuit as ever."""
+    machine = engine(trip=SLOW)
+    machine.record(S, 0.0, took=2.0)
+    machine.record(S, 0.0, took=2.0)
+    for _ in range(2):
+        machine.settle(admit(machine, 10.0), S, 10.5)
+
+    assert machine.state is CLOSED
+
+
+def test_weights_reach_the_rule():
+    """A failure may be less than one."""
+    machine = engine(trip=ConsecutiveFailures(1))
+    machine.settle(admit(machine, 0.0), F, 0.0, weight=0.5)
+    assert machine.state is CLOSED
+    machine.record(F, 0.0, weight=0.5)
+
+    assert machine.state is OPEN
+
+
+@pytest.mark.parametrize(
+    ("options", "dated", "timed", "edge", "limit"),
+    [
+        ({}, False, False, math.inf, math.inf),
+        ({"trip": FailureRate(0.5, over_calls=9)}, False, False, math.inf, math.inf),
+        ({"trip": FailureRate(0.5, over_seconds=9.0)}, True, False, -math.inf, math.inf),
+        ({"trip": SLOW}, True, True, math.inf, 1.0),
+        ({"inspects": True}, True, False, -math.inf, math.inf),
+    ],
+    ids=["in-a-row", "of-calls", "over-time", "slow", "results"],
+)
+def test_the_face_is_told_what_a_success_needs(options, dated, timed, edge, limit):
+    """Clock and lock are asked for only where the rules need them."""
+    era = engine(**options).closed
+
+    assert (era.dated, era.timed, era.edge, era.limit) == (dated, timed, edge, limit)
+
+
+def test_the_edge_moves_with_the_grains():
+    """After the first success of a grain the next one needs the lock only in the next grain."""
+    machine = engine(trip=FailureRate(0.5, over_seconds=20.0))
+    machine.settle(admit(machine, 5.0), S, 5.0)
+    assert machine.closed.edge == 6.0
+    machine.settle(admit(machine, 6.0), S, 6.0)
+    assert machine.closed.edge == 8.0
+    inspecting = engine(trip=FailureRate(0.5, over_seconds=20.0), inspects=True)
+    inspecting.settle(admit(inspecting, 5.0), S, 5.0)
+
+    assert inspecting.closed.edge == -math.inf
+
+
+def test_disabled_counts_nothing():
+    """Switched off every call runs and no result counts, not even that of a call from before."""
+    machine = engine()
+    before = admit(machine, 0.0)
+    change = machine.disable(1.0)
+    play(machine, "FFFFS", 2.0)
+    machine.record(F, 2.0)
+    machine.settle(before, F, 2.0)
+
+    assert (change.before, change.after, machine.state) == (CLOSED, DISABLED, DISABLED)
+    assert (machine.snapshot(2.0).calls, machine.snapshot(2.0).admission, machine.refuses(2.0)) == (0, 1.0, False)
+    assert machine.force_closed(3.0).after is CLOSED
+
+
+def test_reconfigured_windows_go_on():
+    """A lower threshold counts what has failed before; nothing is lost."""
+    machine = play(engine(), "SFF")
+    permit = admit(machine, 0.0)
+    lost, change = machine.reconfigure(BreakerConfig(trip=ConsecutiveFailures(2), open_for=5.0), 1.0)
+    machine.settle(permit, F, 1.0)
+
+    assert (lost, change) == ([], None)
+    assert (machine.state, machine.cooldown_remaining(1.0), machine.snapshot(1.0).calls) == (OPEN, 5.0, 4)
+
+
+def test_reconfigured_face_is_told():
+    """A rule over time that comes later is told the time from then on."""
+    machine = play(engine(), "SS")
+    lost, _ = machine.reconfigure(BreakerConfig(trip=FailureRate(0.5, over_seconds=10.0, min_calls=4)), 1.0)
+
+    assert lost == [
+        "FailureRate(rate=0.5, over_seconds=10.0, over_calls=None, min_calls=4) begins with an empty window"
+    ]
+    assert machine.closed.dated
+    play(machine, "SSFF", 2.0)
+    assert machine.state is OPEN
+
+
+def test_reconfigured_with_the_same_rule_keeps_the_window():
+    """What is not changed is not touched."""
+    machine = play(engine(), "FF")
+    window = machine.closed.window
+
+    assert machine.reconfigure(BreakerConfig(trip=ConsecutiveFailures(3), open_for=99.0), 1.0) == ([], None)
+    assert machine.closed.window is window
+
+
+def test_reconfigured_while_open_stays_open():
+    """The moment at which probes may start stands; the new recovery applies then."""
+    machine = opened()
+    assert machine.reconfigure(BreakerConfig(open_for=1.0, recovery=ResetAfterCooldown()), 5.0) == ([], None)
+    assert machine.cooldown_remaining(5.0) == 5.0
+    admit(machine, 10.0)
+
+    assert machine.state is CLOSED
+
+
+def test_reconfigured_while_probing():
+    """Probes that run keep their slots, and those that succeeded count."""
+    machine = play(opened(), "S", 10.0)
+    probe = admit(machine, 10.0)
+    machine.reconfigure(BreakerConfig(recovery=HalfOpen(max_calls=1, success_threshold=3)), 10.0)
+    assert isinstance(machine.admit(10.0)[0], Refusal)
+    machine.settle(probe, S, 10.0)
+    assert machine.state is HALF_OPEN
+    play(machine, "S", 10.0)
+
+    assert machine.state is CLOSED
+
+
+def test_reconfigured_while_ramping():
+    """The share goes on from where it was, under the new times, and the window under the new rule."""
+    machine = play(ramping(), "FF", 12.0)
+    lost, change = machine.reconfigure(
+        BreakerConfig(trip=LeakyFailures(3), recovery=GradedRecovery(over_seconds=4.0, start=0.5)), 12.0
+    )
+
+    assert (lost, change) == (["LeakyFailures(threshold=3) begins with an empty window"], None)
+    assert machine.snapshot(12.0).admission == 0.75
+    assert machine.admit(14.0)[1].after is CLOSED
+
+
+@pytest.mark.parametrize(
+    ("machine", "recovery", "state"),
+    [
+        (lambda: play(opened(), "S", 10.0), GradedRecovery(), HALF_OPEN),
+        (lambda: play(opened(), "S", 10.0), ResetAfterCooldown(), CLOSED),
+        (ramping, HalfOpen(), HALF_OPEN),
+    ],
+    ids=["to-degrees", "to-reset", "to-probes"],
+)
+def test_another_kind_of_recovery_begins_anew(machine, recovery, state):
+    """A recovery of another kind cannot go on from the one that runs, and that is said."""
+    machine = machine()
+    lost, change = machine.reconfigure(BreakerConfig(trip=ConsecutiveFailures(3), recovery=recovery), 11.0)
+
+    assert lost == [f"the running recovery begins anew as {recovery!r}"]
+    assert (change.after, machine.state) == (state, state)
+
+
+def test_reconfigured_while_disabled():
+    """Disabled stays disabled."""
+    machine = engine()
+    machine.disable(0.0)
+
+    assert machine.reconfigure(BreakerConfig(trip=LeakyFailures(3)), 1.0) == ([], None)
+    assert machine.state is DISABLED
 
 
 @pytest.mark.parametrize(
@@ -315,6 +608,8 @@ def test_state_codes():
     [
         pytest.param(lambda: BreakerConfig(open_for=0), id="open-for"),
         pytest.param(lambda: BreakerConfig(open_growth=Backoff(cap=29.0)), id="growth-below-open-for"),
+        pytest.param(lambda: BreakerConfig(open_jitter=1.0), id="jitter-down-to-nothing"),
+        pytest.param(lambda: BreakerConfig(open_jitter=-0.1), id="jitter-below-nothing"),
         pytest.param(lambda: HalfOpen(max_calls=0), id="no-probes"),
         pytest.param(lambda: HalfOpen(success_threshold=0), id="no-successes"),
         pytest.param(lambda: HalfOpen(probe_expires_after=0), id="no-lease"),
