@@ -50,7 +50,7 @@ def test_value(face, value):
     ("function", "given"),
     [
         pytest.param(lambda: "nothing", "nothing", id="nothing"),
-        pytest.param(lambda error: str(error), "down", id="error"),
+        pytest.param(lambda error: (str(error),), ("down",), id="error"),
         pytest.param(lambda error, uid, limit: (str(error), uid, limit), ("down", 7, 3), id="error-and-arguments"),
         pytest.param(lambda error, *args, **kw: (str(error), args, kw), ("down", (7,), {"limit": 3}), id="stars"),
         pytest.param(lambda error, **kw: (str(error), kw), None, id="too-few"),
