@@ -11,6 +11,15 @@ import pytest
 
 BREAKER = ("tests/properties/test_breaker.py",)
 BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
+HEDGE = ("tests/properties/test_hedge.py",)
+LATENCY = ("tests/properties/test_latency.py",)
+FALLBACK = ("tests/properties/test_fallback.py",)
+FLIGHT = ("tests/properties/test_single_flight.py",)
+CHAOS = ("tests/properties/test_chaos.py",)
+HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
+FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
+FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
+CHAOS_FACE = ("tests/unit/policies/test_chaos.py",)
 
 
 @dataclass
@@ -156,6 +165,155 @@ MUTANTS = [
         "self._limit = min(self._limit, self.outer.left())",
         "self._limit = max(self._limit, self.outer.left())",
         ("tests/unit/policies/test_deadline.py",),
+    ),
+    Mutant(
+        "what-a-hedge-hides-is-not-learnt",
+        "engines/hedge.py",
+        "        if not race.primary_failed:",
+        "        if race.winner == 0:",
+        HEDGE,
+    ),
+    Mutant("one-hedge-too-many", "engines/hedge.py", "self._left = max_hedges", "self._left = max_hedges + 1", HEDGE),
+    Mutant("one-failure-ends-the-race", "engines/hedge.py", "return self.running == 0", "return True", HEDGE),
+    Mutant(
+        "losers-are-not-waited-for",
+        "policies/_hedge_race.py",
+        "await reap(self._tasks)",
+        "[task.cancel() for task in self._tasks]",
+        HEDGE_FACE,
+    ),
+    Mutant(
+        "a-spent-budget-hedges-on",
+        "policies/_hedge_run.py",
+        "if not room or (parts.budget is not None and not parts.budget.take()):",
+        "if not room:",
+        HEDGE_FACE,
+    ),
+    Mutant(
+        "a-second-cancel-stops-the-reaping",
+        "policies/_reap.py",
+        "            interrupted = error\n",
+        "            interrupted = error\n            break\n",
+        HEDGE_FACE,
+    ),
+    Mutant(
+        "abandoned-calls-count-for-ever",
+        "policies/_worker.py",
+        "            if job.abandoned:",
+        "            if job is None:",
+        HEDGE_FACE,
+    ),
+    Mutant(
+        "the-past-never-fades",
+        "engines/latency.py",
+        "if self._total >= 2 * self._memory:",
+        "if self._total < 0:",
+        LATENCY,
+    ),
+    Mutant(
+        "buckets-are-twice-as-wide",
+        "engines/latency.py",
+        "int((fraction - 0.5) * 2 * STEPS)",
+        "int((fraction - 0.5) * STEPS) * 2",
+        LATENCY,
+    ),
+    Mutant(
+        "a-fallback-answers-a-cancelled-call",
+        "policies/_fallback.py",
+        "if isinstance(error, CancelledError):",
+        "if error is None:",
+        FALLBACK_FACE,
+    ),
+    Mutant(
+        "a-wrong-call-falls-back",
+        "policies/_fallback.py",
+        "classify(error).category is not Category.INVALID_INPUT if listed",
+        "True if listed",
+        FALLBACK_FACE,
+    ),
+    Mutant(
+        "a-cancelled-rescue-counts",
+        "engines/fallback.py",
+        "self.answered: bool | None = None",
+        "self.answered: bool | None = False",
+        FALLBACK,
+    ),
+    Mutant(
+        "one-fallback-too-many",
+        "engines/fallback.py",
+        "if self.link < self._links:",
+        "if self.link <= self._links:",
+        FALLBACK,
+    ),
+    Mutant(
+        "a-landed-flight-is-kept",
+        "engines/single_flight.py",
+        "if self._flights.get(flight.key) is flight:",
+        "if flight.key is None:",
+        FLIGHT,
+    ),
+    Mutant(
+        "circles-of-flights",
+        "engines/single_flight.py",
+        "elif _reaches(flight, inside):",
+        "elif flight in inside:",
+        FLIGHT,
+    ),
+    Mutant(
+        "a-cancelled-leader-takes-all",
+        "policies/_single_flight.py",
+        "if last and not task.done():",
+        "if not task.done():",
+        FLIGHT_FACE,
+    ),
+    Mutant(
+        "work-without-callers-goes-on",
+        "policies/_single_flight.py",
+        "if last and not task.done():",
+        "if task is None:",
+        FLIGHT_FACE,
+    ),
+    Mutant(
+        "shared-tracebacks-grow",
+        "policies/_landing.py",
+        "raise self._error.with_traceback(self._trace)",
+        "raise self._error",
+        FLIGHT_FACE,
+    ),
+    Mutant(
+        "an-interrupted-leader-leaves-none",
+        "policies/_single_flight.py",
+        "return landing.landed",
+        "return True",
+        FLIGHT_FACE,
+    ),
+    Mutant(
+        "one-disturbance-too-many",
+        "engines/chaos.py",
+        "self._injected >= config.max_injections",
+        "self._injected > config.max_injections",
+        CHAOS,
+    ),
+    Mutant(
+        "chaos-does-not-expire",
+        "engines/chaos.py",
+        "case Active(until=until) if now >= until:",
+        "case Active(until=until) if now >= 2 * until:",
+        CHAOS,
+    ),
+    Mutant(
+        "stop-all-forgets-the-next",
+        "policies/_chaos.py",
+        "        if _switch.thrown:",
+        "        if self is None:",
+        CHAOS_FACE,
+    ),
+    Mutant(
+        "a-stop-rule-that-fails-is-ignored",
+        "policies/_chaos.py",
+        'return f"stop_when raised {type(error).__name__}"',
+        'return "" and str(error)',
+        CHAOS_FACE,
     ),
 ]
 NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))
