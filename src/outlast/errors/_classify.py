@@ -52,7 +52,8 @@ _BY_STATUS = {
     529: (Category.TRANSIENT, Outcome.NOT_APPLIED),
 }
 
-_REDIRECTS, _SERVER_ERRORS = 300, 500
+_FIRST_REDIRECT = 300
+_FIRST_SERVER_ERROR = 500
 
 _rules: dict[tuple[str, str], Rule] = {}
 
@@ -71,9 +72,9 @@ def classify_status(status_code: int, retry_after: float | None = None) -> Class
     """
     if status_code in _BY_STATUS:
         category, outcome = _BY_STATUS[status_code]
-    elif status_code < _REDIRECTS:
+    elif status_code < _FIRST_REDIRECT:
         category, outcome = Category.UNKNOWN, Outcome.APPLIED
-    elif status_code < _SERVER_ERRORS:
+    elif status_code < _FIRST_SERVER_ERROR:
         category, outcome = Category.INVALID_INPUT, Outcome.NOT_APPLIED
     else:
         category, outcome = Category.RETRIABLE, Outcome.IN_DOUBT

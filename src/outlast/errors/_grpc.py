@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from outlast.errors._classify import UNKNOWN, Classification, classify_status
-from outlast.errors._meanings import EXHAUSTED, FATAL, FATAL_DOUBT, INPUT, RETRY_DOUBT, RETRY_SAFE
+from outlast.errors._meanings import EXHAUSTED, FATAL, FATAL_DOUBT, INPUT, RETRY_DOUBT, RETRY_SAFE, as_object
 
 _BY_NAME: Final = {
     "INVALID_ARGUMENT": INPUT,
@@ -95,6 +95,5 @@ def _error_in(body: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
             parsed = json.loads(body)
         except (ValueError, RecursionError):
             return {}
-    if isinstance(parsed, Mapping) and isinstance(parsed.get("error"), Mapping):
-        parsed = parsed["error"]
-    return parsed if isinstance(parsed, Mapping) else {}
+    found = as_object(parsed)
+    return as_object(found.get("error")) or found

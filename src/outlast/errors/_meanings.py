@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from outlast.errors._base import Category, Outcome
 from outlast.errors._classify import UNKNOWN, Classification, Rule, classify, classify_status
@@ -43,3 +43,8 @@ def judge_inner(inner: object, otherwise: Classification) -> Classification:
     """Judge an exception by the one that it wraps, if that is one and is known."""
     found = classify(inner) if isinstance(inner, BaseException) else UNKNOWN
     return otherwise if found == UNKNOWN else found
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """Return what should be an object of JSON, empty where it is something else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

@@ -32,7 +32,8 @@ class MultiError(OutlastError, ExceptionGroup[Exception]):
     ('MultiError', 'not_applied')
     """
 
-    message: str = ""  # ExceptionGroup has a read-only member of this name, which this one hides
+    # ExceptionGroup has a read-only member of this name, which this one hides.
+    message: str = ""  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __new__(cls, message: str, exceptions: Sequence[Exception], **fields: Any) -> Self:
         """Make the group; the fields are for `__init__`."""
@@ -41,7 +42,7 @@ class MultiError(OutlastError, ExceptionGroup[Exception]):
 
     def __init__(self, message: str, exceptions: Sequence[Exception], **fields: Any) -> None:
         meaning = combine([classify(error) for error in exceptions])
-        judged = {
+        judged: dict[str, Any] = {
             "category": meaning.category, "outcome": meaning.outcome,
             "status_code": meaning.status_code, "retry_after": meaning.retry_after,
         }  # fmt: skip

@@ -42,6 +42,6 @@ def remote_error(
     """
     kind = _BY_STATUS.get(status_code, ServerError if status_code >= _SERVER else BadRequestError)
     meaning = classify_status(status_code, retry_after)
-    given = {"category": meaning.category, "outcome": meaning.outcome, **fields}
+    given: dict[str, Any] = {"category": meaning.category, "outcome": meaning.outcome, **fields}
     said = message or f"the server answered {status_code}"
     return kind(said, status_code=status_code, retry_after=retry_after, **given)

@@ -148,8 +148,9 @@ def _called(error: BaseException, method: str) -> str:
 
 def _pushback(error: BaseException) -> float | None:
     # gRFC A6: the server says in the trailers how long to wait before a retry; a negative number forbids one.
-    trailers = getattr(error, "trailing_metadata", None)
-    for key, value in (trailers() or ()) if callable(trailers) else ():  # type: ignore[union-attr]
+    ask: Any = getattr(error, "trailing_metadata", None)
+    trailers: Any = ask() if callable(ask) else None
+    for key, value in trailers or ():
         if key == "grpc-retry-pushback-ms" and str(value).isdecimal():
             return int(value) / 1000.0
     return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from outlast.errors._base import Outcome
 from outlast.errors._classify import UNKNOWN, Classification, classify_status
-from outlast.errors._meanings import FATAL, RETRY_DOUBT, Rules, by_response, judge_inner
+from outlast.errors._meanings import FATAL, RETRY_DOUBT, Rules, as_object, by_response, judge_inner
 
 _STATUS_OF_TYPE: Final = {
     "invalid_request_error": 400,
@@ -54,8 +53,7 @@ def _by_type(types: frozenset[str]) -> Classification:
 def _types(error: BaseException) -> frozenset[str]:
     """Return the type and the code of the error in the body, wherever the provider puts them."""
     body: Any = getattr(error, "body", None)
-    inner: Any = body.get("error", body) if isinstance(body, Mapping) else None
-    found: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
+    found = as_object(as_object(body).get("error", body))
     return frozenset(str(found[key]) for key in ("type", "code") if found.get(key))
 
 

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from outlast.engines.retry_after import parse_retry_after
-from outlast.errors import (
-    AuthenticationError,
-    BadRequestError,
-    NetworkError,
-    RateLimitError,
-    RemoteError,
-    ServerError,
-    classify_status,
-)
+from outlast.errors import NetworkError, RemoteError, remote_error
 from outlast.http._client import HttpAnswer, NoAnswer
-
-_BY_STATUS: Final[dict[int, type[RemoteError]]] = {
-    401: AuthenticationError,
-    403: AuthenticationError,
-    408: ServerError,
-    425: ServerError,
-    429: RateLimitError,
-}
 
 
 def error_for(answer: HttpAnswer | NoAnswer, operation: str, wall: float) -> RemoteError:
@@ -38,10 +20,7 @@ def error_for(answer: HttpAnswer | NoAnswer, operation: str, wall: float) -> Rem
                              outcome=answer.outcome)  # fmt: skip
         error.__cause__ = answer.error
         return error
-    kind = _BY_STATUS.get(answer.status, ServerError if answer.status >= 500 else BadRequestError)
-    meaning = classify_status(answer.status, parse_retry_after(answer.headers, wall))
-    return kind(
-        f"{operation}: the server answered {answer.status}", operation=operation, status_code=answer.status,
-        category=meaning.category, outcome=meaning.outcome, retry_after=meaning.retry_after,
-        request_id=answer.headers.get("x-request-id"),
+    return remote_error(
+        answer.status, f"{operation}: the server answered {answer.status}", operation=operation,
+        retry_after=parse_retry_after(answer.headers, wall), request_id=answer.headers.get("x-request-id"),
     )  # fmt: skip

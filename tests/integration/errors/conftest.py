@@ -32,6 +32,7 @@ def caught(body):
 
 
 async def as_coroutine(awaitable):
+    """Await something that may be no coroutine."""
     return await awaitable
 
 
@@ -59,6 +60,7 @@ def package(name):
 
 
 def free_port():
+    """Return a port that nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
 
@@ -162,7 +164,7 @@ class Server:
     """A server process that says through a probe when it is ready."""
 
     def __init__(self, command, ready, **options):
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, **options)
         until = time.monotonic() + 20
         while not ready():
@@ -181,6 +183,7 @@ class Server:
 
 
 def answers(port):
+    """Tell whether somebody listens."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -227,6 +230,7 @@ def postgres():
 
 
 def asks(port):
+    """Tell whether PostgreSQL takes connections."""
     import psycopg
 
     try:

@@ -211,7 +211,7 @@ def test_a_channel_that_does_not_get_ready(doors, meaning):
 
 
 def test_an_error_without_a_code(meaning):
-    """gRPC raises its bare class in places; nothing is known then."""
+    """GRPC raises its bare class in places; nothing is known then."""
 
     def ask():
         raise grpc.RpcError
@@ -220,7 +220,7 @@ def test_an_error_without_a_code(meaning):
 
 
 def test_a_limit_of_the_caller(failing, meaning):
-    """asyncio's own limit is no error of gRPC."""
+    """Asyncio's own limit is no error of gRPC."""
 
     async def ask():
         async with asyncio.timeout(0.0):

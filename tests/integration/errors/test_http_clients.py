@@ -1,7 +1,7 @@
 """The HTTP clients against ports on loopback that misbehave."""
 
 import asyncio
-import datetime
+import datetime as dt
 import socket
 import ssl
 import threading
@@ -73,9 +73,7 @@ each_with_status = pytest.mark.parametrize("get", WITH_STATUS, ids=lambda get: g
 
 
 @each
-@pytest.mark.parametrize(
-    ("door", "expected"), [("refused", RETRY), ("closing", RETRY_DOUBT), ("silent", RETRY_DOUBT)]
-)
+@pytest.mark.parametrize(("door", "expected"), [("refused", RETRY), ("closing", RETRY_DOUBT), ("silent", RETRY_DOUBT)])
 def test_no_answer(get, door, expected, doors, meaning):
     """Refused is safe; a server that hung up or kept silent may have acted."""
     port = getattr(doors, door)()
@@ -156,8 +154,8 @@ def test_what_the_server_asks_to_wait(get, headers, seconds, doors, caught, answ
 def unsigned(tmp_path_factory):
     """Speak TLS with a certificate that nobody has signed; give the port."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    today = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + datetime.timedelta(days=36500))
+    today = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + dt.timedelta(days=36500))
     pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     pem += key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -254,7 +252,7 @@ async def unlike_json(url):
 
 
 def test_a_page_that_is_no_json(doors, meaning, answer):
-    """aiohttp tells by the type; the request itself was answered with 200, so it must not be sent again."""
+    """Aiohttp tells by the type; the request itself was answered with 200, so it must not be sent again."""
     port = doors.saying(answer(200, b"<html>", kind="text/html"))
 
     assert meaning(lambda: unlike_json(f"http://127.0.0.1:{port}/")) == "unknown applied"

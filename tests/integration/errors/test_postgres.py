@@ -12,6 +12,7 @@ from outlast.errors import classify
 
 RETRY, RETRY_DOUBT, BUSY = "retriable not_applied", "retriable in_doubt", "transient not_applied"
 INPUT, FATAL = "invalid_input not_applied", "fatal not_applied"
+CORRUPT, UNKNOWN = "fatal in_doubt", "unknown in_doubt"
 
 STATEMENTS = [
     pytest.param("select * from nowhere", INPUT, id="42P01-no-table"),
@@ -22,17 +23,19 @@ STATEMENTS = [
     pytest.param("select pg_terminate_backend(pg_backend_pid())", RETRY_DOUBT, id="57P01-terminated"),
     pytest.param("set role pg_monitor; create role x", FATAL, id="42501-not-allowed"),
     pytest.param("do $$ begin raise exception 'mine'; end $$", INPUT, id="P0001-raised"),
-    pytest.param(
-        "do $$ begin raise exception 'x' using errcode = '40001'; end $$", RETRY, id="40001-serialisation"
-    ),
+    pytest.param("do $$ begin raise exception 'x' using errcode = '40001'; end $$", RETRY, id="40001-serialisation"),
     pytest.param("do $$ begin raise exception 'x' using errcode = '53100'; end $$", BUSY, id="53100-disk-full"),
     pytest.param("do $$ begin raise exception 'x' using errcode = '57P03'; end $$", BUSY, id="57P03-starting"),
     pytest.param(
         "do $$ begin raise exception 'x' using errcode = '40003'; end $$", RETRY_DOUBT, id="40003-completion-unknown"
     ),
     pytest.param("do $$ begin raise exception 'x' using errcode = '08006'; end $$", RETRY_DOUBT, id="08006-broken"),
-    pytest.param("do $$ begin raise exception 'x' using errcode = 'XX001'; end $$", "fatal in_doubt", id="XX001-corrupt"),
-    pytest.param("do $$ begin raise exception 'x' using errcode = 'ZZ999'; end $$", "unknown in_doubt", id="unheard-of"),
+    pytest.param(
+        "do $$ begin raise exception 'x' using errcode = 'XX001'; end $$", "fatal in_doubt", id="XX001-corrupt"
+    ),
+    pytest.param(
+        "do $$ begin raise exception 'x' using errcode = 'ZZ999'; end $$", "unknown in_doubt", id="unheard-of"
+    ),
 ]
 
 
@@ -129,11 +132,9 @@ def test_no_connection(run, door, doors, meaning):
     assert meaning(lambda: run(getattr(doors, door)(), "select 1")) == RETRY
 
 
-@pytest.mark.parametrize(
-    ("door", "expected"), [("refused", RETRY), ("closing", RETRY_DOUBT), ("silent", RETRY_DOUBT)]
-)
+@pytest.mark.parametrize(("door", "expected"), [("refused", RETRY), ("closing", RETRY_DOUBT), ("silent", RETRY_DOUBT)])
 def test_no_connection_with_asyncpg(door, expected, doors, meaning):
-    """asyncpg says in the same words that a connection never came up and that it broke."""
+    """Asyncpg says in the same words that a connection never came up and that it broke."""
     assert meaning(lambda: with_asyncpg(getattr(doors, door)(), "select 1", timeout=0.3)) == expected
 
 
@@ -164,7 +165,10 @@ def test_a_full_pool(postgres, meaning):
     """No connection was free in time; nothing was sent."""
 
     def ask():
-        with psycopg_pool.ConnectionPool(address(postgres), min_size=1, max_size=1, timeout=5) as pool, pool.connection():
+        with (
+            psycopg_pool.ConnectionPool(address(postgres), min_size=1, max_size=1, timeout=5) as pool,
+            pool.connection(),
+        ):
             pool.getconn(timeout=0.05)
 
     assert meaning(ask) == BUSY

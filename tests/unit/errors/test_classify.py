@@ -1,6 +1,10 @@
 import asyncio
+import concurrent.futures
+import contextlib
 import errno
 import http.client
+import logging
+import queue
 import socket
 import sqlite3
 import ssl
@@ -45,6 +49,36 @@ def integrity_error():
         database.close()
 
 
+BIG = "insert into t values (zeroblob(99999))"
+
+
+def worker_dies():
+    """Use a pool whose worker cannot start."""
+
+    def nothing():
+        raise RuntimeError
+
+    with concurrent.futures.ThreadPoolExecutor(1, initializer=nothing) as pool:
+        logging.disable(logging.CRITICAL)
+        try:
+            pool.submit(len, "x").result()
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def sqlite(*statements, limit=None):
+    """Run statements in a database of their own."""
+
+    def run():
+        with contextlib.closing(sqlite3.connect(":memory:")) as database:
+            if limit is not None:
+                database.execute(f"pragma max_page_count = {limit}")
+            for statement in statements:
+                database.execute(statement)
+
+    return raised(run)
+
+
 @pytest.mark.parametrize(
     ("error", "category", "outcome"),
     [
@@ -72,6 +106,19 @@ def integrity_error():
         pytest.param(sqlite3.OperationalError(), TRANSIENT, SAFE, id="sqlite-busy"),
         pytest.param(raised(integrity_error), INPUT, SAFE, id="sqlite-constraint"),
         pytest.param(sqlite3.DatabaseError(), FATAL, DOUBT, id="sqlite-corrupt"),
+        pytest.param(sqlite("select * from nowhere"), INPUT, SAFE, id="sqlite-no-table"),
+        pytest.param(sqlite("pragma query_only = 1", "create table t (a)"), FATAL, SAFE, id="sqlite-read-only"),
+        pytest.param(
+            sqlite("create table t (a)", "insert into t values (zeroblob(99999))", limit=3),
+            TRANSIENT,
+            SAFE,
+            id="sqlite-full",
+        ),
+        pytest.param(raised(lambda: sqlite3.connect("/nowhere/x.db")), FATAL, SAFE, id="sqlite-cannot-open"),
+        pytest.param(raised(queue.Queue(1).get_nowait), TRANSIENT, SAFE, id="queue-empty"),
+        pytest.param(queue.Full(), TRANSIENT, SAFE, id="queue-full"),
+        pytest.param(asyncio.QueueFull(), TRANSIENT, SAFE, id="async-queue-full"),
+        pytest.param(raised(worker_dies), RETRIABLE, DOUBT, id="broken-pool"),
         pytest.param(ValueError(), NOTHING_KNOWN, DOUBT, id="value-error"),
         pytest.param(KeyError(), NOTHING_KNOWN, DOUBT, id="key-error"),
         pytest.param(RuntimeError(), NOTHING_KNOWN, DOUBT, id="runtime-error"),

@@ -102,6 +102,44 @@ def locked(path):
         second.close()
 
 
+def by_code(code):
+    """Return the error that the driver makes for a result code, as it does for one that SQLite returns."""
+
+    def body(path):
+        raise apsw.exception_for(code)
+
+    return body
+
+
+def statement(text, *values):
+    """Run one statement."""
+
+    def body(path):
+        apsw.Connection(str(path)).execute(text, values)
+
+    return body
+
+
+def closed(path):
+    """Use a connection that is closed."""
+    database = apsw.Connection(str(path))
+    database.close()
+    database.execute("select 1")
+
+
+def read_only(path):
+    """Write where that is not allowed."""
+    apsw.Connection(str(path)).execute("create table t (a)")
+    apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY).execute("insert into t values (1)")
+
+
+def full(path):
+    """Write more than fits."""
+    database = apsw.Connection(str(path))
+    for text in ("pragma max_page_count = 3", "create table t (a)", "insert into t values (zeroblob(99999))"):
+        database.execute(text).fetchall()
+
+
 @pytest.mark.parametrize(
     ("body", "category", "outcome"),
     [
@@ -109,6 +147,23 @@ def locked(path):
         pytest.param(not_a_database, FATAL, SAFE, id="not-a-database"),
         pytest.param(locked, TRANSIENT, SAFE, id="busy"),
         pytest.param(lambda path: apsw.Connection(str(path / "no" / "such")), FATAL, SAFE, id="cannot-open"),
+        pytest.param(statement("select * from nowhere"), INPUT, SAFE, id="no-table"),
+        pytest.param(statement("select ?"), INPUT, SAFE, id="bindings"),
+        pytest.param(statement("select zeroblob(2000000000)"), INPUT, SAFE, id="too-big"),
+        pytest.param(closed, INPUT, SAFE, id="closed"),
+        pytest.param(read_only, FATAL, SAFE, id="read-only"),
+        pytest.param(full, TRANSIENT, SAFE, id="full"),
+        # These come from the driver's own factory: to have them for real takes a failing disk or memory.
+        pytest.param(by_code(4), RETRIABLE, SAFE, id="abort"),
+        pytest.param(by_code(6), TRANSIENT, SAFE, id="locked"),
+        pytest.param(by_code(7), TRANSIENT, DOUBT, id="no-memory"),
+        pytest.param(by_code(9), RETRIABLE, SAFE, id="interrupted"),
+        pytest.param(by_code(10), RETRIABLE, DOUBT, id="io"),
+        pytest.param(by_code(11), FATAL, DOUBT, id="corrupt"),
+        pytest.param(by_code(20), INPUT, SAFE, id="mismatch"),
+        pytest.param(by_code(21), INPUT, SAFE, id="misuse"),
+        pytest.param(by_code(23), FATAL, SAFE, id="not-allowed"),
+        pytest.param(by_code(25), INPUT, SAFE, id="range"),
     ],
 )
 def test_sqlite_driver(body, category, outcome, tmp_path):
