@@ -48,11 +48,10 @@ def test_anything_can_be_counted(seconds, memory):
 
 @given(before=SECONDS, after=SECONDS, memory=st.integers(1, 100))
 def test_the_past_fades(before, after, memory):
-    """After six times its memory a histogram has forgotten what was before, all but a few hundredths."""
-    histogram = filled([before] * 3 * memory + [after] * 6 * memory, memory)
+    """Three times its memory later a histogram is ruled by what came since, whatever it had seen before."""
+    histogram = filled([before] * 4 * memory + [after] * 3 * memory, memory)
 
     assert after < histogram.quantile(0.5) <= after * 17 / 16 * (1 + 1e-12)
-    assert after < histogram.quantile(0.1) <= after * 17 / 16 * (1 + 1e-12) or before < after
     assert len(histogram._counts) <= 2
 
 
