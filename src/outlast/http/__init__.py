@@ -2,23 +2,27 @@
 
 from typing import TYPE_CHECKING, Any
 
+from outlast.http._asgi import AsgiMiddleware
 from outlast.http._call import AnswerError
 from outlast.http._client import AsyncHttpxClient, HttpAnswer, HttpClient, NoAnswer
 from outlast.http._errors import error_for
 from outlast.http._headers import ATTEMPT_HEADER, TIMEOUT_HEADER, format_timeout, parse_timeout
 from outlast.http._hosts import default_pipeline
 from outlast.http._status import answer_for
+from outlast.http._wsgi import WsgiMiddleware
 
 __all__ = [
     "ATTEMPT_HEADER",
     "TIMEOUT_HEADER",
     "AnswerError",
+    "AsgiMiddleware",
     "AsyncHttpxClient",
     "AsyncResilientTransport",
     "HttpAnswer",
     "HttpClient",
     "NoAnswer",
     "ResilientTransport",
+    "WsgiMiddleware",
     "answer_for",
     "default_pipeline",
     "error_for",

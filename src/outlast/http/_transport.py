@@ -170,7 +170,8 @@ class ResilientTransport(_Resilient, httpx2.BaseTransport):
             answer = self._inner.handle_request(_prepared(request, body, sending))
         except Exception as error:
             raise call.failed(error)  # noqa: B904 - the cause is set where it is another
-        return call.answered(answer)
+        good: httpx2.Response = call.answered(answer)
+        return good
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -232,7 +233,8 @@ class AsyncResilientTransport(_Resilient, httpx2.AsyncBaseTransport):
             answer = await self._inner.handle_async_request(_prepared(request, body, sending))
         except Exception as error:
             raise call.failed(error)  # noqa: B904 - the cause is set where it is another
-        return call.answered(answer)
+        good: httpx2.Response = call.answered(answer)
+        return good
 
     async def aclose(self) -> None:
         """Close the inner transport."""
