@@ -31,7 +31,7 @@ def test_a_sync_call_may_nest():
     """A retried function that calls itself counts each level on its own."""
     calls = []
 
-    @Retry(attempts=2, clock=ManualClock())
+    @Retry(attempts=2, stand_down=False, clock=ManualClock())
     def load(depth):
         calls.append(depth)
         if depth:

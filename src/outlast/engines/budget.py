@@ -74,6 +74,8 @@ class BudgetEngine:
     True
     """
 
+    __slots__ = ("_at", "_balance", "_refused", "_seen", "_taken", "calls", "config")
+
     def __init__(self, config: BudgetConfig) -> None:
         self.config = config
         self.calls = 0

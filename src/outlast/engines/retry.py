@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from outlast.engines.backoff import Backoff
+from outlast.engines.worst import Worst
 from outlast.errors import Category, Classification, ConfigError, Outcome
 
 
@@ -25,6 +26,8 @@ class RetryConfig:
         max_elapsed: Seconds after which no further attempt starts, or None. Default None.
         idempotent: True when the call may be repeated although its effect is in doubt, False when it may
             not, None when the author has not said; then it may. Default None.
+        stand_down: Whether it leaves alone what a retry further in gave up, and makes one attempt where a
+            retry further out is in charge. Default True.
     """
 
     attempts: int = 3
@@ -32,6 +35,7 @@ class RetryConfig:
     max_retry_after: float = 120.0
     max_elapsed: float | None = None
     idempotent: bool | None = None
+    stand_down: bool = True
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing would run."""
@@ -41,6 +45,21 @@ class RetryConfig:
             raise ConfigError(f"must be at least 0 seconds, not {self.max_retry_after!r}", path="max_retry_after")
         if self.max_elapsed is not None and not self.max_elapsed > 0:
             raise ConfigError(f"must be above 0 seconds, not {self.max_elapsed!r}", path="max_elapsed")
+
+    def worst(self, inner: Worst) -> Worst:
+        """Return the worst that one call can cost: every attempt as bad as can be, every wait as long.
+
+        A server may ask for waits up to `max_retry_after`, so they count with that where it is longer. With
+        `max_elapsed` the last attempt begins before it.
+
+        >>> RetryConfig(attempts=3, backoff=Backoff.fixed(1.0), max_retry_after=0.0).worst(Worst(2.0, 1))
+        Worst(latency=8.0, calls=3)
+        """
+        waits = sum(max(self.backoff.longest(n), self.max_retry_after) for n in range(1, self.attempts))
+        latency = self.attempts * inner.latency + waits
+        if self.max_elapsed is not None:
+            latency = min(latency, self.max_elapsed + inner.latency)
+        return Worst(latency, self.attempts * inner.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +75,11 @@ class Stop:
 
     Args:
         reason: Why, in words for the user.
+        final: Whether a retry further out should leave it at that, too.
     """
 
     reason: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +94,9 @@ class Failure:
         elapsed: Seconds since the first attempt began.
         remaining: Seconds left until the deadline in force, or None.
         rejected: Whether a policy refused the call before it ran, so that only time can help.
+        previous: Seconds waited before this attempt, or None for the first.
+        given_up: Whether a retry further in gave it up already.
+        retried_above: Whether a retry further out is in charge.
     """
 
     attempt: int
@@ -81,6 +105,9 @@ class Failure:
     elapsed: float
     remaining: float | None
     rejected: bool = False
+    previous: float | None = None
+    given_up: bool = False
+    retried_above: bool = False
 
 
 def decide(config: RetryConfig, failure: Failure, chance: float) -> Wait | Stop:
@@ -91,28 +118,41 @@ def decide(config: RetryConfig, failure: Failure, chance: float) -> Wait | Stop:
         failure: What happened.
         chance: A random number from [0, 1) for the jitter.
     """
-    refusal = _refuse(config, failure)
-    if refusal:
-        return Stop(refusal)
-    wait = max(config.backoff.wait(failure.attempt, chance), failure.meaning.retry_after or 0.0)
-    return _fit(config, failure, wait)
+    stop = _refuse(config, failure)
+    if stop is not None:
+        return stop
+    wait = config.backoff.wait(failure.attempt, chance, failure.previous)
+    return _fit(config, failure, max(wait, failure.meaning.retry_after or 0.0))
 
 
-def _refuse(config: RetryConfig, failure: Failure) -> str:
-    if failure.attempt >= config.attempts:
-        return f"all {config.attempts} attempts were used" if config.attempts > 1 else "only one attempt is allowed"
+def _refuse(config: RetryConfig, failure: Failure) -> Stop | None:
+    if config.attempts == 1:
+        return Stop("only one attempt is allowed")
     if not _wanted(failure):
-        return _unwanted(failure)
+        return Stop(_unwanted(failure))
+    if config.stand_down and failure.given_up:
+        return Stop("a retry further in gave it up already; Retry(stand_down=False) would try it again", final=True)
+    if failure.attempt >= config.attempts:
+        return Stop(f"all {config.attempts} attempts were used", final=True)
+    if config.stand_down and failure.retried_above:
+        return Stop("a retry further out is in charge; Retry(stand_down=False) would try it again")
     if failure.rejected and failure.listed is None and failure.remaining is None and config.max_elapsed is None:
-        return "it was refused before it ran, and neither a deadline nor max_elapsed says how long to wait for that"
+        return Stop(
+            "it was refused before it ran, and neither a deadline nor max_elapsed says how long to wait for that"
+        )
+    return _forbid(config, failure)
+
+
+def _forbid(config: RetryConfig, failure: Failure) -> Stop | None:
     if failure.meaning.outcome is Outcome.APPLIED:
-        return "its effect took place; only the answer failed"
+        return Stop("its effect took place; only the answer failed", final=True)
     if failure.meaning.outcome is Outcome.IN_DOUBT and config.idempotent is False:
-        return "its effect is in doubt and Retry(idempotent=False) forbids sending it again"
+        return Stop("its effect is in doubt and Retry(idempotent=False) forbids sending it again", final=True)
     after = failure.meaning.retry_after
     if after is not None and after > config.max_retry_after:
-        return f"the server asks to wait {after:g} s, more than max_retry_after={config.max_retry_after:g} s"
-    return ""
+        asked = f"the server asks to wait {after:g} s, more than max_retry_after={config.max_retry_after:g} s"
+        return Stop(asked, final=True)
+    return None
 
 
 def _wanted(failure: Failure) -> bool:
@@ -129,7 +169,8 @@ def _unwanted(failure: Failure) -> str:
 
 def _fit(config: RetryConfig, failure: Failure, wait: float) -> Wait | Stop:
     if config.max_elapsed is not None and failure.elapsed + wait >= config.max_elapsed:
-        return Stop(f"the next attempt would start after max_elapsed={config.max_elapsed:g} s")
+        return Stop(f"the next attempt would start after max_elapsed={config.max_elapsed:g} s", final=True)
     if failure.remaining is not None and wait >= failure.remaining:
-        return Stop(f"the wait of {wait:.3g} s does not fit in the {max(0.0, failure.remaining):.3g} s that are left")
+        left = max(0.0, failure.remaining)
+        return Stop(f"the wait of {wait:.3g} s does not fit in the {left:.3g} s that are left", final=True)
     return Wait(wait)

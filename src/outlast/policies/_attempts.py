@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from outlast.clock import Clock
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, DeadlineExceededError
+from outlast.policies._policy import Guard
 from outlast.policies._retry_run import RetryRun
 
 
@@ -16,36 +17,59 @@ class Attempt:
     Cancel: passes through; nothing is tried again.
     """
 
-    __slots__ = ("_run", "done", "number", "wait")
+    __slots__ = ("_guard", "_run", "done", "number", "wait")
 
-    def __init__(self, run: RetryRun) -> None:
+    def __init__(self, run: RetryRun, guard: Guard | None) -> None:
         self._run = run
+        self._guard = guard
         self.number = run.attempt
         self.wait: float | None = None
         self.done = False
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Begin the attempt and its time limit."""
+        if self._guard is not None:
+            self._guard.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """End the loop, or swallow the failure so that the body runs again."""
-        self.done = True
-        if isinstance(error, Exception):
-            self.wait = self._run.failed(error)
-        return self.wait is not None
+        if self._guard is not None:
+            try:
+                self._guard.__exit__(kind, error, trace)
+            except DeadlineExceededError as late:
+                return self._late(late)
+        return self._end(error)
 
     async def __aenter__(self) -> Self:
-        """Return itself."""
+        """Begin the attempt and its time limit."""
+        if self._guard is not None:
+            await self._guard.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Do as `__exit__`."""
-        return self.__exit__(kind, error, trace)
+        if self._guard is not None:
+            try:
+                await self._guard.__aexit__(kind, error, trace)
+            except DeadlineExceededError as late:
+                return self._late(late)
+        return self._end(error)
+
+    def _late(self, late: DeadlineExceededError) -> bool:
+        if self._end(late):
+            return True
+        raise late
+
+    def _end(self, error: BaseException | None) -> bool:
+        self.done = True
+        if isinstance(error, Exception):
+            self.wait = self._run.failed(error)
+        return self.wait is not None
 
 
 class Attempts:
@@ -54,9 +78,9 @@ class Attempts:
     One object is for one loop.
     """
 
-    def __init__(self, run: RetryRun, clock: Clock) -> None:
+    def __init__(self, run: RetryRun, guard: Callable[[], Guard] | None = None) -> None:
         self._run = run
-        self._clock = clock
+        self._guard = guard
         self._attempt: Attempt | None = None
 
     def _next(self) -> float | None:
@@ -69,7 +93,7 @@ class Attempts:
         return last.wait
 
     def _begin(self) -> Attempt:
-        self._attempt = Attempt(self._run)
+        self._attempt = Attempt(self._run, None if self._guard is None else self._guard())
         return self._attempt
 
     def __iter__(self) -> Self:
@@ -82,7 +106,7 @@ class Attempts:
         if wait is None:
             raise StopIteration
         if wait > 0:
-            self._clock.sleep(wait)
+            self._run.clock.sleep(wait)
         return self._begin()
 
     def __aiter__(self) -> Self:
@@ -95,5 +119,5 @@ class Attempts:
         if wait is None:
             raise StopAsyncIteration
         if wait > 0:
-            await self._clock.asleep(wait)
+            await self._run.clock.asleep(wait)
         return self._begin()

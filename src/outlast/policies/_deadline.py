@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_number
 from outlast.errors import ConfigError, DeadlineExceededError, Outcome
 from outlast.events import DEFAULT_BUS, CallTimedOut, EventBus
-from outlast.policies._in_force import CURRENT, Limit, in_force, left_of
+from outlast.policies._in_force import CURRENT, Limit, least
 
 
 def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEFAULT_BUS) -> Deadline:
@@ -46,8 +47,8 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK, bus: EventBus = DEF
 
 def remaining() -> float | None:
     """Return the seconds that the deadline in force leaves, at least 0, or None when there is none."""
-    limit = in_force(CURRENT.get())
-    return None if limit is None else max(0.0, left_of(limit))
+    seconds = least(CURRENT.get())
+    return None if math.isinf(seconds) else max(0.0, seconds)
 
 
 class Deadline:
@@ -70,11 +71,16 @@ class Deadline:
         self._until = 0.0
         self.ended = False
         self.outer: Limit | None = None
+        self.task: asyncio.Task[Any] | None = None
         self._token: Token[Limit | None] | None = None
         self._scope: asyncio.Timeout | None = None
 
     def left(self) -> float:
-        """Return the seconds until it is over, below 0 when it was."""
+        """Return the seconds until it, or one around it, is over, below 0 when it was."""
+        return least(self)
+
+    def own_left(self) -> float:
+        """Return the seconds until it is over by itself, below 0 when it was."""
         return self._until - self._clock.now()
 
     def __enter__(self) -> Self:
@@ -84,15 +90,15 @@ class Deadline:
             DeadlineExceededError: No time is left at all; nothing was run.
             ConfigError: It was used before.
         """
-        return self._begin()
+        return self._begin(None)
 
-    def _begin(self) -> Self:
+    def _begin(self, task: asyncio.Task[Any] | None) -> Self:
         if self._token is not None:
             raise ConfigError("a deadline is for one block only; make one for each")
-        self.outer = in_force(CURRENT.get())
-        if self.outer is not None:
-            self._limit = min(self._limit, left_of(self.outer))
-        if self._limit <= 0:
+        self.task, self.outer = task, CURRENT.get()
+        # A limit that cuts this very task needs no help; any other would not be kept without ours.
+        self._limit = min(self._limit, least(self.outer, spared=task))
+        if min(self._limit, least(self.outer)) <= 0:
             raise self._error("was not started, because no time is left", Outcome.NOT_APPLIED)
         self._until = self._clock.now() + self._limit
         self._token = CURRENT.set(self)
@@ -103,13 +109,13 @@ class Deadline:
     ) -> None:
         """Take the limit back."""
         self._leave()
-        if self._strict and error is None and self.left() <= 0:
+        if self._strict and error is None and self.own_left() <= 0:
             # It ran to its end, so whatever it does is done: to run it again would do it twice.
             raise self.expired("ended later than", Outcome.APPLIED)
 
     async def __aenter__(self) -> Self:
         """Put the limit in force, and have the task cancelled when it is over."""
-        self._begin()
+        self._begin(asyncio.current_task())
         scope = asyncio.timeout(self._limit)
         await scope.__aenter__()
         self._scope = scope
@@ -120,12 +126,8 @@ class Deadline:
     ) -> None:
         """Take the limit back, and turn the cancellation that it caused into its error."""
         self._leave()
-        if self._scope is not None:
-            try:
-                await self._scope.__aexit__(kind, error, trace)
-            except TimeoutError as own:
-                # Only the scope's own expiry is raised here; the block's TimeoutError comes in as `error`.
-                raise self.expired("was cancelled after") from own
+        if self._scope is not None and await _cut(self._scope, kind, error, trace):
+            raise self.expired("was cancelled after") from error
 
     def _leave(self) -> None:
         self.ended = True
@@ -142,3 +144,13 @@ class Deadline:
         return DeadlineExceededError(
             f"{self._name}: the call {what}", outcome=outcome, operation=self._name, timestamp=self._clock.wall()
         )
+
+
+async def _cut(
+    scope: asyncio.Timeout, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> bool:
+    try:
+        await scope.__aexit__(kind, error, trace)
+    except TimeoutError:
+        return True  # only the scope's own expiry is raised there; the block's TimeoutError comes in as `error`
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
@@ -20,8 +21,13 @@ class Block(Protocol):
         """Return the limit around it."""
         ...
 
-    def left(self) -> float:
-        """Return the seconds until it is over, below 0 when it was."""
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """Return the task that it cuts, or None when nothing is cut."""
+        ...
+
+    def own_left(self) -> float:
+        """Return the seconds until it is over by itself, below 0 when it was."""
         ...
 
 
@@ -45,21 +51,23 @@ Limit: TypeAlias = "Block | Entry"
 CURRENT: ContextVar[Limit | None] = ContextVar("outlast_limit", default=None)
 
 
-def in_force(limit: Limit | None) -> Limit | None:
-    """Return the innermost limit that has not ended, from a given one outwards."""
-    # A task that outlives the block it was started in still has the block's limit in its copy of the context.
+def least(limit: Limit | None, spared: asyncio.Task[Any] | None = None) -> float:
+    """Return the least seconds that a limit and those around it leave, `inf` when none is in force.
+
+    Args:
+        limit: The innermost.
+        spared: Leave out those that cut this task by themselves.
+    """
+    seconds = math.inf
     while limit is not None:
+        # A task that outlives the block it was started in still has the block's limit in its copy of the context.
         if isinstance(limit, tuple):
-            if limit[3].holds(limit):
-                return limit
-            limit = limit[1]
-        elif limit.ended:
-            limit = limit.outer
+            _, outer, task, lane = limit
+            if task is not spared and lane.holds(limit):
+                seconds = min(seconds, lane.left(limit))
         else:
-            return limit
-    return None
-
-
-def left_of(limit: Limit) -> float:
-    """Return the seconds until a limit is over, below 0 when it was."""
-    return limit[3].left(limit) if isinstance(limit, tuple) else limit.left()
+            outer = limit.outer
+            if not limit.ended and (spared is None or limit.task is not spared):
+                seconds = min(seconds, limit.own_left())
+        limit = outer
+    return seconds

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.policies._groups import members
-from outlast.policies._in_force import CURRENT, Entry, Limit, in_force, left_of
+from outlast.policies._in_force import CURRENT, Entry, Limit, least
 from outlast.policies._shape import AnyFunction
 
 # From 3.12 on, `asyncio.timeout` shows its expiry in the context of an error that the cancelled block raised itself.
@@ -86,10 +86,9 @@ class Lane:
         """Return the seconds until the entry's call is over, below 0 when it was."""
         return entry[0] - self.read()
 
-    def fits(self, outer: Limit | None) -> bool:
-        """Tell whether this limit is over before the one around it."""
-        limit = in_force(outer)
-        return limit is None or left_of(limit) >= self.seconds
+    def fits(self, task: asyncio.Task[Any], outer: Limit) -> bool:
+        """Tell whether a call of this task has time left, and a shorter limit around it cuts the task by itself."""
+        return least(outer) > 0 and least(outer, spared=task) >= self.seconds
 
     def late(self, task: asyncio.Task[Any]) -> None:
         """End a call that returned although it was cancelled: nothing is left of that."""
@@ -164,6 +163,11 @@ class Lanes:
         self._by_loop: dict[int, Lane] = {}
         self.find = self._by_loop.get
 
+    def reset(self, seconds: float) -> None:
+        """Give calls that begin from now on another limit."""
+        self.seconds = seconds
+        self._by_loop.clear()
+
     def add(self, loop: asyncio.AbstractEventLoop) -> Lane:
         """Make the lane of a loop and let go of those of loops that are closed."""
         for key, lane in list(self._by_loop.items()):
@@ -223,7 +227,7 @@ def in_lane(policy: Limits, fn: AnyFunction) -> AnyFunction:
 
     Args:
         policy: Whose limit. It limits by itself a call that no lane can serve: one outside of a task, in a task that
-            is in the lane already, or under a deadline that is over sooner.
+            is in the lane already, or under a shorter deadline that would not cut the task.
         fn: A function that returns an awaitable.
     """
     lanes, outside, enter, leave = policy.lanes, CURRENT.get, CURRENT.set, CURRENT.reset
@@ -233,7 +237,7 @@ def in_lane(policy: Limits, fn: AnyFunction) -> AnyFunction:
         loop = get_running_loop()
         lane, task, outer = find(id(loop)) or add(loop), task_of(loop), outside()
         live = lane.live
-        if task is None or task in live or (outer is not None and not lane.fits(outer)):
+        if task is None or task in live or (outer is not None and not lane.fits(task, outer)):
             async with policy.limit():
                 return await fn(*args, **kwargs)
         due = lane.read() + lane.seconds

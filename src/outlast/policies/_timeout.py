@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_number
+from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._deadline import Deadline
@@ -177,6 +178,24 @@ class Timeout(Policy):
         """
         kind = Deadline if self._mode == "cooperative" else _AsyncOnly
         return kind(self._seconds, name=self._name, clock=self._clock, bus=self._bus, strict=True)
+
+    def reconfigure(self, seconds: float) -> None:
+        """Change the limit; calls that are running keep the old one.
+
+        Args:
+            seconds: How long, > 0.
+
+        Raises:
+            ConfigError: The number makes no sense; nothing is changed.
+        """
+        check_number("seconds", seconds, above=0.0)
+        self._seconds = seconds
+        self.lanes.reset(seconds)
+
+    def worst(self, inner: Worst) -> Worst:
+        """Return the worst that one call can cost; in the cooperative mode a sync call is not cut."""
+        latency = inner.latency if self._mode == "cooperative" else min(inner.latency, self._seconds)
+        return Worst(latency, inner.calls)
 
     def describe(self) -> str:
         """Say in one line what it does."""
