@@ -30,6 +30,9 @@ class Landing:
         self._error, self._trace = error, error.__traceback__
         self.landed = True
 
+    def expect(self) -> None:
+        """Prepare for a caller who waits."""
+
     def outcome(self) -> Any:
         """Return the result, or raise the exception.
 
@@ -42,11 +45,27 @@ class Landing:
 
 
 class ThreadLanding(Landing):
-    """Wait in threads; `over` without `landed` says that the work was interrupted."""
+    """Wait in threads; over without `landed` says that the work was interrupted.
+
+    Mostly nobody joins, so the signal is made only when somebody does.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.over = threading.Event()
+        self._over: threading.Event | None = None
+
+    def expect(self) -> None:
+        """Prepare for a caller who waits; called under the lock, as is striking off the flight."""
+        self._over = self._over or threading.Event()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until the work is over; False says that it is not."""
+        return self._over is None or self._over.wait(seconds)
+
+    def end(self) -> None:
+        """Wake those who wait; called when nobody can join any more."""
+        if self._over is not None:
+            self._over.set()
 
 
 class TaskLanding(Landing):

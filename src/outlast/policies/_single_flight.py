@@ -117,13 +117,13 @@ class SingleFlight(Policy):
             with self._lock:
                 self._engine.land(flight)
                 self._engine.leave(flight, inside)
-            landing.over.set()
+            landing.end()
 
     def _follow(self, flight: Flight, inside: tuple[Flight, ...]) -> bool:
         """Wait for another caller's work; False says that it was interrupted and somebody must start anew."""
         landing: ThreadLanding = flight.landing
         try:
-            ended = landing.over.wait(remaining())
+            ended = landing.wait(remaining())
         finally:
             with self._lock:
                 self._engine.leave(flight, inside)
@@ -204,6 +204,8 @@ class SingleFlight(Policy):
             flight, new = self._engine.join(key, inside)
             if flight is not None and new:
                 flight.landing = landing()
+            elif flight is not None:
+                flight.landing.expect()
             waiting = 0 if flight is None else flight.waiting
         if flight is None:
             raise ConfigError(
