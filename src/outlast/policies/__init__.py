@@ -34,6 +34,7 @@ from outlast.policies._adaptive_throttle import AdaptiveThrottle
 from outlast.policies._attempts import Attempt, Attempts
 from outlast.policies._breaker_rules import recovery_from, rule_from, rule_to_plain
 from outlast.policies._build import load_pipelines
+from outlast.policies._budget import RetryBudget
 from outlast.policies._bulkhead import Bulkhead
 from outlast.policies._chaos import Chaos
 from outlast.policies._circuit_breaker import CircuitBreaker
@@ -52,6 +53,7 @@ from outlast.policies._priority import Criticality, current_priority, priority
 from outlast.policies._rate_limit import RateLimit
 from outlast.policies._retry import Retry
 from outlast.policies._single_flight import SingleFlight
+from outlast.policies._stand_down import is_retried_above, retried_above
 from outlast.policies._timeout import Timeout, TimeoutSnapshot
 
 __all__ = [
@@ -99,6 +101,7 @@ __all__ = [
     "RateSnapshot",
     "ResetAfterCooldown",
     "Retry",
+    "RetryBudget",
     "Severity",
     "SingleFlight",
     "SingleFlightSnapshot",
@@ -109,10 +112,12 @@ __all__ = [
     "Verdict",
     "current_priority",
     "deadline",
+    "is_retried_above",
     "load_pipelines",
     "priority",
     "recovery_from",
     "remaining",
+    "retried_above",
     "rule_from",
     "rule_to_plain",
 ]

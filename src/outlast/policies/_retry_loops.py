@@ -73,8 +73,7 @@ def _sync_rest(
     def rest(run: RetryRun, wait: float | None, arguments: Arguments) -> Any:
         args, kwargs = arguments
         while True:
-            if wait is not None:
-                run.clock.sleep(wait)
+            _sleep(run, wait)
             try:
                 result = attempt(*args, **kwargs)
             except Exception as error:
@@ -89,6 +88,11 @@ def _sync_rest(
                     return result
 
     return rest
+
+
+def _sleep(run: RetryRun, wait: float | None) -> None:
+    if wait is not None:
+        run.clock.sleep(wait)
 
 
 def _kind(result: object) -> type[object]:
