@@ -13,6 +13,7 @@ from outlast.engines.breaker import (
     Transition,
     Verdict,
 )
+from outlast.engines.budget import BudgetConfig, BudgetSnapshot
 from outlast.engines.chaos import ChaosSnapshot
 from outlast.engines.fallback import FallbackSnapshot
 from outlast.engines.freshness import Freshness, Use
@@ -36,6 +37,8 @@ __all__ = [
     "BreakerConfig",
     "BreakerEngine",
     "BreakerSnapshot",
+    "BudgetConfig",
+    "BudgetSnapshot",
     "ChaosSnapshot",
     "CircuitState",
     "ConsecutiveFailures",

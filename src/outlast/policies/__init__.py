@@ -10,6 +10,7 @@ from outlast.engines import (
     AnyOf,
     Backoff,
     BreakerSnapshot,
+    BudgetSnapshot,
     ChaosSnapshot,
     CircuitState,
     ConsecutiveFailures,
@@ -33,8 +34,8 @@ from outlast.policies._adaptive_limit import AdaptiveLimit
 from outlast.policies._adaptive_throttle import AdaptiveThrottle
 from outlast.policies._attempts import Attempt, Attempts
 from outlast.policies._breaker_rules import recovery_from, rule_from, rule_to_plain
-from outlast.policies._build import load_pipelines
 from outlast.policies._budget import RetryBudget
+from outlast.policies._build import load_pipelines
 from outlast.policies._bulkhead import Bulkhead
 from outlast.policies._chaos import Chaos
 from outlast.policies._circuit_breaker import CircuitBreaker
@@ -68,6 +69,7 @@ __all__ = [
     "BreakerGuard",
     "BreakerPermit",
     "BreakerSnapshot",
+    "BudgetSnapshot",
     "Bulkhead",
     "Chaos",
     "ChaosCall",
