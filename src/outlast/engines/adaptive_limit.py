@@ -31,8 +31,8 @@ _USED = 0.8
 """The share of the limit that must have been in use at some moment of a window for the limit to grow."""
 _PULL = 0.2
 """The share of the difference by which a window's median moves the latency without load."""
-_FASTER = 0.9
-"""Halving the load made calls faster if the median fell below this share of what it was."""
+_FASTER = 0.75
+"""Halving the load made calls faster if the median fell below this share of what it was; half would be all queue."""
 _ENOUGH_FAILURES = 10
 _TOO_MANY_FAILURES = 0.1
 """From this share of failures on the limit does not grow, however fast the other calls are."""
@@ -194,14 +194,19 @@ class AdaptiveLimitEngine:
                 window.failures += 1
             case Verdict.SUCCESS | Verdict.IGNORED:
                 pass  # a call that began under another limit says nothing about this one
-        self._note_drain(now, running)
-        return self._judge(now) if self._is_full(now) else None
+        drained = self._is_drained(now, running)
+        return self._judge(now) if drained and self._is_full(now) else None
 
-    def _note_drain(self, now: float, running: int) -> None:
-        phase = self._phase
-        if isinstance(phase, _Probing) and not phase.drained and running - 1 <= phase.limit:
-            phase.drained = True
-            self._window = _Window(now)
+    def _is_drained(self, now: float, running: int) -> bool:
+        """Tell whether the load is down to the limit; the window begins when it is, without what was before."""
+        match self._phase:
+            case _Probing(drained=False) as probe:
+                if running - 1 <= probe.limit:
+                    probe.drained = True
+                    self._window = _Window(now)
+                return False
+            case _Probing() | _Steady():
+                return True
 
     def _is_full(self, now: float) -> bool:
         window, need = self._window, self.config.min_samples

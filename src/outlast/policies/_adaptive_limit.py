@@ -196,7 +196,7 @@ class AdaptiveLimit(Policy):
         """Change settings while it runs; who runs and who waits stays, and so does what was learnt.
 
         Args:
-            **settings: All numbers of the constructor; `initial` matters no more.
+            **settings: All numbers of the constructor; `initial` must lie between the limits, and matters no more.
 
         Raises:
             ConfigError: One is unknown, makes no sense, or cannot be changed; nothing was changed.

@@ -132,7 +132,7 @@ def test_pace_matters_only_where_those_ahead_go_first():
 def test_an_idle_queue_says_nothing_about_the_pace():
     """The time during which nobody waited is no interval between grants."""
     engine = make()
-    (one,) = queue(engine, 0)
+    queue(engine, 0)
     give(engine, 1.0)
     (two,) = queue(engine, 0)
     engine.leave(two)
@@ -225,7 +225,9 @@ def test_nonsense_is_refused(options):
         SlotsConfig(**options)
 
 
-@pytest.mark.parametrize(("options", "longest"), [({}, float("inf")), ({"max_wait": 3.0}, 3.0), ({"max_waiting": 0}, 0)])
+@pytest.mark.parametrize(
+    ("options", "longest"), [({}, float("inf")), ({"max_wait": 3.0}, 3.0), ({"max_waiting": 0}, 0)]
+)
 def test_longest_wait(options, longest):
     """The longest wait is known for the worst case."""
     assert SlotsConfig(**options).longest_wait == longest
