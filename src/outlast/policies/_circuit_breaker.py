@@ -15,6 +15,7 @@ from outlast.policies._permit import BreakerGuard, BreakerPermit, judged, judged
 from outlast.policies._policy import Policy
 from outlast.policies._relay import arelay, relay
 from outlast.policies._shape import PLAIN, AnyFunction, is_awaitable
+from outlast.policies._wording import recovery_in_words, trip_in_words
 from outlast.registry import DEFAULT_REGISTRY, Registry
 
 
@@ -324,10 +325,15 @@ class CircuitBreaker(Policy):
         """
         return self._gate.reconfigure(self._gate.settings.changed(settings))
 
+    def idle(self) -> bool:
+        """Tell whether it is closed: nothing is held against its dependency, and no probe is under way."""
+        return self.state is CircuitState.CLOSED
+
     def describe(self) -> str:
         """Say in one line what it does."""
         config, shadow = self._gate.engine.config, " (shadow: it only says so)" if self._gate.settings.shadow else ""
-        rules = f"{config.trip!r} opens it for {config.open_for:g} s; {config.recovery!r}"
+        opened = f"opens for {config.open_for:g} s after {trip_in_words(config.trip)}"
+        rules = f"{opened}; {recovery_in_words(config.recovery)}"
         return f"circuit breaker {self.name!r}: {rules}{shadow}"
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ Each finding has a code that stays, a severity, why it matters here, and what to
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,14 @@ class Layer:
         name = getattr(self.policy, "name", self.kind)
         return self.kind if name == self.kind else f"{self.kind} {name!r}"
 
+    @property
+    def limit(self) -> float:
+        """Return the seconds that a timeout gives to a call, or a retry to one attempt; inf when it gives no limit."""
+        seconds = self.settings.get("seconds" if self.kind == "timeout" else "attempt_timeout")
+        if isinstance(seconds, Policy):
+            seconds = seconds.settings()["seconds"]
+        return math.inf if seconds is None else float(seconds)
+
 
 Rule = Callable[["Stack"], Iterator[Finding]]
 
@@ -103,6 +112,14 @@ class Stack:
         """Return the layers of some kinds within another."""
         return [other for other in self.of(*kinds) if other.place > layer.place]
 
+    def limits_outside(self, layer: Layer) -> list[Layer]:
+        """Return what limits the time of a layer from around it: timeouts, and retries that limit each attempt."""
+        return [outer for outer in self.outside(layer, "timeout", "retry") if outer.limit < math.inf]
+
+    def limits_inside(self, layer: Layer) -> list[Layer]:
+        """Return what limits the time of what is within a layer."""
+        return [inner for inner in self.inside(layer, "timeout", "retry") if inner.limit < math.inf]
+
     def worst(self, within: Layer | None = None) -> Worst:
         """Return the worst of one call of the stack, or of what is within one of its layers."""
         least = -1 if within is None else within.place
@@ -116,7 +133,7 @@ class Stack:
 def _flat(policies: Sequence[Policy]) -> Iterator[Policy]:
     for policy in policies:
         members: Sequence[Policy] | None = getattr(policy, "policies", None)
-        if kind_of(policy) == "pipeline" and members is not None:
+        if kind_of(policy) in {"pipeline", "keyed_pipeline"} and members is not None:
             yield from _flat(members)
         else:
             yield policy

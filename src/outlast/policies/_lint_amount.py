@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from outlast.policies._lint import Finding, Layer, Rule, Severity, Stack
 
 
 def no_timeout(stack: Stack) -> Iterator[Finding]:
     """Warn of a stack without any limit: one hung call hangs its caller."""
-    if stack.layers and not any(stack.of("timeout")):
+    if stack.layers and all(layer.limit == math.inf for layer in stack.of("timeout", "retry")):
         yield Finding(
             "no-timeout",
             Severity.WARNING,
@@ -25,7 +24,7 @@ def retry_without_attempt_timeout(stack: Stack) -> Iterator[Finding]:
     """Warn of a limit around all attempts alone: the first one may use up everything."""
     for retry in _retries(stack):
         outer = stack.outside(retry, "timeout")
-        if outer and not stack.inside(retry, "timeout"):
+        if outer and retry.limit == math.inf and not stack.limits_inside(retry):
             yield Finding(
                 "retry-without-attempt-timeout",
                 Severity.WARNING,
@@ -38,8 +37,8 @@ def retry_without_attempt_timeout(stack: Stack) -> Iterator[Finding]:
 def attempts_exceed_deadline(stack: Stack) -> Iterator[Finding]:
     """Warn of attempts that do not fit in the time around them: they are never made, or are cut."""
     for retry in _retries(stack):
-        outer, single = stack.outside(retry, "timeout"), stack.worst(retry).latency
-        limit = min((timeout.settings["seconds"] for timeout in outer), default=math.inf)
+        outer, single = stack.outside(retry, "timeout"), min(stack.worst(retry).latency, retry.limit)
+        limit = min((timeout.limit for timeout in outer), default=math.inf)
         attempts = retry.settings["attempts"]
         if limit < attempts * single < math.inf:
             yield Finding(
@@ -55,7 +54,7 @@ def limit_never_reached(stack: Stack) -> Iterator[Finding]:
     """Warn of a limit that is longer than one around it: it never ends anything."""
     for outer in stack.of("timeout"):
         for inner in stack.inside(outer, "timeout"):
-            if inner.settings["seconds"] >= outer.settings["seconds"]:
+            if inner.limit >= outer.limit:
                 yield Finding(
                     "limit-never-reached",
                     Severity.WARNING,
@@ -70,13 +69,13 @@ def nested_retries(stack: Stack) -> Iterator[Finding]:
     retries = list(_retries(stack))
     if len(retries) > 1:
         counts = [retry.settings["attempts"] for retry in retries]
-        stands_down = not any(retry.settings.get("nested") for retry in retries[1:])
+        stands_down = all(retry.settings["stand_down"] for retry in retries[:-1])
         product = f"{' x '.join(map(str, counts))} = {math.prod(counts)}"
         yield Finding(
             "nested-retries",
             Severity.WARNING if stands_down else Severity.ERROR,
             " > ".join(retry.label for retry in retries),
-            f"the inner one stands down inside the outer, so its {counts[-1]} attempts never come about"
+            f"what the inner one gave up the outer leaves alone, so its {counts[0]} attempts rarely come about"
             if stands_down
             else f"attempts multiply to {product} calls of a dependency that fails",
             "retry in one place only, the outermost that knows whether it makes sense",
@@ -199,8 +198,7 @@ def _retries(stack: Stack) -> Iterator[Layer]:
 
 
 def _seconds(layer: Layer) -> str:
-    seconds: Any = layer.settings["seconds"]
-    return f"{seconds:g} s"
+    return f"{layer.limit:g} s"
 
 
 AMOUNT_RULES: tuple[Rule, ...] = (

@@ -14,8 +14,8 @@ def _around(outer: Layer, inner: Layer) -> str:
 def timeout_outside_breaker(stack: Stack) -> Iterator[Finding]:
     """Warn of a limit around a breaker alone: it cancels calls, and a cancelled call counts for nothing."""
     for breaker in stack.of("circuit_breaker"):
-        outer = stack.outside(breaker, "timeout")
-        if outer and not stack.inside(breaker, "timeout"):
+        outer = stack.limits_outside(breaker)
+        if outer and not stack.limits_inside(breaker):
             yield Finding(
                 "timeout-outside-breaker",
                 Severity.WARNING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -193,7 +194,8 @@ def _remembering(reconfigure: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(reconfigure)
     def remembered(self: Policy, *args: Any, **settings: Any) -> Any:
         result = reconfigure(self, *args, **settings)
-        self._made_with.change(settings, self.instead_of)  # pyright: ignore[reportPrivateUsage]
+        named = inspect.signature(reconfigure).bind(self, *args, **settings).arguments
+        self._made_with.change({**named, **settings}, self.instead_of)  # pyright: ignore[reportPrivateUsage]
         return result
 
     return remembered

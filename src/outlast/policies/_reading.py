@@ -25,6 +25,7 @@ from outlast.policies._hedge_run import HedgeBudget
 
 TRIP_RULES: tuple[type, ...] = (ConsecutiveFailures, FailureRate, FailuresWithin, LeakyFailures, SlowCalls)
 _STANDS_FOR: dict[Any, Any] = {HedgeBudget: RetryBudget}
+_LISTS = frozenset({tuple, Sequence, Iterable})
 _MADE_BY_NAME = (RetryBudget,)
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -140,8 +141,16 @@ def read(hint: Any, value: Any, path: str) -> Any:
 
 def _options(hint: Any) -> Iterable[Any]:
     members = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-    # Words are tried before texts, which would take anything.
-    return sorted(members, key=lambda member: member is str)
+    return sorted(members, key=_rank)
+
+
+def _rank(option: Any) -> int:
+    """Say how late something is tried: a part takes a lone value as its first setting, and a text takes any word."""
+    if option is str:
+        return 3
+    if option in _PLAIN or _words(option) or get_origin(option) is Literal:
+        return 0
+    return 1 if get_origin(option) in {*_LISTS, type} else 2
 
 
 def _words(option: Any) -> list[str]:
@@ -163,7 +172,7 @@ def _read_one(option: Any, value: Any, path: str) -> Any:
         return _PLAIN[option](value)
     if _words(option) or get_origin(option) is Literal:
         return _word(option, value)
-    if get_origin(option) is tuple:
+    if get_origin(option) in _LISTS:
         return _several(option, value, path)
     if get_origin(option) is type:
         return _exception(value)
@@ -185,7 +194,8 @@ def _several(option: Any, value: Any, path: str) -> tuple[Any, ...]:
     inner = get_args(option)
     if not is_list(value):
         raise _NotThisError("a list of them" if get_origin(inner[0]) is type else "a list")
-    kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+    alike = inner[-1] is Ellipsis or get_origin(option) is not tuple
+    kinds = [inner[0]] * len(value) if alike else inner
     if len(kinds) != len(value):
         raise _NotThisError(f"a list of {len(kinds)}")
     return tuple(

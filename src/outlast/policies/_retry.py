@@ -22,6 +22,7 @@ from outlast.policies._retry_run import AgainRule, ExceptionTypes, RetryParts, R
 from outlast.policies._shape import AnyFunction, after_first
 from outlast.policies._stand_down import MARKS
 from outlast.policies._timeout import Timeout
+from outlast.policies._wording import backoff_in_words
 
 Waits = Backoff | float | Iterable[float]
 """A backoff, the same seconds each time, or seconds one after the other."""
@@ -249,7 +250,7 @@ class Retry(Policy):
         """Say in one line what it does."""
         config, backoff = self.parts.config, self.parts.config.backoff
         limit = f", at most {config.max_elapsed:g} s" if config.max_elapsed is not None else ""
-        return f"retry: up to {config.attempts} attempts{limit}, waits {backoff!r}"
+        return f"retry: up to {config.attempts} attempts{limit}, {backoff_in_words(backoff)}"
 
     def snapshot(self) -> RetryConfig:
         """Return its settings; the state of its budget is in `budget.snapshot()`."""

@@ -64,6 +64,7 @@ class Settings:
         """
         dropped: dict[str, Any] = {}
         parameters = inspect.signature(self._init).parameters
+        changes = {name: value for name, value in changes.items() if name in parameters}
         for pair in instead_of:
             if len(changes.keys() & set(pair)) == 1:
                 dropped.update({name: parameters[name].default for name in pair if name not in changes})

@@ -57,6 +57,11 @@ CASES = [
         lambda: [limit(1), CircuitBreaker()],
         lambda: [limit(2), CircuitBreaker(), limit(1)],
     ),
+    (
+        "timeout-outside-breaker",
+        lambda: [retry(attempt_timeout=1.0), CircuitBreaker()],
+        lambda: [retry(), CircuitBreaker(), limit(1)],
+    ),
     ("breaker-outside-retry", lambda: [CircuitBreaker(), retry()], lambda: [retry(), CircuitBreaker()]),
     ("bulkhead-outside-retry", lambda: [Bulkhead(3), retry()], lambda: [retry(), Bulkhead(3)]),
     ("rate-limit-inside-retry", lambda: [retry(), RateLimit(5)], lambda: [RateLimit(5), retry()]),
@@ -69,14 +74,20 @@ CASES = [
     ),
     ("chaos-not-innermost", lambda: [chaos(), limit(1)], lambda: [limit(1), chaos()]),
     ("hedge-not-idempotent", lambda: [retry(idempotent=False), hedge()], lambda: [retry(), hedge()]),
-    ("nested-retries", lambda: [retry(), retry()], lambda: [retry()]),
+    ("nested-retries", lambda: [retry(stand_down=False), retry()], lambda: [retry()]),
     ("nested-retries", lambda: [retry(), pipeline(retry())], lambda: [retry(), pipeline(Retry(1))]),
     ("no-timeout", lambda: [retry()], lambda: [retry(), limit(1)]),
     ("no-timeout", lambda: [CircuitBreaker()], list),
+    ("no-timeout", lambda: [retry()], lambda: [retry(attempt_timeout=Timeout(1.0))]),
     (
         "retry-without-attempt-timeout",
         lambda: [limit(9), retry()],
         lambda: [limit(9), retry(), limit(1)],
+    ),
+    (
+        "retry-without-attempt-timeout",
+        lambda: [limit(9), retry()],
+        lambda: [limit(9), retry(attempt_timeout=1.0)],
     ),
     (
         "attempts-exceed-deadline",
@@ -140,6 +151,15 @@ def test_gravest_first_and_always_the_same_order():
     assert ranks == sorted(ranks)
     assert ranks[0] == 0
     assert found == lint(stack)
+
+
+def test_nested_retries_multiply_only_if_the_outer_goes_on():
+    """Retries that do not stand down multiply, which is an error; else the finding is a warning."""
+    (multiplied,) = [each for each in lint([retry(4, stand_down=False), retry(3)]) if each.code == "nested-retries"]
+    (waits,) = [each for each in lint([retry(4), pipeline(retry(3))]) if each.code == "nested-retries"]
+
+    assert (multiplied.severity, waits.severity) == (Severity.ERROR, Severity.WARNING)
+    assert "4 x 3 = 12 calls" in multiplied.why
 
 
 def test_finding_says_why_and_what_to_do():
