@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 BREAKER = ("tests/properties/test_breaker.py",)
+TRIP = ("tests/properties/test_trip.py",)
+TRIP_TABLE = ("tests/unit/engines/test_breaker.py", "tests/properties/test_trip.py")
+BREAKER_RULES = "tests/unit/policies/test_circuit_breaker_rules.py"
 BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
@@ -20,6 +23,10 @@ HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
 FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
 FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
 CHAOS_FACE = ("tests/unit/policies/test_chaos.py",)
+SLOTS = ("tests/properties/test_slots.py",)
+RATE = ("tests/properties/test_rate.py",)
+THROTTLE = ("tests/properties/test_adaptive_throttle.py::test_it_is_the_formula",)
+LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
 
 
 @dataclass
@@ -34,47 +41,166 @@ class Mutant:
 
 
 MUTANTS = [
-    Mutant("a-permit-settles-twice", "engines/breaker.py", "if permit.settled or permit.era", "if permit.era", BREAKER),
-    Mutant("any-era-counts", "engines/breaker.py", " or permit.era is not self.phase:", ":", BREAKER),
+    Mutant(
+        "a-permit-settles-twice", "engines/breaker_core.py", "if permit.settled or permit.era", "if permit.era", BREAKER
+    ),
+    Mutant("any-era-counts", "engines/breaker_core.py", " or permit.era is not present:", ":", BREAKER),
     Mutant(
         "one-probe-too-many",
-        "engines/breaker.py",
-        "max_calls:\n            self.rejected",
-        "max_calls + 1:\n            self.rejected",
+        "engines/breaker_phases.py",
+        "return len(self.leases) < self.rule.max_calls",
+        "return len(self.leases) <= self.rule.max_calls",
         BREAKER,
     ),
     Mutant(
-        "hung-probes-keep-their-slots", "engines/breaker.py", "items() if end <= now]", "items() if not end]", BREAKER
+        "hung-probes-keep-their-slots",
+        "engines/breaker_phases.py",
+        "items() if end <= now]",
+        "items() if not end]",
+        BREAKER,
     ),
     Mutant(
         "a-lost-slot-still-counts",
-        "engines/breaker.py",
+        "engines/breaker_core.py",
         "or permit.probe in permit.era.leases",
         "or bool(permit.era.leases.setdefault(permit.probe, 1.0))",
         BREAKER,
     ),
     Mutant(
         "ignored-closes",
-        "engines/breaker.py",
-        "case Verdict.SUCCESS:\n                era.successes",
-        "case Verdict.SUCCESS | Verdict.IGNORED:\n                era.successes",
+        "engines/breaker_core.py",
+        "            case Verdict.IGNORED:\n                return None",
+        "            case Verdict.IGNORED:\n                era.successes += 1",
         BREAKER,
     ),
     Mutant(
         "a-recorded-failure-prolongs",
         "engines/breaker.py",
-        "case Open(until=until) if now < until:\n                return []",
-        "case Open(until=until) if now < until:\n                return [self._open(now, why)]",
+        "case Open() | Disabled():\n                change = None",
+        "case Open() | Disabled():\n                change = self._open(now, why, chance)",
         BREAKER,
     ),
     Mutant(
         "a-dead-era-is-still-read",
-        "engines/breaker.py",
+        "engines/breaker_core.py",
         "self.closed = phase if isinstance(phase, Closed) else None",
         "self.closed = phase if isinstance(phase, Closed) else self.closed",
         BREAKER,
     ),
-    Mutant("success-does-not-break-the-row", "engines/trip.py", "if ok != self.ok_seen:", "if ok < 0:", BREAKER),
+    Mutant(
+        "a-failed-probe-is-borne",
+        "engines/recovery.py",
+        "needed, bearable = self.success_threshold, 0",
+        "needed, bearable = self.success_threshold, 1",
+        BREAKER,
+    ),
+    Mutant(
+        "the-ramp-admits-everything",
+        "engines/breaker_core.py",
+        "if chance < admission_of(phase, now):",
+        "if True:",
+        BREAKER,
+    ),
+    Mutant(
+        "the-ramp-never-ends",
+        "engines/breaker_core.py",
+        "as phase if now >= phase.until",
+        "as phase if now < 0",
+        BREAKER,
+    ),
+    Mutant(
+        "growth-starts-over-without-a-success",
+        "engines/breaker_core.py",
+        "self.phase is era and era.ok:",
+        "True:",
+        BREAKER,
+    ),
+    Mutant("success-does-not-break-the-row", "engines/trip_count.py", "if ok != self.ok_seen:", "if ok < 0:", TRIP),
+    Mutant(
+        "success-pays-back-nothing",
+        "engines/trip_count.py",
+        "max(0.0, self.level - (ok - self.ok_seen))",
+        "self.level",
+        TRIP,
+    ),
+    Mutant(
+        "old-failures-stay",
+        "engines/trip_count.py",
+        "while self.failures[0][0] <= now - self.seconds:",
+        "while False:",
+        TRIP,
+    ),
+    Mutant(
+        "successes-are-dated-when-looked-at",
+        "engines/window.py",
+        "self.grains[-1].calls += max(0, calls - self.seen)\n        self.seen = calls",
+        "pass",
+        TRIP,
+    ),
+    Mutant("old-grains-stay", "engines/window.py", "number <= number - BUCKETS", "number <= -BUCKETS", TRIP),
+    Mutant(
+        "a-share-of-few-calls-counts",
+        "engines/trip_share.py",
+        "if calls < self.min_calls or not reached(hits, self.rate * calls):\n            return",
+        "if not reached(hits, self.rate * calls):\n            return",
+        TRIP,
+    ),
+    Mutant(
+        "slow-failures-are-not-slow",
+        "engines/trip_share.py",
+        "return self._count(ok, now, took)\n\n    def slow",
+        "return self._count(ok, now, 0.0)\n\n    def slow",
+        TRIP,
+    ),
+    Mutant(
+        "a-quick-success-is-judged-slow",
+        "engines/breaker_phases.py",
+        "if took > self.limit",
+        "if self.timed",
+        TRIP_TABLE,
+    ),
+    Mutant(
+        "reconfiguring-drops-the-window",
+        "engines/trip.py",
+        "kept.append(part.start(ok) if old is None else old)",
+        "kept.append(part.start(ok))",
+        TRIP,
+    ),
+    Mutant(
+        "a-slow-probe-closes",
+        "engines/breaker_core.py",
+        "case Verdict.SUCCESS if result.took <= limit:",
+        "case Verdict.SUCCESS if result.took >= 0:",
+        TRIP_TABLE,
+    ),
+    Mutant(
+        "results-are-counted-without-the-lock",
+        "policies/_breaker_gate.py",
+        "with self._lock:\n            failed = failed and",
+        "if True:\n            failed = failed and",
+        ("tests/unit/policies/test_circuit_breaker_storms.py",),
+    ),
+    Mutant(
+        "shadow-refuses",
+        "policies/_breaker_gate.py",
+        "if self.settings.shadow:\n                    return Permit(Disabled())",
+        "if False:\n                    return Permit(Disabled())",
+        (BREAKER_RULES,),
+    ),
+    Mutant(
+        "a-failed-result-is-a-success",
+        "policies/_judge.py",
+        "if self.failed_result is None or not self.failed_result(result):",
+        "if True:",
+        (BREAKER_RULES,),
+    ),
+    Mutant(
+        "a-refusal-keeps-its-frames-alive",
+        "policies/_breaker_gate.py",
+        "raise refusal(self._name, _OPEN, phase.reason, wait, self._wall())",
+        "error = refusal(self._name, _OPEN, phase.reason, wait, self._wall())\n                raise error",
+        (BREAKER_RULES,),
+    ),
     Mutant(
         "a-fence-is-used-again",
         "engines/lease.py",
@@ -314,6 +440,112 @@ MUTANTS = [
         'return f"stop_when raised {type(error).__name__}"',
         'return "" and str(error)',
         CHAOS_FACE,
+    ),
+    Mutant(
+        "a-slot-without-a-token",
+        "engines/slots.py",
+        "while self.waiting and self._take():",
+        "while self.waiting:",
+        SLOTS,
+    ),
+    Mutant("who-left-is-granted-a-slot", "engines/slots.py", "        del self._queues[key][waiter]\n", "", SLOTS),
+    Mutant(
+        "the-last-is-never-first", "engines/slots.py", "last=self.config.order == QueueOrder.LIFO", "last=False", SLOTS
+    ),
+    Mutant(
+        "fewer-slots-are-as-many", "engines/slots.py", "while self._surplus and self._take():", "while False:", SLOTS
+    ),
+    Mutant(
+        "a-free-slot-needs-a-place-to-wait",
+        "engines/slots.py",
+        "if not self.crowded and self._take():",
+        "if False:",
+        ("tests/unit/engines/test_slots.py",),
+    ),
+    Mutant(
+        "a-slot-is-not-handed-on",
+        "policies/_bulkhead.py",
+        "finally:\n                give(None)\n                if engine.crowded:",
+        "finally:\n                give(None)\n                if False:",
+        ("tests/unit/policies/test_bulkhead.py::test_tasks_take_turns",),
+    ),
+    Mutant(
+        "a-cancelled-grant-is-lost",
+        "policies/_gate.py",
+        "        if holds:\n",
+        "        if not holds and holds:\n",
+        ("tests/unit/policies/test_bulkhead.py::test_granted_and_cancelled_at_once",),
+    ),
+    Mutant("those-behind-are-not-woken", "engines/rate.py", "if turn < ticket.turn:", "if turn > ticket.turn:", RATE),
+    Mutant(
+        "a-pause-saves-without-limit",
+        "engines/rate.py",
+        "max(now, arrival + (cost",
+        "max(now - 9, arrival + (cost",
+        RATE,
+    ),
+    Mutant(
+        "a-place-is-not-given-back",
+        "engines/rate.py",
+        "        self._passed -= 1\n        return self._plan(now)",
+        "        self._passed -= 1\n        return []",
+        RATE,
+    ),
+    Mutant(
+        "refused-calls-are-no-requests",
+        "engines/adaptive_throttle.py",
+        "        self._count(now, level)\n        self._rejected",
+        "        self._rejected",
+        THROTTLE,
+    ),
+    Mutant(
+        "the-important-are-shed-first",
+        "engines/adaptive_throttle.py",
+        "if other < level)",
+        "if other > level)",
+        THROTTLE,
+    ),
+    Mutant(
+        "old-calls-are-remembered",
+        "engines/adaptive_throttle.py",
+        "number <= number - _BUCKETS",
+        "number < number - _BUCKETS",
+        THROTTLE,
+    ),
+    Mutant(
+        "time-outs-are-a-stable-round-trip",
+        "engines/adaptive_limit.py",
+        "window.failures += 1",
+        "window.latencies.append(now - began)",
+        LIMIT,
+    ),
+    Mutant(
+        "the-unloaded-latency-drifts-up",
+        "engines/adaptive_limit.py",
+        "min(self._measured, self.unloaded + _PULL * (median - self.unloaded))",
+        "self.unloaded + _PULL * (median - self.unloaded)",
+        LIMIT,
+    ),
+    Mutant(
+        "an-unused-limit-climbs",
+        "engines/adaptive_limit.py",
+        "elif used and window.failed",
+        "elif window.failed",
+        LIMIT,
+    ),
+    Mutant(
+        "one-lucky-call-is-a-minimum",
+        "engines/adaptive_limit.py",
+        "sorted(window.latencies)[len(window.latencies) // 2]",
+        "min(window.latencies)",
+        LIMIT,
+    ),
+    Mutant(
+        "calls-of-another-limit-count",
+        "engines/adaptive_limit.py",
+        "case Verdict.SUCCESS if began >= window.began:",
+        "case Verdict.SUCCESS if began >= 0:",
+        LIMIT,
     ),
 ]
 NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))

@@ -214,6 +214,14 @@ def test_a_flood_of_calls_ends_the_window_early():
         assert driver.engine.limit == expected
 
 
+def test_calls_from_another_window_are_no_samples():
+    """A call that began under another limit does not say how long calls take under this one."""
+    driver = Driver(initial=20).measured()
+    driver.settle(driver.now - 5.0, 20)
+
+    assert driver.engine._window.latencies == []
+
+
 def test_reconfigure_keeps_what_was_learnt():
     """Other bounds move the limit only where they must; the latency without load stays."""
     driver = Driver(initial=20).measured()
