@@ -95,6 +95,9 @@ def _document(loader: Any, node: Any, file: str) -> Document:
     return document
 
 
+_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+
+
 class _Walk:
     """Turn nodes into values, keeping the line of each."""
 
@@ -107,6 +110,8 @@ class _Walk:
         self._lines.setdefault(path, node.start_mark.line + 1)
         if any(node is outer for outer in self._around):
             raise self._problem("an alias that stands inside of what it stands for", node)
+        if node.id != "scalar" and node.tag not in _TAGS:
+            raise self._problem(f"a tag for which nothing is made here: {node.tag}", node)
         self._around.append(node)
         match node.id:
             case "mapping":

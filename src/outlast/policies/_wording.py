@@ -29,7 +29,7 @@ def trip_in_words(rule: TripRule) -> str:
         case AnyOf(rules=rules):
             return ", or ".join(map(trip_in_words, rules))
         case ConsecutiveFailures(threshold=threshold):
-            return f"{threshold} failures in a row"
+            return f"{threshold} failures in a row" if threshold > 1 else "the first failure"
         case LeakyFailures(threshold=threshold):
             return f"{threshold} more failures than successes"
         case FailuresWithin(threshold=threshold, seconds=seconds):

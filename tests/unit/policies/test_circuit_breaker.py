@@ -436,7 +436,7 @@ def test_repr_and_description_show_everything():
 
     assert "OSError: x" in repr(breaker)
     assert "open_for=30.0" in repr(breaker)
-    assert breaker.describe().startswith("circuit breaker 'circuit_breaker': ConsecutiveFailures(threshold=1) opens")
+    assert breaker.describe().startswith("circuit breaker 'circuit_breaker': opens for 30 s after the first")
 
 
 def test_threads_lose_no_failure_and_no_slot():
