@@ -107,7 +107,7 @@ class DeliveryLoop:
         self._seen_decisions = 0
         self._landed_meanwhile: set[int] = set()
         self._parked_meanwhile = False
-        self._failure: BaseException | None = None
+        self._failures: list[BaseException] = []
         self.stats = LoopStats(last_progress=core.clock.now())
 
     async def load(self) -> None:
@@ -137,7 +137,8 @@ class DeliveryLoop:
         """
         loop = asyncio.get_running_loop()
         stop = self._core.on_change(lambda: _wake(loop, self._changed))
-        self._failure = None
+        # A request that was sent before has failed before: it says nothing about the credentials of this run.
+        self._failures = []
         try:
             while True:
                 await self._refresh()
@@ -154,8 +155,8 @@ class DeliveryLoop:
         self._wake.set()
 
     def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        if self._failures:
+            raise self._failures[0]
         self._check_lease()
 
     def _check_lease(self) -> None:
@@ -205,16 +206,19 @@ class DeliveryLoop:
                 continue
             task = asyncio.create_task(self._deliver(claimed, permit))
             self._flying.add(task)
-            task.add_done_callback(partial(self._landed, claimed, permit))
+            task.add_done_callback(partial(self._landed, claimed, permit, self._failures))
 
-    def _landed(self, claimed: Claimed, permit: BreakerPermit, task: asyncio.Task[None]) -> None:
+    def _landed(
+        self, claimed: Claimed, permit: BreakerPermit, failures: list[BaseException], task: asyncio.Task[None]
+    ) -> None:
         self._flying.discard(task)
         # A task that was cut or failed leaves no slot and no lane behind; a permit that was judged stays so.
         permit.ignore()
-        if task.cancelled() or task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
             self._lanes.give_back(claimed.op.seq)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
+        if error is not None:
+            failures.append(error)
         self._wake.set()
 
     async def _pause(self) -> None:
@@ -289,9 +293,9 @@ class DeliveryLoop:
             case Postpone():
                 self._postpone(claimed, step, patient=patient)
             case AskCredentials(reason=reason):
-                self._lanes.give_back(op.seq)
-                self._failure = AuthenticationError(
-                    f"{self._transport.origin} refuses the credentials ({reason}); nothing is lost, give new ones and go on",
+                raise AuthenticationError(
+                    f"{self._transport.origin} refuses the credentials ({reason}); nothing is lost, "
+                    "give new ones and go on",
                     status_code=401,
                 )
             case Conflict(reason=reason):

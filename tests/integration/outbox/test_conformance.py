@@ -12,8 +12,8 @@ import pytest
 from outlast.engines.backoff import Backoff
 from outlast.errors import ConfigError, ForkedError, ShuttingDownError
 from outlast.events import OpEnqueued
-from outlast.outbox import _queries as sql
 from outlast.outbox import Applied, Counts, DeliveryPolicy, InDoubt, OpState, Rejected, Stale, Verb, Write
+from outlast.outbox import _queries as sql
 from outlast.sync_engine import CallableTransport, Runner
 
 SOON = DeliveryPolicy(backoff=Backoff.fixed(0.01))
@@ -34,6 +34,7 @@ def deliver(face, box, act, **options):
 
 
 def states(face, box):
+    """Return the place and state of each write."""
     return [(status.seq, status.state) for status in face.do(box.list())]
 
 
@@ -292,7 +293,11 @@ def test_counts_are_of_one_moment(face, box):
 
     counts = [future.result() for future in found]
     statements = []
-    sql.counts(types.SimpleNamespace(execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 5)))
+    sql.counts(
+        types.SimpleNamespace(
+            execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 5)
+        )
+    )
     assert len(statements) == 1, "each statement reads the file at another moment"
     assert {count.total for count in counts} == {400}
     assert min(min(count.ready, count.waiting, count.delivered) for count in counts) >= 0

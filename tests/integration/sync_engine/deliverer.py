@@ -1,4 +1,4 @@
-"""A process that queues or delivers, to be killed: options say where it ends itself, standard output says what it does."""
+"""A process that queues or delivers, to be killed; options say where it ends itself."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from outlast.sync_engine import HttpTransport, Runner
 
 
 def say(**message):
+    """Tell the test, one line of JSON each."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
@@ -74,6 +75,7 @@ async def deliver(options):
 
 
 def main():
+    """Do as the options say."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--box", required=True)
     parser.add_argument("--url")

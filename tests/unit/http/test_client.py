@@ -44,7 +44,11 @@ async def test_an_answer_comes_back_whole():
     ("error", "reason", "category", "outcome"),
     [
         pytest.param(
-            httpx2.ConnectError("refused"), "ConnectError: refused", Category.RETRIABLE, Outcome.NOT_APPLIED, id="refused"
+            httpx2.ConnectError("refused"),
+            "ConnectError: refused",
+            Category.RETRIABLE,
+            Outcome.NOT_APPLIED,
+            id="refused",
         ),
         pytest.param(httpx2.ReadError("reset"), "ReadError: reset", Category.RETRIABLE, Outcome.IN_DOUBT, id="reset"),
         pytest.param(

@@ -212,7 +212,16 @@ def test_a_route_that_cannot_be_filled_is_refused_at_once(route, said):
 
 @pytest.mark.parametrize(
     "base",
-    ["api.example.org", "ftp://api.example.org", "https://", "/v1", "", "https://h:port/", "https://h?x=1", "https://h#x"],
+    [
+        "api.example.org",
+        "ftp://api.example.org",
+        "https://",
+        "/v1",
+        "",
+        "https://h:port/",
+        "https://h?x=1",
+        "https://h#x",
+    ],
 )
 def test_an_address_that_cannot_work_is_refused(base):
     """Only an absolute http or https address without query and fragment can be a base."""
