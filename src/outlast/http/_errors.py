@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from outlast.engines.retry_after import parse_retry_after
@@ -38,7 +39,9 @@ def error_for(answer: HttpAnswer | NoAnswer, operation: str, wall: float) -> Rem
                              outcome=answer.outcome)  # fmt: skip
         error.__cause__ = answer.error
         return error
-    kind = _BY_STATUS.get(answer.status, ServerError if answer.status >= 500 else BadRequestError)
+    kind = _BY_STATUS.get(
+        answer.status, BadRequestError if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else ServerError
+    )
     meaning = classify_status(answer.status, parse_retry_after(answer.headers, wall))
     return kind(
         f"{operation}: the server answered {answer.status}", operation=operation, status_code=answer.status,

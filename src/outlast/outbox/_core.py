@@ -93,7 +93,7 @@ class OutboxCore:
     def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal, wall))
+        return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal=seal, wall=wall))
 
     def settle(
         self, fence: int, claimed: Claimed, step: Step, follower: int | None, *, known_to: int | None = None
@@ -108,7 +108,9 @@ class OutboxCore:
             known_to: The last place that the caller has seen; the follower may lie behind it.
         """
         wall = self.clock.wall()
-        return self.database.write(lambda db: sql.settle(db, fence, claimed, step, follower, wall, known_to=known_to))
+        return self.database.write(
+            lambda db: sql.settle(db, fence, claimed, step, follower=follower, known_to=known_to, wall=wall)
+        )
 
     def replay(self, seq: int, body: bytes | None) -> Future[None]:
         """Put a parked op back at its place, under a new key."""
@@ -195,10 +197,11 @@ def encode_body(body: Any) -> bytes | None:
     try:
         encoded = bytes(msgspec.json.encode(body))
         # It writes NaN as null, and in a merge patch null deletes.
-        if b"null" in encoded and _has_no_number(msgspec.to_builtins(body)):
-            raise ValueError("NaN and infinity are no JSON numbers")
+        faithful = b"null" not in encoded or not _has_no_number(msgspec.to_builtins(body))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the body cannot be written as JSON: {error}", path="body") from error
+    if not faithful:
+        raise ConfigError("the body cannot be written as JSON: NaN and infinity are no JSON numbers", path="body")
     return encoded
 
 

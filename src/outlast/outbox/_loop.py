@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -323,7 +324,8 @@ class DeliveryLoop:
 
     def _emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
         self._core.bus.emit(
-            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity, **fields
+            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity,
+            **fields,
         )  # fmt: skip
 
     async def drain(self, seconds: float) -> None:
@@ -344,7 +346,5 @@ class DeliveryLoop:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    try:
+    with contextlib.suppress(RuntimeError):  # the loop is closing; whoever comes next reads the file
         loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        pass  # the loop is closing; whoever comes next reads the file

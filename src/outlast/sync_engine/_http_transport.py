@@ -18,7 +18,7 @@ _METHODS: Final = {
     Verb.CREATE: "PUT", Verb.PUT: "PUT", Verb.PATCH: "PATCH", Verb.DELETE: "DELETE", Verb.POST: "POST",
 }  # fmt: skip
 
-_NEVER_READABLE: Final = frozenset({400, 403, 405, 406, 501})
+_NEVER_READABLE: Final = frozenset({*range(300, 400), 400, 403, 405, 406, 501})
 
 Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
@@ -147,8 +147,7 @@ class HttpTransport:
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
                 return Found(equal, headers.get("etag"))
             case HttpAnswer(status=status):
-                never = status in _NEVER_READABLE or 300 <= status < 400
-                return Unreadable(f"the server answered {status}", permanent=never)
+                return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
             case NoAnswer(reason=reason):
                 return Unreadable(reason)
 
