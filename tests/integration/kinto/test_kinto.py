@@ -12,6 +12,7 @@ import sys
 import tempfile
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,7 @@ class Pusher:
             out, _ = await self._process.communicate()
             if self._process.returncode >= 0:
                 await asyncio.gather(*self._tasks)
+                assert out, f"the push ended with {self._process.returncode} and without a receipt"
                 return self._process.returncode, json.loads(out)
             self.snapshots.append((receipts(self._outbox), len(proxy.exchanges)))
 
@@ -196,3 +198,18 @@ def sent_after_receipt(exchanges, snapshots, last):
         (number, name) for known, seen in snapshots for number, name, _ in puts if number >= seen and name in known
     ]
     return late + again
+
+
+@pytest.mark.parametrize(
+    ("times", "snapshots", "found"),
+    [
+        pytest.param([1.0, 2.0], [({}, 1), ({"a": 2.5}, 2)], [], id="before-its-receipt"),
+        pytest.param([1.0, 3.0], [], [("a", 3.0)], id="after-its-time"),
+        pytest.param([1.0, 2.0], [({"a": 0.5}, 1)], [(1, "a")], id="after-a-kill"),
+    ],
+)
+def test_sending_again_would_be_seen(times, snapshots, found):
+    """The check itself sees a request that comes after the receipt, by its time and by the receipts after a kill."""
+    exchanges = [SimpleNamespace(method="PUT", path="/records/a", at=at) for at in times]
+
+    assert sent_after_receipt(exchanges, snapshots, {"a": 2.5}) == found
