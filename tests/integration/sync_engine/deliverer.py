@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -87,7 +88,8 @@ def main():
     parser.add_argument("--no-keys", dest="keys", action="store_false")
     parser.add_argument("--forever", action="store_true")
     options = parser.parse_args()
-    asyncio.run(produce(options) if options.produce else deliver(options))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(produce(options) if options.produce else deliver(options))
 
 
 if __name__ == "__main__":
