@@ -119,6 +119,12 @@ class StoreDelivery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def waits_for_decisions(self) -> bool:
+        """Tell whether every write that is left is held back by a conflict or a dead letter."""
+        parked = await asyncio.wrap_future(self._outbox.core.parked_lanes())
+        left = await self._outbox.pending(self._backend.kind) if parked else []
+        return bool(left) and all(op.lane in parked for op in left)
+
     async def give_way(self) -> None:
         """Let a write that waits be the first to find out whether the backend is back.
 
