@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from outlast.lab.verdict import broken_promises
 _LEAD: Final = 2.0
 _TICK: Final = 0.1
 _LAST_WORDS: Final = 40.0
+_STRIKES_WITHIN: Final = 4.0
+"""Seconds in which a planted bug has certainly struck; a fault before could take its answer from the client."""
 _LOOKS_FOR_A_SEALED_WRITE: Final = 300
 
 
@@ -70,6 +72,7 @@ class Demo:
     on_progress: Callable[[Progress], None] = lambda _: None
     _sides: tuple[Contestant, ...] = ()
     _epoch: float = 0.0
+    _seconds: float = 0.0
     _notes: list[str] = field(default_factory=list[str])
     _sealed_at_kill: int = 0
 
@@ -94,8 +97,9 @@ class Demo:
             return self._count(ours, plain, healed_at)
 
     async def _perform(self, ours: Contestant, plain: Contestant) -> float:
-        seconds, phases = self.options.seconds, story(self.options.seconds)
-        notes = 40 + int(seconds)
+        phases = _room_for_a_plant(story(self.options.seconds)) if self.options.plant else story(self.options.seconds)
+        self._seconds = phases[-1].end
+        notes = 40 + int(self._seconds)
         # One after the other: when one does not start, nothing of the other may still be starting.
         await ours.set_up(notes=notes, seed=self.options.seed, plant=self.options.plant)
         await plain.set_up(notes=notes, seed=self.options.seed, plant=None)
@@ -108,7 +112,7 @@ class Demo:
 
     async def _start_apps(self) -> None:
         for side in self._sides:
-            await side.start_app(seconds=self.options.seconds, epoch=self._epoch)
+            await side.start_app(seconds=self._seconds, epoch=self._epoch)
 
     async def _phase(self, phase: Phase) -> None:
         await self._wait_until(self._epoch + phase.start, phase)
@@ -165,11 +169,11 @@ class Demo:
         for side in self._sides:
             side.tail.read_on()
         tails = {side.name: side.tail for side in self._sides}
-        self.on_progress(Progress(phase, self._elapsed(), self.options.seconds, tails, tuple(self._notes)))
+        self.on_progress(Progress(phase, self._elapsed(), self._seconds, tails, tuple(self._notes)))
 
     def _count(self, ours: Contestant, plain: Contestant, healed_at: float) -> dict[str, Any]:
         reports = {side.name: observe(side.api_db, [side.ledger], healed_at)[0] for side in (ours, plain)}
-        broken = broken_promises(reports["outlast"], self.options.seconds)
+        broken = broken_promises(reports["outlast"], self._seconds)
         if not self._sealed_at_kill:
             broken.append("no write was sealed and unsettled when the application was killed, so nothing was proved")
         return {
@@ -180,6 +184,18 @@ class Demo:
             "notes": list(self._notes),
             "verdict": {"ok": not broken, "broken": broken},
         }
+
+
+def _room_for_a_plant(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    """Return the phases with a first one that is long enough for a planted bug to strike while all is well."""
+    later = max(0.0, _STRIKES_WITHIN - phases[0].end)
+    first = replace(phases[0], end=phases[0].end + later)
+    return (first, *(_postponed(phase, later) for phase in phases[1:]))
+
+
+def _postponed(phase: Phase, later: float) -> Phase:
+    kill_at = None if phase.kill_at is None else phase.kill_at + later
+    return replace(phase, start=phase.start + later, end=phase.end + later, kill_at=kill_at)
 
 
 __all__ = ["Demo", "DemoOptions", "Progress"]
