@@ -122,7 +122,9 @@ class StoreDelivery:
     async def waits_for_decisions(self) -> bool:
         """Tell whether every write that is left is held back by a conflict or a dead letter."""
         parked = await asyncio.wrap_future(self._outbox.core.parked_lanes())
-        left = await self._outbox.pending(self._backend.kind) if parked else []
+        if not parked:
+            return False
+        left = await self._outbox.pending(self._backend.kind)
         return bool(left) and all(op.lane in parked for op in left)
 
     async def give_way(self) -> None:
