@@ -127,7 +127,7 @@ class Delivery:
         options = self._options
         transport = HttpTransport(
             self._origin, headers=options.headers, idempotency_header=options.shape.key_header,
-            call_timeout=options.pace.call_timeout,
+            at_least_once=options.shape.at_least_once, call_timeout=options.pace.call_timeout,
         )  # fmt: skip
         courier = Courier(transport, Pacer(options.pace.rate), options.headers)
         runner = Runner(box, courier, concurrency=options.pace.concurrency, park_lanes=False, drain=_DRAIN)

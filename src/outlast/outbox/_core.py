@@ -17,7 +17,7 @@ from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import OUTBOX
-from outlast.outbox._records import Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
+from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
 from outlast.storage import Connection, SqliteDatabase, require
 
 T = TypeVar("T")
@@ -112,9 +112,12 @@ class OutboxCore:
             lambda db: sql.settle(db, fence, claimed, step, follower=follower, known_to=known_to, wall=wall)
         )
 
-    def replay(self, seq: int, body: bytes | None) -> Future[None]:
+    def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
         """Put a parked op back at its place, under a new key."""
-        return self._changing(self.database.write(lambda db: sql.replay(db, seq, body)))
+        new, keep = encode_body(body), if_match == KEEP
+        return self._changing(
+            self.database.write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
+        )
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""

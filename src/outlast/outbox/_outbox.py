@@ -11,8 +11,8 @@ from typing import Any, Self
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
-from outlast.outbox._core import OutboxCore, encode_body, make_write
-from outlast.outbox._records import Counts, Op, OpStatus, Write
+from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 
 
@@ -138,17 +138,19 @@ class Outbox:
         """List the writes of a kind that are not delivered yet, oldest first."""
         return await asyncio.wrap_future(self.core.pending(kind))
 
-    async def replay(self, seq: int, body: Any = None) -> Ticket:
+    async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
         """Send a conflicting or dead write again, at its old place, under a new key.
 
         Args:
             seq: Its place.
             body: What to send instead. Default: the same.
+            if_match: The version that it is based on now, None to overwrite whatever is there. Default: as it
+                was, under which a conflict most likely comes again.
 
         Raises:
             ConfigError: No such write waits for a decision.
         """
-        await asyncio.wrap_future(self.core.replay(seq, encode_body(body)))
+        await asyncio.wrap_future(self.core.replay(seq, body, if_match))
         return Ticket(self.core, seq)
 
     async def discard(self, seq: int) -> None:

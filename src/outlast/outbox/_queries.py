@@ -184,12 +184,12 @@ def _park(db: Connection, seq: int, state: OpState, reason: str, *, attempts: in
     _remove(db, seq)
 
 
-def replay(db: Connection, seq: int, body: bytes | None) -> None:
+def replay(db: Connection, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
     """Put a parked op back at its old place under a new generation, and so under a new key."""
     done = db.execute(
         f"INSERT INTO op ({_OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"
-        " if_match, created, coalesce(?, body) FROM parked WHERE seq = ? RETURNING seq",
-        (body, seq),
+        " CASE WHEN ? THEN if_match ELSE ? END, created, coalesce(?, body) FROM parked WHERE seq = ? RETURNING seq",
+        (keep_match, if_match, body, seq),
     ).get
     if done is None:
         raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")

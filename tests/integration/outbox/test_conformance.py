@@ -142,6 +142,26 @@ def test_a_dead_write_is_replayed_under_a_new_key(face, box):
     assert face.do(later.settled(timeout=5)).state is OpState.DELIVERED
 
 
+@pytest.mark.parametrize(
+    ("options", "if_match"),
+    [
+        pytest.param({}, '"1"', id="as-it-was"),
+        pytest.param({"if_match": '"7"'}, '"7"', id="a-newer-version"),
+        pytest.param({"if_match": None}, None, id="whatever-is-there"),
+    ],
+)
+def test_a_conflict_is_replayed_on_another_version(face, box, options, if_match):
+    """Whoever resolves a conflict says which version the write is based on now."""
+    ticket = face.do(box.put("note", "n1", {"v": 1}, if_match='"1"'))
+    deliver(face, box, lambda op: Rejected("409"))
+    seen = []
+
+    face.do(box.replay(ticket.seq, **options))
+    deliver(face, box, lambda op: (seen.append((op.if_match, op.body)), Applied())[1])
+
+    assert seen == [(if_match, b'{"v":1}')]
+
+
 def test_a_write_is_discarded(face, box):
     """It is forgotten, what it held back goes on, and its ticket says so."""
     ticket = face.do(box.put("note", "n1", {}))

@@ -117,6 +117,17 @@ def test_a_server_that_knows_no_keys_gets_none():
     assert sealed.headers == (("Content-Type", "application/json"),)
 
 
+def test_a_post_that_could_be_doubled_is_refused():
+    """Without a key a POST whose answer is lost could only be guessed about, so it needs the author's word."""
+    post = op(verb=Verb.POST)
+
+    with pytest.raises(ConfigError, match="at_least_once"):
+        HttpTransport(BASE, client=Server(), idempotency_header=None).seal(post)
+    sealed = HttpTransport(BASE, client=Server(), idempotency_header=None, at_least_once=True).seal(post)
+
+    assert sealed.method == "POST"
+
+
 @pytest.mark.parametrize(
     ("entity", "path"),
     [
