@@ -28,7 +28,9 @@ def parse_duration(value: float | str, *, path: str = "") -> float:
     """
     seconds = _number(value) if not isinstance(value, str) else _sum(value, _SECONDS)
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        raise ConfigError(f"{value!r} is not a duration; write seconds as a number, or such as 30s, 250ms, 1h", path=path)
+        raise ConfigError(
+            f"{value!r} is not a duration; write seconds as a number, or such as 30s, 250ms, 1h", path=path
+        )
     return seconds
 
 

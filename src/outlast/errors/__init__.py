@@ -38,7 +38,7 @@ OutlastError
 ```
 """
 
-from outlast.errors._base import Category, OutlastError, Outcome
+from outlast.errors._base import Category, Outcome, OutlastError
 from outlast.errors._classify import (
     UNKNOWN,
     Classification,

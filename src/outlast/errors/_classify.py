@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from outlast.errors._base import Category, OutlastError, Outcome
+from outlast.errors._base import Category, Outcome, OutlastError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ _BY_STATUS = {
     529: (Category.TRANSIENT, Outcome.NOT_APPLIED),
 }
 
+_FIRST_REDIRECT = 300
+_FIRST_SERVER_ERROR = 500
+
 _rules: dict[tuple[str, str], Rule] = {}
 
 
@@ -65,9 +68,9 @@ def classify_status(status_code: int, retry_after: float | None = None) -> Class
     """
     if status_code in _BY_STATUS:
         category, outcome = _BY_STATUS[status_code]
-    elif status_code < 300:
+    elif status_code < _FIRST_REDIRECT:
         category, outcome = Category.UNKNOWN, Outcome.APPLIED
-    elif status_code < 500:
+    elif status_code < _FIRST_SERVER_ERROR:
         category, outcome = Category.INVALID_INPUT, Outcome.NOT_APPLIED
     else:
         category, outcome = Category.RETRIABLE, Outcome.IN_DOUBT

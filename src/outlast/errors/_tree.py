@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.errors._base import Category, OutlastError, Outcome
+from outlast.errors._base import Category, Outcome, OutlastError
 
 
 class RejectedError(OutlastError):

@@ -250,7 +250,9 @@ class DeliveryLoop:
         step = settle(self._policy, claimed.op.verb, claimed.attempt, answer, self._random.random())
         if isinstance(step, Compare):
             found = await self._read_back(claimed)
-            step = compare(self._policy, claimed.op.verb, claimed.attempt, found, self._random.random(), step.reason)
+            step = compare(
+                self._policy, claimed.op.verb, claimed.attempt, found, chance=self._random.random(), reason=step.reason
+            )
         self._note(answer, step)
         await self._record(claimed, step, patient=isinstance(answer, Busy) and answer.retry_after is not None)
 

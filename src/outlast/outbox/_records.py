@@ -9,7 +9,6 @@ from typing import Final
 from outlast.engines.op import OpState, Verb
 from outlast.errors import ConfigError
 
-
 KEEP: Final = "keep"
 """Says that a replayed write stays based on the version it was based on; never an ETag, which has quotes."""
 
