@@ -104,7 +104,7 @@ class Contestant:
         """
         planted = ("--plant", plant) if plant else ()
         self._api = await self._start(_API, "--db", str(self.api_db), "--port", "0", "--notes", str(notes),
-                                      "--neighbour-every", "1.0", *planted)  # fmt: skip
+                                      "--neighbour-every", "1.0", "--until-eof", *planted)  # fmt: skip
         upstream = f"127.0.0.1:{await self._listening(self._api, _API)}"
         self._proxy = await self._start(_PROXY, "--upstream", upstream, "--port", "0", "--seed", str(seed),
                                         "--log", str(self.folder / "proxy.jsonl"))  # fmt: skip
