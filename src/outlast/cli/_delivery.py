@@ -106,12 +106,12 @@ class Delivery:
     async def _check(self, box: Outbox) -> None:
         """Refuse an outbox whose writes are not this command's to deliver, or would go elsewhere."""
         options = self._options
-        foreign = await asyncio.wrap_future(box.core.kinds()) - {KIND}
+        foreign = await box.core.result(box.core.kinds()) - {KIND}
         if foreign:
             kinds = ", ".join(sorted(foreign)[:5])
             said = f"{options.outbox} belongs to another program: it holds writes of kind {kinds}"
             raise CommandError(ExitCode.NOT_AN_OUTBOX, said, "Name another file with --outbox. It was not changed.")
-        undelivered = await asyncio.wrap_future(box.core.undelivered())
+        undelivered = await box.core.result(box.core.undelivered())
         origins = {origin_of(target) for _, target in undelivered if target is not None}
         self._origin = options.template.origin if options.template is not None else min(origins, default=_NO_ORIGIN)
         if others := origins - {self._origin}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ from outlast.engines.op import OpState, Step, Verb
 from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
+from outlast.outbox._assist import LoopAssist
 from outlast.outbox._layout import OUTBOX
 from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
 from outlast.storage import Connection, SqliteDatabase, require
@@ -45,6 +47,17 @@ class OutboxCore:
         self.store_id = self.database.read(sql.identity).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
+        self._assist: LoopAssist | None = None
+
+    async def result(self, future: Future[T]) -> T:
+        """Wait on the running event loop for one of the futures below; a busy loop does not starve its thread.
+
+        Cancel: what has not begun is not done; what has begun runs to its end.
+        """
+        loop = asyncio.get_running_loop()
+        if self._assist is None or self._assist.loop is not loop:
+            self._assist = LoopAssist(loop)
+        return await self._assist.result(future)
 
     def enqueue(self, writes: Sequence[Write]) -> Future[list[int]]:
         """Store writes in one transaction; the future has their places once they are durable."""

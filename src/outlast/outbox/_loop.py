@@ -115,16 +115,16 @@ class DeliveryLoop:
         """Read what waits; what a dead process had on the wire is due at once."""
         core, now = self._core, self._core.clock.now()
         self._lanes, self._seen_version = LaneIndex(), 0
-        self._seen_decisions = await asyncio.wrap_future(core.decisions())
-        for seq, lane in await asyncio.wrap_future(core.queued(0)):
+        self._seen_decisions = await core.result(core.decisions())
+        for seq, lane in await core.result(core.queued(0)):
             self._lanes.add(seq, lane)
         wall = core.clock.wall()
-        for seq, due, delay in await asyncio.wrap_future(core.dues()):
+        for seq, due, delay in await core.result(core.dues()):
             if due is not None and seq in self._lanes:
                 # The planned delay bounds the wait, so that a clock set back cannot stretch it.
                 self._lanes.postpone(seq, now + min(max(0.0, due - wall), delay), patient=False)
         if self._park_lanes:
-            for lane in await asyncio.wrap_future(core.parked_lanes()):
+            for lane in await core.result(core.parked_lanes()):
                 self._lanes.hold(lane)
 
     async def run(self, *, until_idle: bool) -> None:
@@ -170,7 +170,7 @@ class DeliveryLoop:
         self._landed_meanwhile.clear()
         self._parked_meanwhile = False
         held = self._lanes.held if self._park_lanes else set[int]()
-        changes = await asyncio.wrap_future(
+        changes = await self._core.result(
             self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
         )
         self._seen_version, self._seen_decisions = changes.version, changes.decisions
@@ -194,7 +194,7 @@ class DeliveryLoop:
         if not seqs:
             return
         try:
-            claims = await asyncio.wrap_future(self._core.claim(self._lease.fence, seqs, self._transport.seal))
+            claims = await self._core.result(self._core.claim(self._lease.fence, seqs, self._transport.seal))
         except BaseException:
             for seq, permit in zip(seqs, permits, strict=False):
                 permit.ignore()
@@ -285,7 +285,7 @@ class DeliveryLoop:
         if self._before_settle is not None:
             await self._before_settle(op, step)
         follower, known_to = self._lanes.follower(op.seq), self._lanes.last_seq
-        await asyncio.wrap_future(self._core.settle(self._lease.fence, claimed, step, follower, known_to=known_to))
+        await self._core.result(self._core.settle(self._lease.fence, claimed, step, follower, known_to=known_to))
         self._landed_meanwhile.add(op.seq)
         self._parked_meanwhile |= isinstance(step, Conflict | Die)
         match step:

@@ -121,7 +121,7 @@ class StoreDelivery:
 
     async def waits_for_decisions(self) -> bool:
         """Tell whether every write that is left is held back by a conflict or a dead letter."""
-        parked = await asyncio.wrap_future(self._outbox.core.parked_lanes())
+        parked = await self._outbox.core.result(self._outbox.core.parked_lanes())
         if not parked:
             return False
         left = await self._outbox.pending(self._backend.kind)
@@ -200,7 +200,7 @@ class StoreDelivery:
         core = self._outbox.core
         while True:
             with contextlib.suppress(OutlastError):
-                version = await asyncio.wrap_future(core.data_version())
+                version = await core.result(core.data_version())
                 if version != self._version:
                     await self._compare()
                     self._version = version
