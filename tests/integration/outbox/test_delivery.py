@@ -889,20 +889,23 @@ async def test_delivery_does_not_slow_down_with_the_queue(path):
 
 def while_reading(monkeypatch, box, *, before=None, after=None):
     """Do something in the moment before, or after, the loop reads what a decision has changed; once."""
-    read, wrap, turns = box.core.changes, asyncio.wrap_future, []
+    read, result, turns = box.core.changes, box.core.result, []
 
     async def slowly(arguments):
         if before is not None and not turns and box.core.decisions().result(5) != arguments[1]:
             turns.append(1)
             await before()
-        found = await wrap(read(*arguments))
+        found = await result(read(*arguments))
         if after is not None and not turns and found.parked is not None:
             turns.append(1)
             await after()
         return found
 
+    async def either(future):
+        return await (future if asyncio.isfuture(future) else result(future))
+
     monkeypatch.setattr(box.core, "changes", lambda *arguments: asyncio.ensure_future(slowly(arguments)))
-    monkeypatch.setattr(asyncio, "wrap_future", lambda future: future if asyncio.isfuture(future) else wrap(future))
+    monkeypatch.setattr(box.core, "result", either)
     return turns
 
 
