@@ -99,7 +99,7 @@ class Registry:
                 gc.collect()  # the holder of the name may only be waiting for the cycle collector
         raise DuplicateNameError(
             f"a {kind} named {component.name!r} is alive already; "
-            f'share it with registry.get({kind!r}, {component.name!r}), or choose another name'
+            f"share it with registry.get({kind!r}, {component.name!r}), or choose another name"
         )
 
     def _live(self, key: tuple[str, str]) -> Component | None:

@@ -24,35 +24,41 @@ def name_of(face):
     return ".".join(face.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
 
 
-def visible(face):
-    """Return the public names that a face binds: what it defines, and what it takes from its own modules."""
-    module, names = name_of(face), set()
+def bound(face):
+    """Return the public names that a face binds: those of its own room, and those it hands on from other rooms."""
+    module, own, handed_on = name_of(face), set(), set()
     statements = list(parse(face).body)
     for node in statements:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
+                own.add(name)
             case ast.Assign(targets=targets):
-                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+                own |= {target.id for target in targets if isinstance(target, ast.Name)}
             case ast.AnnAssign(target=ast.Name(id=name)):
-                names.add(name)
-            case ast.ImportFrom(module=str(origin), names=aliases) if origin.startswith(f"{module}."):
-                names |= {alias.asname or alias.name for alias in aliases}
+                own.add(name)
+            case ast.ImportFrom(module=str(origin), names=aliases) if origin.startswith("outlast."):
+                names = {alias.asname or alias.name for alias in aliases}
+                (own if origin.startswith(f"{module}.") else handed_on).update(names)
             case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body):
                 statements.extend(body)
+            case ast.Delete(targets=targets):
+                own -= {target.id for target in targets if isinstance(target, ast.Name)}
             case _:
                 pass
-    return {name for name in names if not name.startswith("_")}
+    public = {name for name in own if not name.startswith("_")}
+    return public, handed_on
 
 
 @pytest.mark.parametrize("face", list(faces()), ids=name_of)
 def test_all_is_what_is_visible(face):
-    """`__all__` names every public name of a room, and no other."""
+    """`__all__` names every public name of a room itself, and else only what the face hands on on purpose."""
     assert face.exists(), f"{name_of(face)} is a folder with modules but without a face"
     module = importlib.import_module(name_of(face))
+    own, handed_on = bound(face)
 
     assert hasattr(module, "__all__"), f"{name_of(face)} has no __all__"
-    assert sorted(module.__all__) == sorted(visible(face))
+    assert sorted(own - set(module.__all__) - {"__version__"}) == []
+    assert sorted(set(module.__all__) - own - handed_on - {"__version__"}) == []
 
 
 @pytest.mark.parametrize("face", list(faces()), ids=name_of)

@@ -1,4 +1,4 @@
-"""A known sync engine reconciled a 409 by sending again at once, without counting: an endless loop against such a server."""
+"""A known sync engine reconciled a 409 by sending again at once, without counting: an endless loop."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A known sync engine merged into and reconciled ops under their old key: servers replay the old answer, or answer 422."""
+"""A known sync engine changed ops and kept their key: servers repeat the old answer, or answer 422."""
 
 from outlast.engines.backoff import Backoff
 from outlast.outbox import Applied, DeliveryPolicy, InDoubt, Outbox, Rejected

@@ -1,4 +1,4 @@
-"""A known sync engine's queue wrote row and order index apart and sorted by wall clock: a crash or a clock change broke the order."""
+"""A known sync engine wrote row and order apart and sorted by wall clock: crashes and clock changes broke it."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def test_a_queueing_that_fails_halfway_leaves_nothing(tmp_path):
         await asyncio.wrap_future(
             box.core.database.write(
                 lambda db: db.execute(
-                    "CREATE TRIGGER third BEFORE INSERT ON op WHEN new.entity = 'c' BEGIN SELECT raise(ABORT, 'no'); END"
+                    "CREATE TRIGGER c BEFORE INSERT ON op WHEN new.entity = 'c' BEGIN SELECT raise(ABORT, 'no'); END"
                 )
             )
         )

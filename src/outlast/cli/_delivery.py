@@ -106,12 +106,12 @@ class Delivery:
     async def _check(self, box: Outbox) -> None:
         """Refuse an outbox whose writes are not this command's to deliver, or would go elsewhere."""
         options = self._options
-        foreign = await asyncio.wrap_future(box.core.kinds()) - {KIND}
+        foreign = await box.core.result(box.core.kinds()) - {KIND}
         if foreign:
             kinds = ", ".join(sorted(foreign)[:5])
             said = f"{options.outbox} belongs to another program: it holds writes of kind {kinds}"
             raise CommandError(ExitCode.NOT_AN_OUTBOX, said, "Name another file with --outbox. It was not changed.")
-        undelivered = await asyncio.wrap_future(box.core.undelivered())
+        undelivered = await box.core.result(box.core.undelivered())
         origins = {origin_of(target) for _, target in undelivered if target is not None}
         self._origin = options.template.origin if options.template is not None else min(origins, default=_NO_ORIGIN)
         if others := origins - {self._origin}:
@@ -127,7 +127,7 @@ class Delivery:
         options = self._options
         transport = HttpTransport(
             self._origin, headers=options.headers, idempotency_header=options.shape.key_header,
-            call_timeout=options.pace.call_timeout,
+            at_least_once=options.shape.at_least_once, call_timeout=options.pace.call_timeout,
         )  # fmt: skip
         courier = Courier(transport, Pacer(options.pace.rate), options.headers)
         runner = Runner(box, courier, concurrency=options.pace.concurrency, park_lanes=False, drain=_DRAIN)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from outlast.lab.demo import Progress
 from outlast.lab.story import Phase, story
 
-_TITLES = {"outlast": "with outlast", "plain": "plain client, 5 s timeout, 3 retries"}
+_TITLES: Final = {"outlast": "with outlast", "plain": "plain client"}
+_PLAIN: Final = "plain client: 5 s timeout, 3 retries with backoff, Retry-After honoured"
 
 
 class LiveView:
@@ -30,7 +31,7 @@ class LiveView:
         self._phases = story(seconds)
         self._live = Live(console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._live.__enter__()
         return self
@@ -43,6 +44,11 @@ class LiveView:
         """Draw the present state."""
         self._live.update(_frame(progress, self._phases))
 
+    def tell(self, notes: Sequence[str]) -> None:
+        """Print what happened, which has been drawn over by now."""
+        for note in notes:
+            self._live.console.print(note, highlight=False, soft_wrap=True)
+
 
 class PlainView:
     """Print a line at each phase and each event, where there is no terminal.
@@ -54,9 +60,9 @@ class PlainView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = ""
-        self._notes = 0
+        self._told = 0
 
-    def __enter__(self) -> PlainView:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -65,28 +71,36 @@ class PlainView:
 
     def show(self, progress: Progress) -> None:
         """Print what is new."""
-        for note in progress.notes[self._notes :]:
-            self._console.print(f"{progress.elapsed:5.1f} s  {note}", highlight=False)
-        self._notes = len(progress.notes)
-        if progress.phase.name != self._phase:
-            self._phase = progress.phase.name
-            self._console.print(
-                f"{progress.elapsed:5.1f} s  {progress.phase.name}: {progress.phase.description}", highlight=False
-            )
+        self.tell(progress.notes)
+        phase = progress.phase
+        if phase.name != self._phase:
+            self._phase = phase.name
+            self._print(f"{progress.elapsed:5.1f} s  {phase.name}: {phase.description}")
+
+    def tell(self, notes: Sequence[str]) -> None:
+        """Print those notes that were not printed yet."""
+        for note in notes[self._told :]:
+            self._print(note)
+        self._told = len(notes)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def _frame(progress: Progress, phases: tuple[Phase, ...]) -> RenderableType:
     strip = Text(" ").join(
         Text(f" {phase.name} ", "reverse" if phase.name == progress.phase.name else "dim") for phase in phases
     )
-    bar = ProgressBar(total=progress.seconds, completed=min(progress.elapsed, progress.seconds))
+    elapsed = min(progress.elapsed, progress.seconds)
+    bar = Table.grid(expand=True)  # a bar alone does not end its line
+    bar.add_row(ProgressBar(total=progress.seconds, completed=elapsed))
     notes = Text("\n".join(progress.notes[-3:]), "yellow")
     body = Group(strip, Text(progress.phase.description, "bold"), bar, _counts(progress), notes)
-    return Panel(body, title=f"outlast demo  {progress.elapsed:.0f} of {progress.seconds:.0f} s")
+    return Panel(body, title=f"outlast demo  {elapsed:.0f} of {progress.seconds:.0f} s")
 
 
 def _counts(progress: Progress) -> Table:
-    table = Table("", *(_TITLES[name] for name in progress.tails), box=None, padding=(0, 2))
+    table = Table("", *(Column(_TITLES[name], justify="right") for name in progress.tails), box=None, padding=(0, 2))
     tails = progress.tails.values()
     table.add_row("reads answered", *(f"[green]{tail.answered}[/]" for tail in tails))
     table.add_row("  of them stale, and said so", *(str(tail.stale) for tail in tails))
@@ -101,18 +115,15 @@ def _bad(count: int) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> RenderableType:
-    """Return the table of what the observer counted, and the verdict."""
+    """Return the table of what the observer counted, and the verdict; it fits into 80 columns."""
     sides = [report[name] for name in _TITLES]
-    table = Table("counted by an independent observer", *_TITLES.values(), title_justify="left")
+    title = "Counted from the API's database and the ledgers"
+    table = Table("", *_TITLES.values(), title=title, title_justify="left", caption=_PLAIN, caption_justify="left")
     for words, cell in _ROWS.items():
         table.add_row(words, *(cell(side) for side in sides))
     promises = report["verdict"]["broken"]
-    line = (
-        Text("every promise was kept", "bold green")
-        if not promises
-        else Text("broken: " + "; ".join(promises), "bold red")
-    )
-    return Group(table, line)
+    line = Text("\n".join(f"broken: {words}" for words in promises), "bold red")
+    return Group(table, line if promises else Text("every promise was kept", "bold green"))
 
 
 def _share(reads: Mapping[str, Any]) -> str:
@@ -122,7 +133,7 @@ def _share(reads: Mapping[str, Any]) -> str:
 
 def _age(reads: Mapping[str, Any]) -> str:
     stale = f"{reads['stale'] / reads['answered']:.0%}" if reads["answered"] else "0%"
-    oldest = f", at most {reads['max_age']:.0f} s old" if reads["stale"] else ""
+    oldest = f", up to {reads['max_age']:.0f} s old" if reads["stale"] else ""
     return f"{stale}{oldest}"
 
 
@@ -131,18 +142,18 @@ def _recovery(side: Mapping[str, Any]) -> str:
     return "never" if after is None else f"{after:.1f} s"
 
 
-_ROWS = {
-    "reads answered, keys seen before": lambda side: _share(side["reads"]),
+_ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "reads answered, seen keys": lambda side: _share(side["reads"]),
     "reads answered, first touch": lambda side: _share(side["first_reads"]),
-    "stale answers, declared as such": lambda side: _age(side["reads"]),
-    "answers that were not true": lambda side: str(side["reads"]["wrong"] + side["first_reads"]["wrong"]),
+    "  stale, and said so": lambda side: _age(side["reads"]),
+    "  not true": lambda side: str(side["reads"]["wrong"] + side["first_reads"]["wrong"]),
     "writes asked for": lambda side: str(side["writes"]["asked"]),
     "  acknowledged": lambda side: str(side["writes"]["acknowledged"]),
-    "  of them delivered": lambda side: str(side["writes"]["delivered"]),
-    "  of them lost": lambda side: str(side["writes"]["lost"]),
-    "  refused: the user has to do it again": lambda side: str(side["writes"]["refused"]),
-    "  refused, and yet applied": lambda side: str(side["writes"]["refused_yet_applied"]),
+    "    and delivered": lambda side: str(side["writes"]["delivered"]),
+    "    and lost": lambda side: str(side["writes"]["lost"]),
+    "  refused": lambda side: str(side["writes"]["refused"]),
+    "    and yet applied": lambda side: str(side["writes"]["refused_yet_applied"]),
     "  cut off by the kill": lambda side: str(side["writes"]["unknown"]),
-    "writes that took effect twice": lambda side: str(side["writes"]["doubled"]),
-    "acknowledged writes applied, after the end of the faults": _recovery,
+    "  applied twice": lambda side: str(side["writes"]["doubled"]),
+    "caught up after the faults": _recovery,
 }

@@ -42,7 +42,7 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Shape:
     """Say how a record becomes a request, and how its repetition is guarded.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 _WINDOW = 10.0
 _LINE_EVERY = 5.0
@@ -67,7 +69,7 @@ def words(view: View, speed: float) -> str:
     settled = f"{view.delivered:,} delivered, {view.waiting:,} waiting"
     parked = f"{view.conflicting:,} conflicting, {view.dead:,} dead"
     pace = f"; {speed:.0f}/s, about {left(view, speed)} left" if round(speed) and view.waiting else ""
-    return f"{settled}, {parked}{pace}{trouble(view)}"
+    return f"{settled}, {parked}{pace}"
 
 
 def left(view: View, speed: float) -> str:
@@ -82,11 +84,11 @@ def left(view: View, speed: float) -> str:
 
 
 def trouble(view: View) -> str:
-    """Return what the server gives right now, as the end of a line."""
+    """Return what the server gives right now, or nothing."""
     if not view.trouble:
         return ""
     after = f"; next try in {view.next_try:.0f} s" if round(view.next_try) else ""
-    return f" | {view.trouble[:100]}{after}"
+    return f"{view.trouble[:100]}{after}"
 
 
 class Display(Protocol):
@@ -145,7 +147,20 @@ class Lines(Silence):
             self._last = view.at
         elif view.at - self._last >= _LINE_EVERY:
             self._last = view.at
-            print(words(view, speed), file=self._stream, flush=True)
+            said = " | ".join(line for line in (words(view, speed), trouble(view)) if line)
+            print(said, file=self._stream, flush=True)
+
+
+class _BarAndLines(Progress):
+    """Draw lines of text under the bar; beside it they would not fit on a terminal of 80 columns."""
+
+    lines: tuple[str, ...] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the bar and the lines."""
+        yield from super().get_renderables()
+        # Text, not str: an id or a server's word in brackets is no style.
+        yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in self.lines if line)
 
 
 class Bar:
@@ -156,23 +171,21 @@ class Bar:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        # No markup: an id or a server's word in brackets is no style.
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TaskProgressColumn())
-        counts = TextColumn("{task.fields[words]}", markup=False)
-        self._progress = Progress(*columns, counts, console=console or Console(stderr=True))
+        columns = (TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn())
+        self._progress = _BarAndLines(*columns, console=console or Console(stderr=True), expand=True)
         self._speed = Speed()
-        self._task = self._progress.add_task("queueing", total=None, words="")
+        self._task = self._progress.add_task("queueing", total=None)
         self._progress.start()
 
     def queueing(self, done: int, total: int) -> None:
         """Show how much of the input is in the outbox."""
-        self._progress.update(self._task, completed=done, total=total, words=f"{done:,} of {total:,} records")
+        self._progress.update(self._task, completed=done, total=total)
 
     def delivering(self, view: View) -> None:
         """Show how the delivery goes on."""
+        self._progress.lines = (words(view, self._speed.measure(view)), trouble(view))
         total = view.settled + view.waiting
-        said = words(view, self._speed.measure(view))
-        self._progress.update(self._task, description="delivering", completed=view.settled, total=total, words=said)
+        self._progress.update(self._task, description="delivering", completed=view.settled, total=total)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

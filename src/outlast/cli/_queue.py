@@ -42,7 +42,7 @@ async def queue(box: Outbox, planned: Sequence[Planned], shown: Callable[[int, i
     total = Queued()
     for begin in range(0, len(planned), _CHUNK):
         chunk = planned[begin : begin + _CHUNK]
-        names = await asyncio.wrap_future(box.core.once_names([f"{one.place}:" for one in chunk]))
+        names = await box.core.result(box.core.once_names([f"{one.place}:" for one in chunk]))
         found = [_missing(one, known, total.older) for one, known in zip(chunk, names, strict=True)]
         writes = [write for write in found if write is not None]
         if writes:

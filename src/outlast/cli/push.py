@@ -94,22 +94,15 @@ def push(
     """
     try:
         key_header = key_header_name(idempotency_header)
-        read = read_headers(header or (), key_header)
+        headers, media_type = _split_content_type(read_headers(header or (), key_header))
         options = PushOptions(
             file=file,
             form=form,
             template=_template(file, to),
             outbox=choose_outbox(outbox, file),
-            shape=Shape(
-                verb=choose_verb(method, create=create),
-                id_field=id_field,
-                wrap=wrap,
-                content_type=_content_type(read),
-                key_header=key_header,
-                at_least_once=at_least_once,
-            ),
+            shape=Shape(choose_verb(method, create=create), id_field, wrap, media_type, key_header, at_least_once),
             pace=_pace(concurrency, rate, call_timeout, patience),
-            headers={name: value for name, value in read.items() if name.lower() != "content-type"},
+            headers=headers,
             replay=replay,
         )
         code = _dry_run(options, as_json=as_json) if dry_run else _run(options, as_json=as_json, quiet=quiet)
@@ -129,8 +122,11 @@ def _template(file: str | None, to: str | None) -> Template | None:
     return None if to is None else Template.parse(to)
 
 
-def _content_type(headers: dict[str, str]) -> str:
-    return next((value for name, value in headers.items() if name.lower() == "content-type"), "application/json")
+def _split_content_type(headers: dict[str, str]) -> tuple[dict[str, str], str]:
+    """Return the headers that are added to each request, and the media type, which is part of the record's request."""
+    found = [value for name, value in headers.items() if name.lower() == "content-type"]
+    others = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+    return others, found[0] if found else "application/json"
 
 
 def _pace(concurrency: int, rate: float | None, call_timeout: str, patience: str) -> Pace:

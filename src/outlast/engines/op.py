@@ -276,7 +276,7 @@ def _gone(verb: Verb, reason: str) -> Step:
             return Die(f"there is no such place on the server: {reason}")
 
 
-def compare(policy: DeliveryPolicy, verb: Verb, attempt: int, found: ReadBack, chance: float, reason: str) -> Step:
+def compare(policy: DeliveryPolicy, verb: Verb, attempt: int, found: ReadBack, *, chance: float, reason: str) -> Step:
     """Say what reading back means for an op whose precondition was refused.
 
     Args:

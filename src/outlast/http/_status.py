@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
@@ -17,6 +18,9 @@ from outlast.engines.retry_after import parse_retry_after
 _BUSY: Final = frozenset({408, 423, 425, 429, 503, 529})
 _NEVER: Final = frozenset({501, 505})
 """Of the 5xx those that no repetition changes; any other, such as a gateway's own 52x, may have been applied."""
+_APPLIED: Final = range(200, 300)
+_MOVED: Final = range(300, 400)
+_FAILED: Final = range(500, 600)
 _STALE: Final = frozenset({409, 412})
 _GONE: Final = frozenset({404, 410})
 _MAX_REASON = 200
@@ -34,26 +38,26 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
     >>> answer_for(429, {"retry-after": "7"}, b"", wall=0.0)
     Busy(reason='429', retry_after=7.0, whole_origin=True, in_doubt=False)
     """
-    if 200 <= status < 300:
+    if status in _APPLIED:
         return Applied(headers.get("etag"), status)
     reason, problem_type = _explain(status, body)
-    in_doubt = 500 <= status < 600 and status not in _BUSY | _NEVER
+    in_doubt = status in _FAILED and status not in _BUSY | _NEVER
     if in_doubt or status in _BUSY or _in_progress(status, problem_type):
         after = parse_retry_after(headers, wall)
-        return Busy(reason, after, whole_origin=status == 429, in_doubt=in_doubt)
+        return Busy(reason, after, whole_origin=status == HTTPStatus.TOO_MANY_REQUESTS, in_doubt=in_doubt)
     if status in _STALE:
         return Stale(reason)
     if status in _GONE:
         return Gone(reason)
-    if status == 401:
+    if status == HTTPStatus.UNAUTHORIZED:
         return AuthNeeded(reason)
-    if 300 <= status < 400 and "location" in headers:
+    if status in _MOVED and "location" in headers:
         return Rejected(f"{reason}: it moved to {headers['location']}", status)
     return Rejected(reason, status)
 
 
 def _in_progress(status: int, problem_type: str) -> bool:
-    return status == 409 and ("in-progress" in problem_type or "idempotency" in problem_type)
+    return status == HTTPStatus.CONFLICT and ("in-progress" in problem_type or "idempotency" in problem_type)
 
 
 def _explain(status: int, body: bytes) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sqlite3
@@ -16,6 +17,8 @@ from outlast.lab._faults import Fault, dump_fault
 
 _READY_WITHIN: Final = 20.0
 _END_WITHIN: Final = 10.0
+_API: Final = "outlast.lab.notes_api"
+_PROXY: Final = "outlast.lab.proxy"
 
 
 @dataclass(slots=True)
@@ -100,12 +103,12 @@ class Contestant:
             RuntimeError: One of them did not start.
         """
         planted = ("--plant", plant) if plant else ()
-        self._api = await self._start("outlast.lab.notes_api", "--db", str(self.api_db), "--port", "0", "--notes", str(notes),
-                                      "--neighbour-every", "1.0", *planted)  # fmt: skip
-        upstream = f"127.0.0.1:{await self._listening(self._api)}"
-        self._proxy = await self._start("outlast.lab.proxy", "--upstream", upstream, "--port", "0", "--seed", str(seed),
+        self._api = await self._start(_API, "--db", str(self.api_db), "--port", "0", "--notes", str(notes),
+                                      "--neighbour-every", "1.0", "--until-eof", *planted)  # fmt: skip
+        upstream = f"127.0.0.1:{await self._listening(self._api, _API)}"
+        self._proxy = await self._start(_PROXY, "--upstream", upstream, "--port", "0", "--seed", str(seed),
                                         "--log", str(self.folder / "proxy.jsonl"))  # fmt: skip
-        port = await self._listening(self._proxy)
+        port = await self._listening(self._proxy, _PROXY)
         self._arguments = ("--api", f"http://127.0.0.1:{port}", "--ledger", str(self.ledger), "--notes", str(notes),
                            "--seed", str(seed), *self.options)  # fmt: skip
 
@@ -114,21 +117,44 @@ class Contestant:
         self._app = await self._start(self.module, *self._arguments, "--seconds", str(seconds), "--epoch", str(epoch))
 
     async def _start(self, module: str, *arguments: str) -> asyncio.subprocess.Process:
-        with (self.folder / f"{module.rpartition('.')[2]}.log").open("ab") as log:
+        with self._log(module).open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 sys.executable, "-m", module, *arguments,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
             )  # fmt: skip
 
-    async def _listening(self, process: asyncio.subprocess.Process) -> int:
+    async def _listening(self, process: asyncio.subprocess.Process, module: str) -> int:
         line = b""
-        if process.stdout is not None:
-            async with asyncio.timeout(_READY_WITHIN):
-                line = await process.stdout.readline()
         try:
+            if process.stdout is not None:
+                async with asyncio.timeout(_READY_WITHIN):
+                    line = await process.stdout.readline()
             return int(json.loads(line)["listening"])
-        except (ValueError, KeyError) as error:
-            raise RuntimeError(f"a process of {self.name} did not start; its log is in {self.folder}") from error
+        except (ValueError, KeyError, TimeoutError) as error:
+            raise RuntimeError(f"{module} of {self.name} did not start{self.last_words(module)}") from error
+
+    def check_app(self) -> None:
+        """Find out whether the application has died of itself.
+
+        Raises:
+            RuntimeError: It has, and with an error.
+        """
+        if self._app is not None and self._app.returncode:
+            code, said = self._app.returncode, self.last_words()
+            raise RuntimeError(f"the application of {self.name} ended in the middle of the play, code {code}{said}")
+
+    def last_words(self, module: str | None = None) -> str:
+        """Return the last line of a program's log, after a colon; empty when it has written nothing.
+
+        Args:
+            module: The module of the program. Default: the application.
+        """
+        log = self._log(module or self.module)
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+        return f": {lines[-1]}" if lines else ""
+
+    def _log(self, module: str) -> Path:
+        return self.folder / f"{module.rpartition('.')[2]}.log"
 
     async def set_fault(self, fault: Fault) -> None:
         """Let the proxy break the connection in this way from now on."""
@@ -156,15 +182,18 @@ class Contestant:
 
     async def close(self) -> None:
         """End whatever still runs."""
-        for process in (self._app, self._proxy, self._api):
-            if process is not None and process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    async with asyncio.timeout(_END_WITHIN):
-                        await process.communicate()
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+        await asyncio.gather(*(_end(process) for process in (self._app, self._proxy, self._api) if process is not None))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_END_WITHIN):
+            await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def sealed_and_unsettled(outbox: Path) -> int:

@@ -12,7 +12,10 @@ from outlast.lab.workload import Action
 
 
 async def play(
-    actions: Sequence[Action], epoch: float, act: Callable[[Action], Awaitable[None]], now: Callable[[], float] = time.time
+    actions: Sequence[Action],
+    epoch: float,
+    act: Callable[[Action], Awaitable[None]],
+    now: Callable[[], float] = time.time,
 ) -> None:
     """Do every action at its time after `epoch` (Unix seconds), and wait for all to end.
 

@@ -16,8 +16,11 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -159,7 +162,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         listener.listen(_BACKLOG)
         sys.stdout.write(json.dumps({"listening": listener.getsockname()[1]}) + "\n")
         sys.stdout.flush()
+        if options.until_eof:
+            threading.Thread(target=_end_with_input, daemon=True).start()
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end_with_input() -> None:
+    """End this process when whoever started it is gone, however it went."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -168,6 +179,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--port", default=0, type=int, help="port on 127.0.0.1 (default: a free one)")
     parser.add_argument("--notes", default=0, type=int, help="how many notes to seed (default: 0)")
     parser.add_argument("--neighbour-every", type=float, metavar="SECONDS", help="edit a seeded note this often")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     parser.add_argument("--plant", choices=[plant.value for plant in Plant], help="put in a bug, to prove it is seen")
     return parser
 

@@ -71,19 +71,25 @@ class NotesApp:
         asked = self._now()
         try:
             result = await self._store.read(action.note)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the user got no answer
+        except Exception as error:  # whatever it is, the user got no answer
             self._ledger.unanswered(action.note, asked=asked, at=self._now(), error=_reason(error))
             return
         write = None if result.value is None else result.value.write
         self._ledger.read(
-            action.note, asked=asked, at=self._now(), write=write, age=result.age, stale=result.stale, source=result.source
-        )  # fmt: skip
+            action.note,
+            asked=asked,
+            at=self._now(),
+            write=write,
+            age=result.age,
+            stale=result.stale,
+            source=result.source,
+        )
 
     async def _write(self, action: Write) -> None:
         self._ledger.ask_write(action.write, action.note, at=self._now())
         try:
             await self._store.save(Note(action.write, action.text, action.note))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the user was told that it is not saved
+        except Exception as error:  # whatever it is, the user was told that it is not saved
             self._ledger.refused(action.write, action.note, error=_reason(error), at=self._now())
         else:
             self._ledger.ack(action.write, action.note, at=self._now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
@@ -16,8 +17,9 @@ from outlast.engines.op import OpState, Step, Verb
 from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
+from outlast.outbox._assist import LoopAssist
 from outlast.outbox._layout import OUTBOX
-from outlast.outbox._records import Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
+from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
 from outlast.storage import Connection, SqliteDatabase, require
 
 T = TypeVar("T")
@@ -45,6 +47,17 @@ class OutboxCore:
         self.store_id = self.database.read(sql.identity).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
+        self._assist: LoopAssist | None = None
+
+    async def result(self, future: Future[T]) -> T:
+        """Wait on the running event loop for one of the futures below; a busy loop does not starve its thread.
+
+        Cancel: what has not begun is not done; what has begun runs to its end.
+        """
+        loop = asyncio.get_running_loop()
+        if self._assist is None or self._assist.loop is not loop:
+            self._assist = LoopAssist(loop)
+        return await self._assist.result(future)
 
     def enqueue(self, writes: Sequence[Write]) -> Future[list[int]]:
         """Store writes in one transaction; the future has their places once they are durable."""
@@ -93,7 +106,7 @@ class OutboxCore:
     def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal, wall))
+        return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal=seal, wall=wall))
 
     def settle(
         self, fence: int, claimed: Claimed, step: Step, follower: int | None, *, known_to: int | None = None
@@ -108,11 +121,16 @@ class OutboxCore:
             known_to: The last place that the caller has seen; the follower may lie behind it.
         """
         wall = self.clock.wall()
-        return self.database.write(lambda db: sql.settle(db, fence, claimed, step, follower, wall, known_to=known_to))
+        return self.database.write(
+            lambda db: sql.settle(db, fence, claimed, step, follower=follower, known_to=known_to, wall=wall)
+        )
 
-    def replay(self, seq: int, body: bytes | None) -> Future[None]:
+    def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
         """Put a parked op back at its place, under a new key."""
-        return self._changing(self.database.write(lambda db: sql.replay(db, seq, body)))
+        new, keep = encode_body(body), if_match == KEEP
+        return self._changing(
+            self.database.write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
+        )
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""
@@ -195,10 +213,11 @@ def encode_body(body: Any) -> bytes | None:
     try:
         encoded = bytes(msgspec.json.encode(body))
         # It writes NaN as null, and in a merge patch null deletes.
-        if b"null" in encoded and _has_no_number(msgspec.to_builtins(body)):
-            raise ValueError("NaN and infinity are no JSON numbers")
+        faithful = b"null" not in encoded or not _has_no_number(msgspec.to_builtins(body))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the body cannot be written as JSON: {error}", path="body") from error
+    if not faithful:
+        raise ConfigError("the body cannot be written as JSON: NaN and infinity are no JSON numbers", path="body")
     return encoded
 
 

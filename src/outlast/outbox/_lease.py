@@ -97,7 +97,8 @@ class ProcessingLease:
         decision = contend(row, now=now, boot_id=boot_id(), lock_free=lock_free)
         if isinstance(decision, Take):
             db.execute(
-                "INSERT OR REPLACE INTO lease (role, holder, fence, boot, beat, ttl, locked) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO lease (role, holder, fence, boot, beat, ttl, locked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (_ROLE, self._holder, decision.fence, boot_id(), now, self._config.ttl, lock_free),
             )
         return decision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -107,23 +108,23 @@ class DeliveryLoop:
         self._seen_decisions = 0
         self._landed_meanwhile: set[int] = set()
         self._parked_meanwhile = False
-        self._failure: BaseException | None = None
+        self._failures: list[BaseException] = []
         self.stats = LoopStats(last_progress=core.clock.now())
 
     async def load(self) -> None:
         """Read what waits; what a dead process had on the wire is due at once."""
         core, now = self._core, self._core.clock.now()
         self._lanes, self._seen_version = LaneIndex(), 0
-        self._seen_decisions = await asyncio.wrap_future(core.decisions())
-        for seq, lane in await asyncio.wrap_future(core.queued(0)):
+        self._seen_decisions = await core.result(core.decisions())
+        for seq, lane in await core.result(core.queued(0)):
             self._lanes.add(seq, lane)
         wall = core.clock.wall()
-        for seq, due, delay in await asyncio.wrap_future(core.dues()):
+        for seq, due, delay in await core.result(core.dues()):
             if due is not None and seq in self._lanes:
                 # The planned delay bounds the wait, so that a clock set back cannot stretch it.
                 self._lanes.postpone(seq, now + min(max(0.0, due - wall), delay), patient=False)
         if self._park_lanes:
-            for lane in await asyncio.wrap_future(core.parked_lanes()):
+            for lane in await core.result(core.parked_lanes()):
                 self._lanes.hold(lane)
 
     async def run(self, *, until_idle: bool) -> None:
@@ -137,7 +138,8 @@ class DeliveryLoop:
         """
         loop = asyncio.get_running_loop()
         stop = self._core.on_change(lambda: _wake(loop, self._changed))
-        self._failure = None
+        # A request that was sent before has failed before: it says nothing about the credentials of this run.
+        self._failures = []
         try:
             while True:
                 await self._refresh()
@@ -154,8 +156,8 @@ class DeliveryLoop:
         self._wake.set()
 
     def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        if self._failures:
+            raise self._failures[0]
         self._check_lease()
 
     def _check_lease(self) -> None:
@@ -168,7 +170,7 @@ class DeliveryLoop:
         self._landed_meanwhile.clear()
         self._parked_meanwhile = False
         held = self._lanes.held if self._park_lanes else set[int]()
-        changes = await asyncio.wrap_future(
+        changes = await self._core.result(
             self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
         )
         self._seen_version, self._seen_decisions = changes.version, changes.decisions
@@ -192,7 +194,7 @@ class DeliveryLoop:
         if not seqs:
             return
         try:
-            claims = await asyncio.wrap_future(self._core.claim(self._lease.fence, seqs, self._transport.seal))
+            claims = await self._core.result(self._core.claim(self._lease.fence, seqs, self._transport.seal))
         except BaseException:
             for seq, permit in zip(seqs, permits, strict=False):
                 permit.ignore()
@@ -205,16 +207,19 @@ class DeliveryLoop:
                 continue
             task = asyncio.create_task(self._deliver(claimed, permit))
             self._flying.add(task)
-            task.add_done_callback(partial(self._landed, claimed, permit))
+            task.add_done_callback(partial(self._landed, claimed, permit, self._failures))
 
-    def _landed(self, claimed: Claimed, permit: BreakerPermit, task: asyncio.Task[None]) -> None:
+    def _landed(
+        self, claimed: Claimed, permit: BreakerPermit, failures: list[BaseException], task: asyncio.Task[None]
+    ) -> None:
         self._flying.discard(task)
         # A task that was cut or failed leaves no slot and no lane behind; a permit that was judged stays so.
         permit.ignore()
-        if task.cancelled() or task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
             self._lanes.give_back(claimed.op.seq)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
+        if error is not None:
+            failures.append(error)
         self._wake.set()
 
     async def _pause(self) -> None:
@@ -245,7 +250,9 @@ class DeliveryLoop:
         step = settle(self._policy, claimed.op.verb, claimed.attempt, answer, self._random.random())
         if isinstance(step, Compare):
             found = await self._read_back(claimed)
-            step = compare(self._policy, claimed.op.verb, claimed.attempt, found, self._random.random(), step.reason)
+            step = compare(
+                self._policy, claimed.op.verb, claimed.attempt, found, chance=self._random.random(), reason=step.reason
+            )
         self._note(answer, step)
         await self._record(claimed, step, patient=isinstance(answer, Busy) and answer.retry_after is not None)
 
@@ -278,7 +285,7 @@ class DeliveryLoop:
         if self._before_settle is not None:
             await self._before_settle(op, step)
         follower, known_to = self._lanes.follower(op.seq), self._lanes.last_seq
-        await asyncio.wrap_future(self._core.settle(self._lease.fence, claimed, step, follower, known_to=known_to))
+        await self._core.result(self._core.settle(self._lease.fence, claimed, step, follower, known_to=known_to))
         self._landed_meanwhile.add(op.seq)
         self._parked_meanwhile |= isinstance(step, Conflict | Die)
         match step:
@@ -289,9 +296,9 @@ class DeliveryLoop:
             case Postpone():
                 self._postpone(claimed, step, patient=patient)
             case AskCredentials(reason=reason):
-                self._lanes.give_back(op.seq)
-                self._failure = AuthenticationError(
-                    f"{self._transport.origin} refuses the credentials ({reason}); nothing is lost, give new ones and go on",
+                raise AuthenticationError(
+                    f"{self._transport.origin} refuses the credentials ({reason}); nothing is lost, "
+                    "give new ones and go on",
                     status_code=401,
                 )
             case Conflict(reason=reason):
@@ -319,7 +326,8 @@ class DeliveryLoop:
 
     def _emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
         self._core.bus.emit(
-            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity, **fields
+            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity,
+            **fields,
         )  # fmt: skip
 
     async def drain(self, seconds: float) -> None:
@@ -340,7 +348,5 @@ class DeliveryLoop:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    try:
+    with contextlib.suppress(RuntimeError):  # the loop is closing; whoever comes next reads the file
         loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        pass  # the loop is closing; whoever comes next reads the file

@@ -11,8 +11,8 @@ from typing import Any, Self
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
-from outlast.outbox._core import OutboxCore, encode_body, make_write
-from outlast.outbox._records import Counts, Op, OpStatus, Write
+from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 
 
@@ -21,7 +21,7 @@ class Ticket(TicketCore):
 
     async def status(self) -> OpStatus:
         """Return where the write is now."""
-        return pick(await asyncio.wrap_future(self._core.statuses(None, self.seq, 1)), self.seq)
+        return pick(await self._core.result(self._core.statuses(None, self.seq, 1)), self.seq)
 
     async def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead, and return its status.
@@ -115,7 +115,7 @@ class Outbox:
 
         Cancel: the writes are queued whole or not at all.
         """
-        return [Ticket(self.core, seq) for seq in await asyncio.wrap_future(self.core.enqueue(writes))]
+        return [Ticket(self.core, seq) for seq in await self.core.result(self.core.enqueue(writes))]
 
     def ticket(self, seq: int) -> Ticket:
         """Return the ticket of a write by its place."""
@@ -123,7 +123,7 @@ class Outbox:
 
     async def counts(self) -> Counts:
         """Count the writes by what became of them."""
-        return await asyncio.wrap_future(self.core.counts())
+        return await self.core.result(self.core.counts())
 
     async def list(self, state: OpState | None = None, *, limit: int = 100) -> Sequence[OpStatus]:
         """List writes by place.
@@ -132,23 +132,25 @@ class Outbox:
             state: Only those in this state. Default: all.
             limit: How many at most. Default 100.
         """
-        return await asyncio.wrap_future(self.core.statuses(state, None, limit))
+        return await self.core.result(self.core.statuses(state, None, limit))
 
     async def pending(self, kind: str) -> Sequence[Op]:
         """List the writes of a kind that are not delivered yet, oldest first."""
-        return await asyncio.wrap_future(self.core.pending(kind))
+        return await self.core.result(self.core.pending(kind))
 
-    async def replay(self, seq: int, body: Any = None) -> Ticket:
+    async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
         """Send a conflicting or dead write again, at its old place, under a new key.
 
         Args:
             seq: Its place.
             body: What to send instead. Default: the same.
+            if_match: The version that it is based on now, None to overwrite whatever is there. Default: as it
+                was, under which a conflict most likely comes again.
 
         Raises:
             ConfigError: No such write waits for a decision.
         """
-        await asyncio.wrap_future(self.core.replay(seq, encode_body(body)))
+        await self.core.result(self.core.replay(seq, body, if_match))
         return Ticket(self.core, seq)
 
     async def discard(self, seq: int) -> None:
@@ -157,7 +159,7 @@ class Outbox:
         Raises:
             ConfigError: No such write waits for a decision.
         """
-        await asyncio.wrap_future(self.core.discard(seq))
+        await self.core.result(self.core.discard(seq))
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from any thread, when this process has changed the outbox; returns how to stop."""

@@ -65,14 +65,14 @@ def check_fence(db: Connection, fence: int) -> None:
 
 
 def claim(
-    db: Connection, store: str, fence: int, seqs: Sequence[int], seal: Sealer, wall: float
+    db: Connection, store: str, fence: int, seqs: Sequence[int], *, seal: Sealer, wall: float
 ) -> list[Claimed | Unsendable]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
-    return [_claim_one(db, store, fence, seq, seal, wall) for seq in seqs]
+    return [_claim_one(db, store, fence, seq, seal=seal, wall=wall) for seq in seqs]
 
 
-def _claim_one(db: Connection, store: str, fence: int, seq: int, seal: Sealer, wall: float) -> Claimed | Unsendable:
+def _claim_one(db: Connection, store: str, fence: int, seq: int, *, seal: Sealer, wall: float) -> Claimed | Unsendable:
     row = db.execute(f"SELECT {_OP} FROM op WHERE seq = ?", (seq,)).fetchone()
     if row is None:
         raise LeaseLostError(f"op {seq} was settled by another process", operation="outbox")
@@ -96,7 +96,7 @@ def _seal(db: Connection, fence: int, op: Op, seal: Sealer, wall: float) -> Clai
         request = seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-        _park(db, op.seq, 0, OpState.DEAD, reason, wall)
+        _park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
         return Unsendable(op=op, reason=reason)
     own_body = None if request.body == op.body else request.body
     db.execute(
@@ -115,9 +115,8 @@ def _digest(body: bytes | None) -> bytes:
 
 
 def settle(
-    db: Connection, fence: int, claimed: Claimed, step: Step, follower: int | None, wall: float, *,
-    known_to: int | None = None,
-) -> None:  # fmt: skip
+    db: Connection, fence: int, claimed: Claimed, step: Step, *, follower: int | None, known_to: int | None, wall: float
+) -> None:
     """Record what became of one attempt, if this process still owns it."""
     check_fence(db, fence)
     guard = (claimed.op.seq, fence, claimed.attempt)
@@ -125,31 +124,37 @@ def settle(
         raise LeaseLostError(f"op {claimed.op.seq} is no longer this process's to settle", operation="outbox")
     match step:
         case Deliver(etag=etag):
-            if follower is None and known_to is not None:
-                follower = _newcomer(db, claimed.op.lane, known_to)
-            _deliver(db, claimed, etag, follower, wall)
+            _deliver(db, claimed, etag, wall)
+            _hand_on(db, claimed.op, etag, follower=follower, known_to=known_to)
         case Postpone(wait=wait, reason=reason):
             _postpone(db, claimed.op.seq, wait, reason, wall)
         case AskCredentials(reason=reason):
             _postpone(db, claimed.op.seq, 0.0, reason, wall)
         case Conflict(reason=reason):
-            _park(db, claimed.op.seq, claimed.attempt, OpState.CONFLICT, reason, wall)
+            _park(db, claimed.op.seq, OpState.CONFLICT, reason, attempts=claimed.attempt, wall=wall)
         case Die(reason=reason):
-            _park(db, claimed.op.seq, claimed.attempt, OpState.DEAD, reason, wall)
+            _park(db, claimed.op.seq, OpState.DEAD, reason, attempts=claimed.attempt, wall=wall)
         case Compare():
             raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
 
 
-def _deliver(db: Connection, claimed: Claimed, etag: str | None, follower: int | None, wall: float) -> None:
+def _deliver(db: Connection, claimed: Claimed, etag: str | None, wall: float) -> None:
     op = claimed.op
     db.execute(
         "INSERT INTO receipt (seq, generation, attempts, etag, kind, entity, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (op.seq, op.generation, claimed.attempt, etag, op.kind, op.entity, wall),
     )
     _remove(db, op.seq)
+
+
+def _hand_on(db: Connection, op: Op, etag: str | None, *, follower: int | None, known_to: int | None) -> None:
+    """Give the version that an op made to the next one of its lane, which was based on it and would else be refused."""
     # A weak tag never passes If-Match (RFC 9110 section 13.1.1), so it would turn the follower into a conflict.
-    if follower is not None and etag is not None and not etag.startswith("W/"):
-        # The next write of the lane was based on what this one made; without its version it would be refused.
+    if etag is None or etag.startswith("W/"):
+        return
+    if follower is None and known_to is not None:
+        follower = _newcomer(db, op.lane, known_to)
+    if follower is not None:
         db.execute(
             "UPDATE op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND verb NOT IN ('create', 'post')",
             (etag, follower, op.kind, op.entity),
@@ -171,7 +176,7 @@ def _postpone(db: Connection, seq: int, wait: float, reason: str, wall: float) -
     db.execute("UPDATE seal SET due = ?, delay = ?, reason = ? WHERE seq = ?", (wall + wait, wait, reason, seq))
 
 
-def _park(db: Connection, seq: int, attempts: int, state: OpState, reason: str, wall: float) -> None:
+def _park(db: Connection, seq: int, state: OpState, reason: str, *, attempts: int, wall: float) -> None:
     db.execute(
         f"INSERT INTO parked (state, reason, parked, attempts, {_OP}) SELECT ?, ?, ?, ?, {_OP} FROM op WHERE seq = ?",
         (state.value, reason, wall, attempts, seq),
@@ -179,12 +184,12 @@ def _park(db: Connection, seq: int, attempts: int, state: OpState, reason: str, 
     _remove(db, seq)
 
 
-def replay(db: Connection, seq: int, body: bytes | None) -> None:
+def replay(db: Connection, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
     """Put a parked op back at its old place under a new generation, and so under a new key."""
     done = db.execute(
         f"INSERT INTO op ({_OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"
-        " if_match, created, coalesce(?, body) FROM parked WHERE seq = ? RETURNING seq",
-        (body, seq),
+        " CASE WHEN ? THEN if_match ELSE ? END, created, coalesce(?, body) FROM parked WHERE seq = ? RETURNING seq",
+        (keep_match, if_match, body, seq),
     ).get
     if done is None:
         raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
@@ -223,8 +228,9 @@ def counts(db: Connection) -> Counts:
 
 
 _STATUS = """
-SELECT op.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state, verb, kind, entity,
-       coalesce(attempts, 0), coalesce(reason, ''), NULL, created FROM op LEFT JOIN seal s ON s.seq = op.seq
+SELECT op.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
+       verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created
+FROM op LEFT JOIN seal s ON s.seq = op.seq
 UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked FROM parked
 UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done FROM receipt
 """
@@ -242,8 +248,8 @@ def statuses(db: Connection, state: OpState | None, seq: int | None, limit: int)
     )
     return [
         OpStatus(
-            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3], entity=row[4],
-            attempts=row[5], reason=row[6], etag=row[7], at=row[8],
+            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3],
+            entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8],
         )
         for row in rows
     ]  # fmt: skip

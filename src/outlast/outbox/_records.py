@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Final
 
 from outlast.engines.op import OpState, Verb
 from outlast.errors import ConfigError
+
+KEEP: Final = "keep"
+"""Says that a replayed write stays based on the version it was based on; never an ETag, which has quotes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

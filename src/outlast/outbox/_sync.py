@@ -10,8 +10,8 @@ from typing import Any, Self
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
-from outlast.outbox._core import OutboxCore, encode_body, make_write
-from outlast.outbox._records import Counts, Op, OpStatus, Write
+from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 
 
@@ -106,9 +106,9 @@ class SyncOutbox:
         """List the writes of a kind that are not delivered yet, oldest first."""
         return self.core.pending(kind).result()
 
-    def replay(self, seq: int, body: Any = None) -> SyncTicket:
+    def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> SyncTicket:
         """Send a conflicting or dead write again; see `Outbox.replay`."""
-        self.core.replay(seq, encode_body(body)).result()
+        self.core.replay(seq, body, if_match).result()
         return SyncTicket(self.core, seq)
 
     def discard(self, seq: int) -> None:

@@ -119,6 +119,14 @@ class StoreDelivery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def waits_for_decisions(self) -> bool:
+        """Tell whether every write that is left is held back by a conflict or a dead letter."""
+        parked = await self._outbox.core.result(self._outbox.core.parked_lanes())
+        if not parked:
+            return False
+        left = await self._outbox.pending(self._backend.kind)
+        return bool(left) and all(op.lane in parked for op in left)
+
     async def give_way(self) -> None:
         """Let a write that waits be the first to find out whether the backend is back.
 
@@ -192,7 +200,7 @@ class StoreDelivery:
         core = self._outbox.core
         while True:
             with contextlib.suppress(OutlastError):
-                version = await asyncio.wrap_future(core.data_version())
+                version = await core.result(core.data_version())
                 if version != self._version:
                     await self._compare()
                     self._version = version

@@ -200,7 +200,9 @@ class Store(Generic[T]):
         return self._delivery.trouble
 
     async def delivered(self, timeout: float | None = None) -> None:
-        """Wait until nothing that was queued here is undelivered.
+        """Wait until nothing is left here that could be delivered.
+
+        What is in conflict or dead, and what it holds back, waits for a decision and not for time.
 
         Args:
             timeout: Seconds to wait at most, or None for ever.
@@ -209,7 +211,7 @@ class Store(Generic[T]):
             TimeoutError: Something still waits; nothing is lost.
         """
         async with asyncio.timeout(timeout):
-            while len(self._pending):
+            while len(self._pending) and not await self._delivery.waits_for_decisions():
                 await self._outbox.core.clock.asleep(0.05)
 
     def _check_open(self) -> None:

@@ -18,7 +18,7 @@ _METHODS: Final = {
     Verb.CREATE: "PUT", Verb.PUT: "PUT", Verb.PATCH: "PATCH", Verb.DELETE: "DELETE", Verb.POST: "POST",
 }  # fmt: skip
 
-_NEVER_READABLE: Final = frozenset({400, 403, 405, 406, 501})
+_NEVER_READABLE: Final = frozenset({*range(300, 400), 400, 403, 405, 406, 501})
 
 Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
@@ -36,7 +36,9 @@ class HttpTransport:
         route: The path of an entity below it, with `{kind}` and `{entity}`, or a function from the op to
             it. A POST goes to the part before the entity. Default `{kind}/{entity}`.
         headers: Headers to add to each request, such as credentials, or a function that returns them.
-        idempotency_header: The header that carries the key, or None for a server that knows none.
+        idempotency_header: The header that carries the key, or None for a server that knows none; then a
+            POST is refused, because one whose answer is lost could neither be sent again nor be read back.
+        at_least_once: Whether a POST may be doubled, so that it is sent without a key too. Default False.
         call_timeout: Seconds for one whole call. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
         http: A shared `HttpClient`, instead of `call_timeout` and `client`; closed with the transport.
@@ -53,6 +55,7 @@ class HttpTransport:
         route: str | Callable[[Op], str] = "{kind}/{entity}",
         headers: Headers | None = None,
         idempotency_header: str | None = "Idempotency-Key",
+        at_least_once: bool = False,
         call_timeout: float = 10.0,
         client: AsyncHttpxClient | None = None,
         http: HttpClient | None = None,
@@ -65,6 +68,7 @@ class HttpTransport:
         self._route = check_route(route)
         self._headers: Headers = headers or {}
         self._key_header = idempotency_header
+        self._at_least_once = at_least_once
         self._http = http or HttpClient(call_timeout=call_timeout, client=client)
         self._clock = clock
 
@@ -73,7 +77,17 @@ class HttpTransport:
         return f"HttpTransport({self._base!r})"
 
     def seal(self, op: Op) -> SealedRequest:
-        """Freeze the request of an op."""
+        """Freeze the request of an op.
+
+        Raises:
+            ConfigError: It has no address here, or it is a POST that could only be sent unguarded.
+        """
+        if op.verb is Verb.POST and self._key_header is None and not self._at_least_once:
+            raise ConfigError(
+                "a POST to a server without idempotency keys may be doubled; name the server's idempotency_header, "
+                "or say at_least_once=True",
+                path="idempotency_header",
+            )
         headers = [("Content-Type", _content_type(op))] if op.body is not None else []
         if self._key_header is not None:
             headers.append((self._key_header, op.key))
@@ -147,8 +161,7 @@ class HttpTransport:
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
                 return Found(equal, headers.get("etag"))
             case HttpAnswer(status=status):
-                never = status in _NEVER_READABLE or 300 <= status < 400
-                return Unreadable(f"the server answered {status}", permanent=never)
+                return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
             case NoAnswer(reason=reason):
                 return Unreadable(reason)
 

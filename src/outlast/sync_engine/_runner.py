@@ -86,7 +86,7 @@ class Runner:
         return self._gate.breaker
 
     async def drain(self) -> None:
-        """Let the requests on the wire finish and cut those that take longer than `drain`; leaving the block does it too."""
+        """Let the requests on the wire finish and cut those that take longer; leaving the block does it too."""
         await self._loop.drain(self._drain)
 
     def _lost(self) -> None:

@@ -144,3 +144,12 @@ def test_plant_doubles_one_repeat(run, tmp_path):
 
     assert [json.loads(answer.content)["write"] for answer in answers] == ["w"] * 3
     assert effects(tmp_path / "n.db") == [("a", "w", "PUT")] * 2
+
+
+def test_it_ends_with_whoever_started_it(run, tmp_path):
+    """An API that watches its standard input does not outlive a parent that was killed."""
+    process = run("outlast.lab.notes_api", "--db", tmp_path / "notes.db", "--until-eof")
+
+    process.popen.stdin.close()
+
+    assert process.popen.wait(10) == -signal.SIGTERM

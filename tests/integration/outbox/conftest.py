@@ -11,7 +11,7 @@ from outlast.testing import Recorder
 
 
 class Face:
-    """Write a scenario once and run it against `Outbox` and `SyncOutbox`: `do` waits where there is something to wait for."""
+    """Write a scenario once and run it against both outboxes; `do` waits where there is something to wait for."""
 
     def __init__(self, kind, runner):
         self.kind = kind

@@ -12,8 +12,8 @@ import pytest
 from outlast.engines.backoff import Backoff
 from outlast.errors import ConfigError, ForkedError, ShuttingDownError
 from outlast.events import OpEnqueued
-from outlast.outbox import _queries as sql
 from outlast.outbox import Applied, Counts, DeliveryPolicy, InDoubt, OpState, Rejected, Stale, Verb, Write
+from outlast.outbox import _queries as sql
 from outlast.sync_engine import CallableTransport, Runner
 
 SOON = DeliveryPolicy(backoff=Backoff.fixed(0.01))
@@ -34,6 +34,7 @@ def deliver(face, box, act, **options):
 
 
 def states(face, box):
+    """Return the place and state of each write."""
     return [(status.seq, status.state) for status in face.do(box.list())]
 
 
@@ -139,6 +140,26 @@ def test_a_dead_write_is_replayed_under_a_new_key(face, box):
     assert again.seq == ticket.seq
     assert seen == [(1, 1, f"{store}:1:1", b'{"v":9}'), (2, 0, f"{store}:2:0", b'{"v":2}')]
     assert face.do(later.settled(timeout=5)).state is OpState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("options", "if_match"),
+    [
+        pytest.param({}, '"1"', id="as-it-was"),
+        pytest.param({"if_match": '"7"'}, '"7"', id="a-newer-version"),
+        pytest.param({"if_match": None}, None, id="whatever-is-there"),
+    ],
+)
+def test_a_conflict_is_replayed_on_another_version(face, box, options, if_match):
+    """Whoever resolves a conflict says which version the write is based on now."""
+    ticket = face.do(box.put("note", "n1", {"v": 1}, if_match='"1"'))
+    deliver(face, box, lambda op: Rejected("409"))
+    seen = []
+
+    face.do(box.replay(ticket.seq, **options))
+    deliver(face, box, lambda op: (seen.append((op.if_match, op.body)), Applied())[1])
+
+    assert seen == [(if_match, b'{"v":1}')]
 
 
 def test_a_write_is_discarded(face, box):
@@ -292,7 +313,11 @@ def test_counts_are_of_one_moment(face, box):
 
     counts = [future.result() for future in found]
     statements = []
-    sql.counts(types.SimpleNamespace(execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 5)))
+    sql.counts(
+        types.SimpleNamespace(
+            execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 5)
+        )
+    )
     assert len(statements) == 1, "each statement reads the file at another moment"
     assert {count.total for count in counts} == {400}
     assert min(min(count.ready, count.waiting, count.delivered) for count in counts) >= 0

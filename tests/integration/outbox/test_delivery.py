@@ -8,7 +8,14 @@ from collections import defaultdict
 import pytest
 
 from outlast.engines.backoff import Backoff
-from outlast.errors import AuthenticationError, ConfigError, LeaseHeldError, LeaseLostError, ShuttingDownError, StorageFullError
+from outlast.errors import (
+    AuthenticationError,
+    ConfigError,
+    LeaseHeldError,
+    LeaseLostError,
+    ShuttingDownError,
+    StorageFullError,
+)
 from outlast.events import EventBus, LeaseLost, LeaseTaken, OpEvent, OriginPaused
 from outlast.outbox import (
     Applied,
@@ -26,6 +33,7 @@ from outlast.outbox import (
     Outbox,
     ProcessingLease,
     Rejected,
+    SealedRequest,
     Stale,
     SyncOutbox,
     Verb,
@@ -54,6 +62,7 @@ async def opened(path, **options):
 
 
 def put(entity, body=b"{}", **options):
+    """Make a write of a note."""
     return Write(verb=Verb.PUT, kind="note", entity=entity, body=body, **options)
 
 
@@ -74,6 +83,7 @@ class Server:
 
 
 def runner(box, server, **options):
+    """Make a runner that carries ops to a function."""
     return Runner(box, server if hasattr(server, "seal") else CallableTransport(server), **{"policy": SOON, **options})
 
 
@@ -133,7 +143,9 @@ async def test_events_tell_the_story_of_an_op(path):
 async def test_lanes_keep_their_order_under_concurrency_and_failures(path):
     """Whatever fails, and however many go at once, each entity sees its writes in the order of queueing."""
     entities = [f"e{number}" for number in range(12)]
-    script = {entity: [InDoubt("cut"), NotApplied("no"), Busy("503")] * (number % 3) for number, entity in enumerate(entities)}
+    script = {
+        entity: [InDoubt("cut"), NotApplied("no"), Busy("503")] * (number % 3) for number, entity in enumerate(entities)
+    }
     server = Server(**script)
     async with opened(path) as box:
         for _ in range(10):
@@ -453,7 +465,11 @@ async def test_what_the_server_asks_to_wait_is_a_floor(path):
         if op.entity == "slow":
             at.append(time.monotonic())
             return Busy("503", 0.5) if len(at) == 1 else Applied()
-        return InDoubt("cut") if at and len(at) == 1 and op.entity == "x" and not tripped.append(1) and len(tripped) < 2 else Applied()
+        return (
+            InDoubt("cut")
+            if at and len(at) == 1 and op.entity == "x" and not tripped.append(1) and len(tripped) < 2
+            else Applied()
+        )
 
     tripped = []
     breaker = CircuitBreaker(failure_threshold=1, open_for=0.05, recovery=HalfOpen(max_calls=1, success_threshold=1))
@@ -871,6 +887,28 @@ async def test_delivery_does_not_slow_down_with_the_queue(path):
     assert large > small / 4
 
 
+def while_reading(monkeypatch, box, *, before=None, after=None):
+    """Do something in the moment before, or after, the loop reads what a decision has changed; once."""
+    read, result, turns = box.core.changes, box.core.result, []
+
+    async def slowly(arguments):
+        if before is not None and not turns and box.core.decisions().result(5) != arguments[1]:
+            turns.append(1)
+            await before()
+        found = await result(read(*arguments))
+        if after is not None and not turns and found.parked is not None:
+            turns.append(1)
+            await after()
+        return found
+
+    async def either(future):
+        return await (future if asyncio.isfuture(future) else result(future))
+
+    monkeypatch.setattr(box.core, "changes", lambda *arguments: asyncio.ensure_future(slowly(arguments)))
+    monkeypatch.setattr(box.core, "result", either)
+    return turns
+
+
 async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkeypatch):
     """A decision makes the loop read all places; one that is settled in just that moment is not taken for new."""
     go = asyncio.Event()
@@ -888,28 +926,72 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkey
             running = asyncio.create_task(run.run_until_idle())
             await box.ticket(1).settled(timeout=5)
             await until(lambda: len(server.seen) == 2)
-            read = box.core.changes
 
-            def slow(*arguments):
-                found = read(*arguments)
-                if not go.is_set() and found.result(5).parked is not None:
-                    go.set()
-                    late = asyncio.ensure_future(until(lambda: run.stats.delivered == 1))
-                    joined = asyncio.get_running_loop().create_future()
-                    late.add_done_callback(lambda _: joined.set_result(found.result()))
-                    return joined
-                return found
+            async def let_it_land():
+                go.set()
+                await until(lambda: run.stats.delivered == 1)
 
-            monkeypatch.setattr(box.core, "changes", slow)
-            monkeypatch.setattr(asyncio, "wrap_future", passing(asyncio.wrap_future))
+            turns = while_reading(monkeypatch, box, after=let_it_land)
             await box.discard(1)
             async with asyncio.timeout(5):
                 await running
 
-        assert go.is_set()
+        assert turns == [1]
         assert await box.counts() == Counts(delivered=1)
 
 
-def passing(wrap):
-    """Let `asyncio.wrap_future` pass on what is a future of the loop already."""
-    return lambda future: future if asyncio.isfuture(future) else wrap(future)
+@pytest.mark.parametrize("decision", ["replay", "discard"])
+async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(path, monkeypatch, decision):
+    """An op that dies and is decided upon while the file is read comes back, or lets its lane go."""
+    go = asyncio.Event()
+    server = Server(first=[Rejected("400")], a=[Rejected("400")])
+
+    async def act(op):
+        answer = await server(op)
+        if op.entity == "a":
+            await go.wait()
+        return answer
+
+    async with opened(path) as box:
+        await box.enqueue(put("first"), put("a"), put("a"))
+        async with runner(box, act) as run:
+            running = asyncio.create_task(run.run_until_idle())
+            await box.ticket(1).settled(timeout=5)
+            await until(lambda: len(server.seen) == 2)
+
+            async def die_and_decide():
+                go.set()
+                await box.ticket(2).settled(timeout=5)
+                await (box.replay(2) if decision == "replay" else box.discard(2))
+
+            turns = while_reading(monkeypatch, box, before=die_and_decide)
+            await box.discard(1)
+            async with asyncio.timeout(5):
+                await running
+
+        assert turns == [1]
+        assert await box.counts() == Counts(delivered=2 if decision == "replay" else 1)
+
+
+async def test_a_claim_that_fails_leaves_everything_as_it_was(path):
+    """A disk that is full before anything is sent stops the run; with room the same runner goes on."""
+
+    class Large(CallableTransport):
+        def seal(self, op):
+            return SealedRequest(method="put", url="x" * 3000, body=op.body)
+
+    server = Server()
+    async with opened(path) as box:
+        await box.enqueue(*[put(str(number)) for number in range(8)])
+        limit = "max_page_count"
+        write = box.core.database.write
+        async with runner(box, Large(server)) as run:
+            await asyncio.wrap_future(write(lambda db: db.pragma(limit, db.pragma("page_count"))))
+            with pytest.raises(StorageFullError):
+                await run.run_until_idle()
+            await asyncio.wrap_future(write(lambda db: db.pragma(limit, 1_000_000)))
+            async with asyncio.timeout(5):
+                await run.run_until_idle()
+
+        assert len(server.seen) == 8
+        assert await box.counts() == Counts(delivered=8)

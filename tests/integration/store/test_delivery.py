@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -206,24 +207,27 @@ async def test_one_delivers_and_the_other_sees_its_own_writes_all_the_time(world
 
 async def test_two_kinds_share_an_outbox_and_each_sees_its_own_writes(world):
     """A store whose writes another store's runner delivers reads them all the time."""
-    async with world() as w, w.outbox() as outbox:
-        async with w.cache("one.db") as one_cache, w.cache("other.db") as other_cache:
-            others = HttpBackend(w.url, "other")
-            async with w.store(outbox=outbox, cache=other_cache, backend=others):
-                async with w.store(outbox=outbox, cache=one_cache) as one:
-                    w.somebody_writes("a", "old")
-                    await one.read("a")
-                    await one.save(Note("w1", "mine", "a"))
-                    seen = []
-                    async with asyncio.timeout(PATIENCE):
-                        while len(one._pending):
-                            seen.append((await one.get("a")).text)
-                            await asyncio.sleep(0)
-                    seen.append((await one.get("a")).text)
+    async with (
+        world() as w,
+        w.outbox() as outbox,
+        w.cache("one.db") as one_cache,
+        w.cache("other.db") as other_cache,
+        contextlib.aclosing(HttpBackend(w.url, "other")) as others,
+        w.store(outbox=outbox, cache=other_cache, backend=others),
+        w.store(outbox=outbox, cache=one_cache) as one,
+    ):
+        w.somebody_writes("a", "old")
+        await one.read("a")
+        await one.save(Note("w1", "mine", "a"))
+        seen = []
+        async with asyncio.timeout(PATIENCE):
+            while len(one._pending):
+                seen.append((await one.get("a")).text)
+                await asyncio.sleep(0)
+        seen.append((await one.get("a")).text)
 
-                    assert set(seen) == {"mine"}
-                    assert w.effects("a") == ["other-old", "w1"]
-            await others.aclose()
+        assert set(seen) == {"mine"}
+        assert w.effects("a") == ["other-old", "w1"]
 
 
 async def test_another_stores_writes_are_seen_whatever_came_later(world):
@@ -257,10 +261,9 @@ async def test_a_conflict_that_another_process_found_shows_the_servers_value(wor
             await watching.read("a")
             w.somebody_writes("a", "theirs")
             ticket = await watching.save(Note("w1", "mine", "a"))
-            async with w.outbox() as other_box, w.cache("other.db") as other_cache:
-                async with w.store(outbox=other_box, cache=other_cache):
-                    assert (await ticket.settled(PATIENCE)).state is OpState.CONFLICT
-                    await watching.delivered(PATIENCE)
+            async with w.cache("other.db") as other_cache, w.store(cache=other_cache):
+                assert (await ticket.settled(PATIENCE)).state is OpState.CONFLICT
+                await watching.delivered(PATIENCE)
 
             assert (await watching.get("a")).text == "theirs"
             assert w.effects("a") == ["other-old", "other-theirs"]
@@ -290,18 +293,16 @@ async def test_a_discarded_write_is_no_longer_read(world):
 
 async def test_a_store_that_does_not_deliver_leaves_that_to_others(world):
     """With deliver=False nothing is sent and no lease is taken; what others deliver is seen."""
-    async with world() as w:
-        async with w.outbox() as outbox, w.store(outbox=outbox, config=quick_config(deliver=False)) as store:
-            await store.save(Note("w1", "mine", "a"))
-            await asyncio.sleep(0.4)
-            assert not w.asked("PUT")
-            async with w.outbox() as other_box, w.cache("other.db") as cache:
-                async with w.store(outbox=other_box, cache=cache) as other:
-                    await other.delivered(PATIENCE)
-            await store.delivered(PATIENCE)
+    async with world() as w, w.store(config=quick_config(deliver=False)) as store:
+        await store.save(Note("w1", "mine", "a"))
+        await asyncio.sleep(0.4)
+        assert not w.asked("PUT")
+        async with w.cache("other.db") as cache, w.store(cache=cache) as other:
+            await other.delivered(PATIENCE)
+        await store.delivered(PATIENCE)
 
-            assert (await store.read("a")).source is StoreSource.MEMORY
-            assert (await store.get("a")).text == "mine"
+        assert (await store.read("a")).source is StoreSource.MEMORY
+        assert (await store.get("a")).text == "mine"
 
 
 async def test_refused_credentials_are_told_and_new_ones_used(world, monkeypatch):

@@ -14,6 +14,7 @@ from store_world import Note, eventually, quick_config, serving
 
 from outlast.errors import CircuitOpenError, NetworkError, SchemaError, ServerError, ShuttingDownError
 from outlast.lab.proxy import BlackHole, Healthy, Latency, Refuse, Status
+from outlast.policies import Retry
 from outlast.store import HttpBackend, StoreSource
 
 
@@ -119,7 +120,7 @@ async def _text(store, wanted):
 )
 async def test_a_first_touch_fails_with_the_real_error_in_time(world, fault, error):
     """What is stored nowhere cannot be answered: the reader gets the backend's own error within the limit."""
-    async with world() as w, w.store(config=quick_config(retry=None), load_timeout=1.5) as store:
+    async with world() as w, w.store(config=quick_config(retry=Retry(attempts=3)), load_timeout=1.5) as store:
         w.proxy.set(fault)
         before = time.monotonic()
         with pytest.raises((error, TimeoutError)):

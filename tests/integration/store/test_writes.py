@@ -370,3 +370,21 @@ async def test_delivered_gives_up_in_time(world):
             await store.delivered(0.1)
 
         assert store.snapshot()["pending"] == 1
+
+
+async def test_delivered_does_not_wait_for_a_decision(world):
+    """What lost a race holds back the later writes of its entity until somebody decides; nobody waits for that."""
+    async with world() as w, w.store() as store:
+        w.somebody_writes("a", "old")
+        await store.read("a")
+        w.somebody_writes("a", "theirs")
+        w.proxy.set(Refuse())
+        await store.save(Note("w1", "mine", "a"))
+        await store.save(Note("w2", "mine too", "a"))
+        await store.save(Note("w3", "mine", "b"))
+        w.proxy.set(Healthy())
+        await store.delivered(PATIENCE)
+
+        assert (w.effects("a"), w.effects("b")) == (["other-old", "other-theirs"], ["w3"])
+        assert (await store.read("a")).value.text == "mine too"
+        assert (await store.read("a")).source is StoreSource.PENDING

@@ -1,9 +1,10 @@
-"""A process that queues or delivers, to be killed: options say where it ends itself, standard output says what it does."""
+"""A process that queues or delivers, to be killed; options say where it ends itself."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from outlast.sync_engine import HttpTransport, Runner
 
 
 def say(**message):
+    """Tell the test, one line of JSON each."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
@@ -74,6 +76,7 @@ async def deliver(options):
 
 
 def main():
+    """Do as the options say."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--box", required=True)
     parser.add_argument("--url")
@@ -85,7 +88,8 @@ def main():
     parser.add_argument("--no-keys", dest="keys", action="store_false")
     parser.add_argument("--forever", action="store_true")
     options = parser.parse_args()
-    asyncio.run(produce(options) if options.produce else deliver(options))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(produce(options) if options.produce else deliver(options))
 
 
 if __name__ == "__main__":

@@ -180,3 +180,24 @@ async def test_credentials_of_a_killed_process_are_in_no_file(world):
     stored = b"".join(path.read_bytes() for path in world.path.parent.iterdir() if path.is_file())
     assert world.prefix.encode() in stored
     assert b"very-secret-token" not in stored
+
+
+async def test_ctrl_c_lets_the_requests_on_the_wire_finish(world, until):
+    """An interrupted process records what was answered, gives the lease back, and leaves the rest for later."""
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(world.proxied())
+        box = await world.open(stack)
+        for number in range(12):
+            await box.put("notes", world.note(str(number)), world.body(str(number)))
+        proxy.set(Latency(0.4))
+        process = world.start("--url", world.url, "--forever", "--concurrency", 3)
+        await until(lambda: len(proxy.exchanges) == 3)
+        os.kill(process.pid, signal.SIGINT)
+        await world.ended(process)
+        after = await box.counts()
+        proxy.set(Healthy())
+        await world.deliver(box)  # would be refused if the lease were still held
+
+        assert after == Counts(ready=9, delivered=3)
+        assert len(proxy.exchanges) == 12
+        assert sorted(map(int, world.writes())) == list(range(12))

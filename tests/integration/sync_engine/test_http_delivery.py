@@ -49,6 +49,7 @@ async def test_writes_arrive_once_and_in_order(world):
 
 
 def body(world, lane, number):
+    """Make the body of a note."""
     return f'{{"write": "{world.prefix}-{lane}{number}", "text": "x"}}'.encode()
 
 
@@ -69,7 +70,7 @@ async def test_an_ack_gives_its_version_to_the_follower(world):
     ("verb", "sent"),
     [pytest.param("create", [201, 412], id="create"), pytest.param("put", [200, 412], id="put-of-a-version")],
 )
-async def test_an_own_success_whose_answer_was_lost_is_no_conflict(world, keys, verb, sent):
+async def test_an_own_success_whose_answer_was_lost_is_no_conflict(world, keys, verb, sent, until):
     """With keys the server repeats its answer; without, its refusal is settled by reading back: it is our own write."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(world.proxied())
@@ -79,8 +80,7 @@ async def test_an_own_success_whose_answer_was_lost_is_no_conflict(world, keys, 
         ticket = await getattr(box, verb)("notes", world.note(), world.body("ours"), **options)
         async with world.runner(box, transport={} if keys else {"idempotency_header": None}) as runner:
             running = asyncio.create_task(runner.run_until_idle())
-            while not runner.stats.postponed:
-                await asyncio.sleep(0.005)
+            await until(lambda: runner.stats.postponed)
             proxy.set(Healthy())
             await running
 
@@ -191,7 +191,7 @@ def files(world):
     return b"".join(path.read_bytes() for path in world.path.parent.iterdir() if path.is_file())
 
 
-async def test_credentials_are_in_no_file(world):
+async def test_credentials_are_in_no_file(world, until):
     """While an op is sealed and waits, neither the file nor its log nor the lease holds them; the URL does neither."""
     secret = "very-secret-token"
     async with AsyncExitStack() as stack:
@@ -202,8 +202,7 @@ async def test_credentials_are_in_no_file(world):
         transport = {"headers": {"Authorization": f"Bearer {secret}"}}
         async with world.runner(box, transport=transport) as runner:
             running = asyncio.create_task(runner.run_until_idle())
-            while not runner.stats.postponed:
-                await asyncio.sleep(0.005)
+            await until(lambda: runner.stats.postponed)
             waiting = files(world)
             proxy.set(Healthy())
             await running
@@ -212,7 +211,7 @@ async def test_credentials_are_in_no_file(world):
         assert secret.encode() not in waiting + files(world)
 
 
-async def test_a_quota_pauses_everything_for_as_long_as_asked(world):
+async def test_a_quota_pauses_everything_for_as_long_as_asked(world, until):
     """After a 429 with Retry-After nothing is sent to that origin until the time is over."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(world.proxied())
@@ -223,8 +222,7 @@ async def test_a_quota_pauses_everything_for_as_long_as_asked(world):
         seen = stack.enter_context(Recorder(world.bus, OriginPaused))
         async with world.runner(box, concurrency=1) as runner:
             running = asyncio.create_task(runner.run_until_idle())
-            while not seen.events:
-                await asyncio.sleep(0.005)
+            await until(lambda: seen.events)
             proxy.set(Healthy())
             async with asyncio.timeout(10):
                 await running
@@ -259,7 +257,7 @@ async def test_refused_connections_cost_no_attempts(world):
         assert all(exchange.idempotency_key for exchange in proxy.exchanges)
 
 
-async def test_a_black_hole_is_in_doubt_and_resolved(world):
+async def test_a_black_hole_is_in_doubt_and_resolved(world, until):
     """Silence is cut at the limit of the call, and the repetition finds out what happened, whichever it was."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(world.proxied())
@@ -269,8 +267,7 @@ async def test_a_black_hole_is_in_doubt_and_resolved(world):
             await box.put("notes", world.note(str(number)), world.body(str(number)))
         async with world.runner(box, transport={"call_timeout": 0.1}, concurrency=8) as runner:
             running = asyncio.create_task(runner.run_until_idle())
-            while runner.stats.postponed < 5:
-                await asyncio.sleep(0.005)
+            await until(lambda: runner.stats.postponed >= 5)
             proxy.set(Healthy())
             async with asyncio.timeout(10):
                 await running
@@ -291,7 +288,7 @@ async def test_odd_ids_reach_their_own_note(world):
         assert {note.removeprefix(f"{world.prefix}-") for note, _ in world.api.effects(world.prefix)} == set(names)
 
 
-async def test_a_server_error_after_the_effect_is_not_a_second_effect(world):
+async def test_a_server_error_after_the_effect_is_not_a_second_effect(world, until):
     """A 500 leaves the effect in doubt, so the same key is sent until the server says what it had answered."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(world.proxied())
@@ -300,8 +297,7 @@ async def test_a_server_error_after_the_effect_is_not_a_second_effect(world):
         ticket = await box.put("notes", world.note(), world.body("x"))
         async with world.runner(box) as runner:
             running = asyncio.create_task(runner.run_until_idle())
-            while runner.stats.postponed < 2:
-                await asyncio.sleep(0.005)
+            await until(lambda: runner.stats.postponed >= 2)
             proxy.set(Healthy())
             async with asyncio.timeout(10):
                 await running

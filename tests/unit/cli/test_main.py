@@ -7,7 +7,7 @@ import types
 import pytest
 
 from house import ROOT
-from outlast import cli
+from outlast.cli import _main as cli
 from outlast.cli._exit import CommandError, ExitCode, code_of
 from outlast.errors import (
     AuthenticationError,

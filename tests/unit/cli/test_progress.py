@@ -22,12 +22,14 @@ def test_speed_is_that_of_the_last_seconds():
     assert measured == [0.0, 100.0, 0.0, 10.0]
 
 
-def test_words_name_the_trouble():
-    """The line says what the server gives right now, and when the next attempt is."""
-    said = progress.words(view(0.0, 1, 2, trouble="ConnectError: refused", next_try=3.2), 0.0)
+def test_trouble_names_the_next_try():
+    """What the server gives right now comes with the time of the next attempt, if that is not at once."""
+    shown = view(0.0, 1, 2, trouble="ConnectError: refused", next_try=3.2)
 
-    assert said == "1 delivered, 2 waiting, 0 conflicting, 0 dead | ConnectError: refused; next try in 3 s"
-    assert progress.trouble(view(0.0, trouble="503")) == " | 503"
+    assert progress.words(shown, 0.0) == "1 delivered, 2 waiting, 0 conflicting, 0 dead"
+    assert progress.trouble(shown) == "ConnectError: refused; next try in 3 s"
+    assert progress.trouble(view(0.0, trouble="503")) == "503"
+    assert progress.trouble(view(0.0)) == ""
 
 
 def test_time_left_has_a_fitting_unit():
@@ -42,10 +44,12 @@ def test_lines_come_every_few_seconds():
     lines.queueing(5, 5)
 
     for at in range(12):
-        lines.delivering(view(float(at), at * 10, 100))
+        lines.delivering(view(float(at), at * 10, 100, trouble="503"))
     lines.close()
 
-    assert len(stream.getvalue().splitlines()) == 2
+    assert stream.getvalue().splitlines() == [
+        f"{n} delivered, 100 waiting, 0 conflicting, 0 dead; 10/s, about 10 s left | 503" for n in (50, 100)
+    ]
 
 
 def test_silence_says_only_what_must_be_said(capsys):
@@ -62,7 +66,7 @@ def test_silence_says_only_what_must_be_said(capsys):
 def test_bar_shows_counts_and_takes_no_word_for_markup():
     """The bar has all counts, and an answer with brackets in it is shown as it is."""
     stream = io.StringIO()
-    bar = Bar(Console(file=stream, force_terminal=True, width=160))
+    bar = Bar(Console(file=stream, force_terminal=True, width=80))
 
     bar.queueing(2, 4)
     bar.delivering(view(0.0, 1, 3, trouble="[red]503"))
@@ -70,7 +74,8 @@ def test_bar_shows_counts_and_takes_no_word_for_markup():
     bar.close()
     bar.close()
 
-    assert "1 delivered, 3 waiting, 0 conflicting, 0 dead | [red]503" in stream.getvalue()
+    assert "1 delivered, 3 waiting, 0 conflicting, 0 dead" in stream.getvalue()
+    assert "[red]503" in stream.getvalue()
     assert "[bold]stopping" in stream.getvalue()
 
 

@@ -91,7 +91,7 @@ def test_gone(verb, step):
 )
 def test_compare(verb, found, step):
     """Equal is delivered, different is a conflict, never overwritten; unreadable is asked again."""
-    assert compare(POLICY, verb, 1, found, 0.5, "412") == step
+    assert compare(POLICY, verb, 1, found, chance=0.5, reason="412") == step
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_compare(verb, found, step):
 )
 def test_nothing_there(verb, attempt, step):
     """A create that was refused although nothing is there is tried again, but not for ever."""
-    assert compare(POLICY, verb, attempt, Missing(), 0.5, "412") == step
+    assert compare(POLICY, verb, attempt, Missing(), chance=0.5, reason="412") == step

@@ -31,6 +31,7 @@ class World:
 
 @pytest.fixture
 def world():
+    """Make a gate with a circuit of its own."""
     return World()
 
 
@@ -39,7 +40,9 @@ def test_an_origin_that_answers_gets_as_many_as_asked_for(world):
     assert (len(world.gate.permits(8)), world.gate.permits(0), world.gate.closed_for()) == (8, [], 0.0)
 
 
-@pytest.mark.parametrize("answer", [NotApplied("refused"), InDoubt("cut"), Busy("503"), Busy("500", in_doubt=True)], ids=str)
+@pytest.mark.parametrize(
+    "answer", [NotApplied("refused"), InDoubt("cut"), Busy("503"), Busy("500", in_doubt=True)], ids=str
+)
 def test_failures_in_a_row_open_the_circuit(world, answer):
     """Then nothing is claimed until it is time for a probe."""
     world.answer(*[answer] * 5)

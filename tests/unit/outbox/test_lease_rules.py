@@ -6,7 +6,10 @@ from outlast.engines.lease import Held, LeaseConfig, LeaseRow, Take, contend, mu
 
 
 def row(**changes):
-    return LeaseRow(**{"holder": "h", "fence": 4, "boot_id": "b", "beat": 100.0, "ttl": 30.0, "locked": True, **changes})
+    """Make the row of a living holder."""
+    return LeaseRow(
+        **{"holder": "h", "fence": 4, "boot_id": "b", "beat": 100.0, "ttl": 30.0, "locked": True, **changes}
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ REQUEST = SealedRequest(method="patch", url="s.1:1:0", body=b"x")
 
 
 def raising(error):
+    """Make a function that fails."""
+
     async def function(op):
         raise error
 
@@ -32,6 +34,8 @@ def raising(error):
 
 
 def returning(value):
+    """Make a function that gives a value."""
+
     async def function(op):
         return value
 

@@ -8,6 +8,7 @@ from outlast.sync_engine import holds
 
 
 def j(value):
+    """Write a value as JSON."""
     return json.dumps(value).encode()
 
 

@@ -117,6 +117,17 @@ def test_a_server_that_knows_no_keys_gets_none():
     assert sealed.headers == (("Content-Type", "application/json"),)
 
 
+def test_a_post_that_could_be_doubled_is_refused():
+    """Without a key a POST whose answer is lost could only be guessed about, so it needs the author's word."""
+    post = op(verb=Verb.POST)
+
+    with pytest.raises(ConfigError, match="at_least_once"):
+        HttpTransport(BASE, client=Server(), idempotency_header=None).seal(post)
+    sealed = HttpTransport(BASE, client=Server(), idempotency_header=None, at_least_once=True).seal(post)
+
+    assert sealed.method == "POST"
+
+
 @pytest.mark.parametrize(
     ("entity", "path"),
     [
@@ -212,7 +223,16 @@ def test_a_route_that_cannot_be_filled_is_refused_at_once(route, said):
 
 @pytest.mark.parametrize(
     "base",
-    ["api.example.org", "ftp://api.example.org", "https://", "/v1", "", "https://h:port/", "https://h?x=1", "https://h#x"],
+    [
+        "api.example.org",
+        "ftp://api.example.org",
+        "https://",
+        "/v1",
+        "",
+        "https://h:port/",
+        "https://h?x=1",
+        "https://h#x",
+    ],
 )
 def test_an_address_that_cannot_work_is_refused(base):
     """Only an absolute http or https address without query and fragment can be a base."""

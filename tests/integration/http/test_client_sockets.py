@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from outlast.errors import Category, Outcome
+from outlast.http import HttpAnswer, HttpClient, NoAnswer
+
+
+@contextlib.asynccontextmanager
+async def serving(act):
+    """Serve on loopback; each connection is handed to a function, and how many there were is counted."""
+    seen = []
+
+    async def welcome(reader, writer):
+        seen.append(1)
+        try:
+            await act(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(welcome, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", seen
+
+
+@contextlib.asynccontextmanager
+async def client(**options):
+    """Open an own client."""
+    http = HttpClient(**options)
+    try:
+        yield http
+    finally:
+        await http.aclose()
+
+
+async def reset(reader, writer):
+    """Read the request and reset the connection."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    writer.transport.abort()
+
+
+async def half(reader, writer):
+    """Promise ten bytes and send three."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    await writer.drain()
+
+
+async def silence(reader, writer):
+    """Read and say nothing until the client goes."""
+    await reader.read()
+
+
+async def drip(reader, writer):
+    """Send a byte now and then, so that no single wait is long."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(200):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+
+async def moved(reader, writer):
+    """Send elsewhere."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n")
+    await writer.drain()
+
+
+@pytest.mark.parametrize("act", [reset, half, silence, drip], ids=lambda act: act.__name__)
+async def test_an_answer_that_does_not_come_whole_is_in_doubt_and_asked_for_once(act):
+    """The server may have acted, and nothing below the outbox tries again by itself."""
+    async with serving(act) as (url, seen), client(call_timeout=0.3) as http, asyncio.timeout(5):
+        answer = await http.request("PUT", url, body=b"x")
+
+    assert isinstance(answer, NoAnswer)
+    assert (answer.category, answer.outcome, len(seen)) == (Category.RETRIABLE, Outcome.IN_DOUBT, 1)
+
+
+async def test_nobody_listens():
+    """A refused connection surely changed nothing."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        async with client() as http:
+            answer = await http.request("PUT", f"http://127.0.0.1:{bound.getsockname()[1]}/")
+
+    assert (answer.category, answer.outcome) == (Category.RETRIABLE, Outcome.NOT_APPLIED)
+
+
+async def test_a_redirect_is_not_followed():
+    """A write is not repeated somewhere else."""
+    async with serving(moved) as (url, seen), client() as http:
+        answer = await http.request("PUT", url, body=b"x")
+
+    assert isinstance(answer, HttpAnswer)
+    assert (answer.status, answer.headers["location"], len(seen)) == (302, "/there", 1)
