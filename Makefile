@@ -18,7 +18,7 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 
 .PHONY: help
 help: ## List the goals
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(RUNS) ## Watch outlast and a plain client live through the same outages (ARGS="--seconds 30")
@@ -46,6 +46,10 @@ fix: $(READY) ## Format the code and apply the safe repairs of the linter
 .PHONY: bench
 bench: $(READY) ## Run the benchmarks
 	@$(BIN)/python scripts/bench.py $(ARGS)
+
+.PHONY: conformance
+conformance: $(READY) ## Hold outlast and its peers to the same demands (ARGS=--mutants)
+	@$(BIN)/python bench/conformance $(ARGS)
 
 .PHONY: docs
 docs: $(READY) ## Regenerate the generated parts of the documentation and check its links
