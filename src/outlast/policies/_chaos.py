@@ -33,8 +33,8 @@ class Chaos(Policy):
     the behaviour, then fails or gets the result; with neither, the function runs. Of a generator the opening
     is disturbed. A function that returns awaitables without being `async def` is treated as a sync one.
 
-    It ends by itself after a time or a number of calls, when `stop_when` says so or fails, and at once by
-    `stop()` or, for all of them, by `Chaos.stop_all()`.
+    It ends by itself after a time or a number of calls, when `stop_when` says so, when one of your rules raises,
+    and at once by `stop()` or, for all of them, by `Chaos.stop_all()`.
 
     Args:
         rate: The share of calls that are disturbed, 0 to 1.
@@ -142,11 +142,7 @@ class Chaos(Policy):
 
     def strike(self, call: ChaosCall) -> float | None:
         """Return the seconds that a call must wait before it is disturbed, or None when it is left alone."""
-        why = self._asked_to_stop()
-        if why:
-            self.stop(why)
-            return None
-        if self._when is not None and not self._when(call):
+        if not self._may(call):
             return None
         least, most = self._engine.config.span
         chance, spread = self._random.random(), self._random.random() if least < most else 0.0
@@ -162,13 +158,18 @@ class Chaos(Policy):
             self.stop(why)
         return wait
 
-    def _asked_to_stop(self) -> str:
-        if self._stop_when is None:
-            return ""
+    def _may(self, call: ChaosCall) -> bool:
+        """Ask the user's rules; whoever cannot tell whether it is safe must stop."""
+        asked = "stop_when"
         try:
-            return "stop_when said so" if self._stop_when() else ""
+            if self._stop_when is not None and self._stop_when():
+                self.stop("stop_when said so")
+                return False
+            asked = "when"
+            return self._when is None or bool(self._when(call))
         except Exception as error:
-            return f"stop_when raised {type(error).__name__}"  # whoever cannot tell whether it is safe must stop
+            self.stop(f"{asked} raised {type(error).__name__}")
+            return False
 
     def shake(self, call: ChaosCall) -> bool:
         """Disturb a sync call and tell whether the function is still to be run."""

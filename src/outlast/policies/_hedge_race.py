@@ -111,7 +111,7 @@ class ThreadRace:
         """Return what the first attempt to succeed returns."""
         end: Won | Lost | None = None
         try:
-            self._start(0)
+            end = self._start(0)
             while end is None:
                 end = self._step()
             return _outcome(end)
@@ -127,12 +127,16 @@ class ThreadRace:
             return self._judge(self._ended.get(timeout=None if wait is None else min(wait, threading.TIMEOUT_MAX)))
         except queue.Empty:
             number = self._run.hedge(room=not self._workers.full)
-        if number is not None:
-            self._start(number)
-        return None
+        return None if number is None else self._start(number)
 
-    def _start(self, number: int) -> None:
-        self._jobs[self._workers.start(lambda: self._attempt(number), self._ended.put)] = number
+    def _start(self, number: int) -> Lost | None:
+        try:
+            job = self._workers.start(lambda: self._attempt(number), self._ended.put)
+        except RuntimeError as none_left:  # the system gives no further thread; what runs goes on
+            error = self._run.failed(number, none_left)
+            return None if error is None else Lost(error)
+        self._jobs[job] = number
+        return None
 
     def _attempt(self, number: int) -> Any:
         args, kwargs = self._run.arguments(number)

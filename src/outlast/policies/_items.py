@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
-from typing import Any, cast
+from typing import Any
 
 from outlast.errors import ConfigError
 from outlast.policies._relay import AsyncItems, Items
@@ -15,9 +14,9 @@ def items_of(source: Any) -> Items:
     Raises:
         ConfigError: It cannot be.
     """
-    if not isinstance(source, Iterable):
+    if not hasattr(type(source), "__iter__"):
         raise ConfigError(f"a stream needs items to give, and {source!r} has none")
-    return (yield from cast("Iterable[Any]", source))
+    return (yield from source)
 
 
 async def aitems_of(source: Any) -> AsyncItems:
@@ -26,9 +25,9 @@ async def aitems_of(source: Any) -> AsyncItems:
     Raises:
         ConfigError: It cannot be.
     """
-    if not isinstance(source, AsyncIterable):
+    if not hasattr(type(source), "__aiter__"):
         for item in items_of(source):
             yield item
         return
-    async for item in cast("AsyncIterable[Any]", source):
+    async for item in source:
         yield item

@@ -200,13 +200,14 @@ def test_it_stops_when_the_breaker_opens(face):
     assert face.call(stack, fn) == "fine"
 
 
-def test_a_stop_rule_that_fails_stops_it(face):
-    """Who cannot tell whether it is safe must stop."""
-    chaos = make(face, result="chaos", stop_when=lambda: 1 // 0)
+@pytest.mark.parametrize("rule", ["stop_when", "when"])
+def test_a_rule_that_fails_stops_it(face, rule):
+    """Who cannot tell whether it is safe must stop, and the call goes on."""
+    chaos = make(face, result="chaos", **{rule: lambda *call: 1 // 0})
     fn, _ = face.scripted("fine")
 
     assert face.call(chaos, fn) == "fine"
-    assert chaos.snapshot().why == "stop_when raised ZeroDivisionError"
+    assert chaos.snapshot().why == f"{rule} raised ZeroDivisionError"
 
 
 def test_a_stop_rule_that_says_no(face):

@@ -383,6 +383,26 @@ def test_no_room_for_a_hedge():
     assert (hedge.snapshot().hedges, hedge.snapshot().refused) == (0, 1)
 
 
+def test_no_thread_for_a_hedge(monkeypatch):
+    """When the system gives no further thread, the attempt that runs decides; without any, the call fails."""
+    hedge, start, threads = Hedge(delay=0.0, idempotent=True), threading.Thread.start, []
+    go = threading.Event()
+
+    def few(thread):
+        threads.append(thread)
+        if len(threads) > 1:
+            go.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+
+    assert hedge.call(lambda: go.wait(10)) is True
+    with pytest.raises(RuntimeError, match="new thread"):
+        hedge.call(lambda: "fine")
+    assert hedge.idle()
+
+
 def test_threads_have_the_context():
     """Every thread has its own copy of the caller's context, its deadline included."""
     variable = contextvars.ContextVar("variable", default="unset")
