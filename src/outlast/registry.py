@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -78,6 +78,7 @@ class Registry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._components: dict[tuple[str, str], weakref.ref[Component]] = {}
+        self._kept: dict[tuple[str, str], Component] = {}
 
     def register(self, kind: str, component: Component) -> None:
         """Add a component under its kind and name.
@@ -118,6 +119,33 @@ class Registry:
             known = sorted(n for k, n in self._alive() if k == kind)
             raise ConfigError(f"no {kind} named {name!r} is alive; there are: {', '.join(known) or 'none'}")
         return component
+
+    def shared(self, kind: str, name: str, make: Callable[[], Any]) -> Any:
+        """Return the live component of that kind and name, or make one and keep it alive.
+
+        Args:
+            kind: The kind.
+            name: The name.
+            make: Makes it; the component registers itself here. Run outside the lock, and again only by a thread
+                that another was quicker than.
+        """
+        for last in (False, True):
+            with self._lock:
+                component = self._live((kind, name))
+            try:
+                component = component or make()
+            except DuplicateNameError:
+                if last:
+                    raise
+                continue
+            with self._lock:
+                return self._kept.setdefault((kind, name), component)
+        raise AssertionError  # pragma: no cover - the second round returns or raises
+
+    def drop(self, kind: str, name: str) -> None:
+        """Keep a component alive no longer; it goes when nobody else holds it."""
+        with self._lock:
+            self._kept.pop((kind, name), None)
 
     def _alive(self) -> dict[tuple[str, str], Component]:
         with self._lock:

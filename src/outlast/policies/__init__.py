@@ -37,6 +37,15 @@ from outlast.policies._breaker_rules import recovery_from, rule_from, rule_to_pl
 from outlast.policies._budget import RetryBudget
 from outlast.policies._build import load_pipelines
 from outlast.policies._bulkhead import Bulkhead
+from outlast.policies._by_name import (
+    depends_on_bulkhead,
+    depends_on_circuit_breaker,
+    depends_on_slot,
+    execute_with_bulkhead,
+    execute_with_circuit_breaker,
+    named_bulkhead,
+    named_circuit_breaker,
+)
 from outlast.policies._chaos import Chaos
 from outlast.policies._circuit_breaker import CircuitBreaker
 from outlast.policies._deadline import Deadline, deadline, remaining
@@ -114,8 +123,15 @@ __all__ = [
     "Verdict",
     "current_priority",
     "deadline",
+    "depends_on_bulkhead",
+    "depends_on_circuit_breaker",
+    "depends_on_slot",
+    "execute_with_bulkhead",
+    "execute_with_circuit_breaker",
     "is_retried_above",
     "load_pipelines",
+    "named_bulkhead",
+    "named_circuit_breaker",
     "priority",
     "recovery_from",
     "remaining",
