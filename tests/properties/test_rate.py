@@ -8,7 +8,7 @@ from outlast.engines import RateConfig, Refusal
 from outlast.engines.rate import RateEngine
 
 # Quarters and eighths are exact in binary, so that the bucket and the engine must agree to the last bit.
-GAPS = st.integers(0, 12).map(lambda eighths: eighths / 8)
+GAPS = st.sampled_from([0.0, 0.0, 0.0, 0.125, 0.5, 1.5])
 COSTS = st.sampled_from([0.0, 0.5, 1.0, 2.0])
 RATES = st.sampled_from([0.5, 1.0, 2.0, 4.0])
 BURSTS = st.sampled_from([2.0, 3.0, 4.5])
@@ -30,7 +30,7 @@ class Bucket:
         return True
 
 
-@given(rate=RATES, burst=BURSTS, asks=st.lists(st.tuples(GAPS, COSTS), max_size=40))
+@given(rate=RATES, burst=BURSTS, asks=st.lists(st.tuples(GAPS, COSTS), min_size=10, max_size=40))
 def test_without_waiting_it_is_a_token_bucket(rate, burst, asks):
     """A call passes exactly when a bucket has tokens for it, and is otherwise told when it will."""
     engine, now = RateEngine(RateConfig(rate, burst=burst)), 100.0
@@ -45,14 +45,14 @@ def test_without_waiting_it_is_a_token_bucket(rate, burst, asks):
         assert engine.snapshot(now).available == pytest.approx(bucket.tokens)
 
 
-STEPS = st.lists(st.tuples(GAPS, st.one_of(COSTS, st.integers(0, 20))), max_size=40)
+STEPS = st.lists(st.tuples(GAPS, st.one_of(COSTS, st.integers(0, 20))), min_size=10, max_size=40)
 
 
 @given(rate=RATES, burst=BURSTS, steps=STEPS)
 def test_turns_are_as_early_as_the_bucket_allows(rate, burst, steps):
     """With waiting and going away: the turns of those who stay are those of a bucket that never saw the others."""
     engine, now = RateEngine(RateConfig(rate, burst=burst, max_wait=1000.0)), 100.0
-    waiting, passed = [], []
+    waiting, passed = [], [engine.ask(now, burst)]
     for gap, step in steps:
         now += gap
         passed += [ticket for ticket in waiting if not ticket.left(now)]

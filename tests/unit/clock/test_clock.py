@@ -1,3 +1,4 @@
+import threading
 import time
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM
@@ -27,3 +28,12 @@ def test_it_shows_itself():
 def test_random_stays_in_range():
     """Chance gives numbers from 0 up to, not including, 1."""
     assert all(0 <= SYSTEM_RANDOM.random() < 1 for _ in range(100))
+
+
+def test_the_system_clock_waits_for_events():
+    """Waiting for an event tells whether it is set."""
+    event = threading.Event()
+    assert SYSTEM_CLOCK.wait(event, 0) is False
+    event.set()
+
+    assert SYSTEM_CLOCK.wait(event, None) is True

@@ -119,3 +119,30 @@ def test_fixed_random():
 
     assert [dice.random() for _ in range(3)] == [0.1, 0.2, 0.1]
     assert FixedRandom().random() == 0.5
+
+
+def test_wait_moves_the_time():
+    """Waiting for an event that nobody sets moves the time at once; for one that is set it does not."""
+    clock, event = ManualClock(start=0.0), threading.Event()
+    assert clock.wait(event, 2.0) is False
+    event.set()
+
+    assert clock.wait(event, 2.0) is True
+    assert clock.wait(event, None) is True
+    assert (clock.now(), clock.sleeps) == (2.0, [2.0])
+
+
+@pytest.mark.parametrize("wakes", ["time", "event"])
+def test_wait_until_somebody_acts(wakes):
+    """Without auto-advance a thread waits until the time has moved or the event is set."""
+    clock, event, seen = ManualClock(start=0.0, auto_advance=False), threading.Event(), []
+    thread = threading.Thread(target=lambda: seen.append(clock.wait(event, 2.0)))
+    thread.start()
+    while not clock.sleepers:
+        threading.Event().wait(0.001)
+    clock.advance(1.0)
+    assert thread.is_alive()
+    event.set() if wakes == "event" else clock.advance(1.0)
+    thread.join()
+
+    assert (seen, clock.sleepers) == ([wakes == "event"], 0)
