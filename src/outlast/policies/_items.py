@@ -14,9 +14,10 @@ def items_of(source: Any) -> Items:
     Raises:
         ConfigError: It cannot be.
     """
-    if not hasattr(type(source), "__iter__"):
+    if not _has(source, "__iter__"):
         raise ConfigError(f"a stream needs items to give, and {source!r} has none")
-    return (yield from source)
+    result: Any = yield from source
+    return result
 
 
 async def aitems_of(source: Any) -> AsyncItems:
@@ -25,9 +26,13 @@ async def aitems_of(source: Any) -> AsyncItems:
     Raises:
         ConfigError: It cannot be.
     """
-    if not hasattr(type(source), "__aiter__"):
+    if not _has(source, "__aiter__"):
         for item in items_of(source):
             yield item
         return
     async for item in source:
         yield item
+
+
+def _has(source: object, method: str) -> bool:
+    return hasattr(type(source), method)
