@@ -1,9 +1,7 @@
 """Random programs run under our limits and under `asyncio.timeout`, and no difference may be seen."""
 
 import asyncio
-import gc
 import random
-import weakref
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from itertools import pairwise
@@ -12,10 +10,10 @@ import pytest
 
 from outlast.errors import DeadlineExceededError
 from outlast.policies import Timeout, deadline
-from outlast.testing import ManualClock, VirtualLoop, run_virtual
+from outlast.testing import ManualClock, run_virtual
 
 LIMITS = (0.3, 0.7, 1.1, 2.3)
-PROGRAMS = 1500
+PROGRAMS = 600
 
 
 def program(dice, depth=0):
@@ -27,7 +25,7 @@ def step(dice, depth):
     """Make one step."""
     leaves = [
         *[("sleep", dice.uniform(0, 1.5))] * 5,
-        ("yield",),
+        ("sleep", 0),
         ("raise", dice.choice([TimeoutError, ValueError])),
         ("cancel self", dice.random() < 0.5),
     ]
@@ -69,7 +67,9 @@ class World:
     def note(self, what, error=None):
         """Write down a moment."""
         now = round(self.loop.time(), 6)
-        self.log.append((asyncio.current_task().get_name(), what, now, asyncio.current_task().cancelling(), sign(error)))
+        self.log.append(
+            (asyncio.current_task().get_name(), what, now, asyncio.current_task().cancelling(), sign(error))
+        )
 
     async def run(self, steps):
         """Run the steps one after the other."""
@@ -87,8 +87,6 @@ class World:
         match each:
             case ("sleep", seconds):
                 await asyncio.sleep(seconds)
-            case ("yield",):
-                await asyncio.sleep(0)
             case ("raise", kind):
                 raise kind("mine")
             case ("cancel self", wait):
@@ -99,6 +97,14 @@ class World:
                 await self.limit(seconds, inner)
             case ("deadline", seconds, inner):
                 await self.deadline(seconds, inner)
+            case ("group" | "gather" | "together", *_):
+                await self.branching(each)
+            case _:
+                await self.catching(each)
+
+    async def catching(self, each):
+        """Run a program and do something about how it ends."""
+        match each:
             case ("finally", inner, cleanup):
                 try:
                     await self.run(inner)
@@ -116,6 +122,10 @@ class World:
                     if uncancel:
                         asyncio.current_task().uncancel()
                     await self.run(after)
+
+    async def branching(self, each):
+        """Run programs side by side."""
+        match each:
             case ("group", *branches):
                 async with asyncio.TaskGroup() as group:
                     for number, branch in enumerate(branches):
@@ -131,7 +141,9 @@ class World:
                     await asyncio.wait(tasks)
             case ("together", seconds, *branches):
                 name = asyncio.current_task().get_name()
-                tasks = [asyncio.create_task(self.limit(seconds, b), name=f"{name}.{n}") for n, b in enumerate(branches)]
+                tasks = [
+                    asyncio.create_task(self.limit(seconds, b), name=f"{name}.{n}") for n, b in enumerate(branches)
+                ]
                 await asyncio.wait(tasks)
 
 
@@ -213,7 +225,13 @@ def play(seed, kind):
         await asyncio.wait([task])
         end = "cancelled" if task.cancelled() else sign(task.exception())
         # Task by task: a TaskGroup cancels its tasks in the order of a set, that is in any.
-        return sorted(world.log, key=lambda entry: entry[0]), end, task.cancelling(), round(world.loop.time(), 6), world.moments.tie()
+        return (
+            sorted(world.log, key=lambda entry: entry[0]),
+            end,
+            task.cancelling(),
+            round(world.loop.time(), 6),
+            world.moments.tie(),
+        )
 
     return run_virtual(main(), clock=clock)
 
