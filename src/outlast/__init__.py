@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "Backoff",
+    "Bulkhead",
     "Cache",
     "CircuitBreaker",
     "CircuitOpenError",
@@ -21,6 +22,7 @@ __all__ = [
     "Outbox",
     "OutlastError",
     "Pipeline",
+    "RateLimit",
     "Retry",
     "Store",
     "Timeout",
@@ -34,10 +36,12 @@ if TYPE_CHECKING:
     from outlast.errors import CircuitOpenError, OutlastError
     from outlast.outbox import Outbox
     from outlast.policies import (
+        Bulkhead,
         CircuitBreaker,
         Fallback,
         Hedge,
         Pipeline,
+        RateLimit,
         Retry,
         Timeout,
         deadline,
@@ -49,6 +53,7 @@ else:
     # Public name -> the room that defines it. A new name is added here, above for type checkers, and to __all__.
     _ROOMS = {
         "Backoff": "outlast.engines",
+        "Bulkhead": "outlast.policies",
         "Cache": "outlast.cache",
         "CircuitBreaker": "outlast.policies",
         "CircuitOpenError": "outlast.errors",
@@ -59,6 +64,7 @@ else:
         "Outbox": "outlast.outbox",
         "OutlastError": "outlast.errors",
         "Pipeline": "outlast.policies",
+        "RateLimit": "outlast.policies",
         "Retry": "outlast.policies",
         "Store": "outlast.store",
         "Timeout": "outlast.policies",
