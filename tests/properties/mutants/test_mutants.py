@@ -13,6 +13,9 @@ BREAKER = ("tests/properties/test_breaker.py",)
 TRIP = ("tests/properties/test_trip.py",)
 TRIP_TABLE = ("tests/unit/engines/test_breaker.py", "tests/properties/test_trip.py")
 BREAKER_RULES = "tests/unit/policies/test_circuit_breaker_rules.py"
+BUDGET = ("tests/properties/test_budget.py",)
+FUZZ = ("tests/properties/test_timeout_fuzz.py",)
+RETRY_FACE = ("tests/unit/policies/test_retry_budget.py",)
 BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
@@ -221,8 +224,8 @@ MUTANTS = [
     Mutant(
         "jitter-after-the-cap",
         "engines/backoff.py",
-        "return min(self.cap, self._spread(self.grow(self.base, attempt - 1), chance))",
-        "return self._spread(self.grow(self.base, attempt - 1), chance)",
+        "return min(self.cap, self._spread(self._planned(attempt), chance))",
+        "return self._spread(self._planned(attempt), chance)",
         ("tests/properties/test_backoff.py",),
     ),
     Mutant(
@@ -242,8 +245,8 @@ MUTANTS = [
     Mutant(
         "retry-after-is-no-floor",
         "engines/retry.py",
-        "wait = max(config.backoff",
-        "wait = min(config.backoff",
+        "max(wait, failure.meaning",
+        "min(wait, failure.meaning",
         ("tests/properties/test_retry.py",),
     ),
     Mutant(
@@ -291,8 +294,8 @@ MUTANTS = [
     Mutant(
         "an-outer-deadline-is-lengthened",
         "policies/_deadline.py",
-        "self._limit = min(self._limit, self.outer.left())",
-        "self._limit = max(self._limit, self.outer.left())",
+        "self._limit = min(self._limit, least(self.outer, spared=task))",
+        "self._limit = max(self._limit, least(self.outer, spared=task))",
         ("tests/unit/policies/test_deadline.py",),
     ),
     Mutant(
@@ -549,6 +552,62 @@ MUTANTS = [
         "case Verdict.SUCCESS if began >= window.began:",
         "case Verdict.SUCCESS if began > -1e9:",
         LIMIT,
+    ),
+    Mutant("a-limit-ends-early", "policies/_lanes.py", "+ lane.seconds", "+ 0.9 * lane.seconds", FUZZ),
+    Mutant("an-outer-cancel-is-swallowed", "policies/_lanes.py", "() > cancelling:", "() > cancelling + 1:", FUZZ),
+    Mutant(
+        "cancels-from-before-are-forgotten",
+        "policies/_lanes.py",
+        "cancelling = task.cancelling()",
+        "cancelling = 0",
+        FUZZ,
+    ),
+    Mutant("the-next-limit-is-forgotten", "policies/_lanes.py", "self.arm(entry[0])", "pass", FUZZ),
+    Mutant("a-cancel-outlives-its-limit", "policies/_lanes.py", "        task.uncancel()\n", "        pass\n", FUZZ),
+    Mutant(
+        "a-timer-for-each-call",
+        "policies/_lanes.py",
+        "if not lane.armed:",
+        "if True:",
+        ("tests/integration/policies/test_timeout_loops.py::test_no_handle_is_left",),
+    ),
+    Mutant(
+        "a-loop-is-kept-alive",
+        "policies/_lanes.py",
+        "weakref.ref(loop, lambda _: by_loop.pop(key, None))",
+        "lambda: loop",
+        ("tests/integration/policies/test_timeout_loops.py::test_loops_are_not_kept_alive",),
+    ),
+    Mutant("a-retry-is-half-price", "engines/budget.py", "self._balance -= 1.0", "self._balance -= 0.5", BUDGET),
+    Mutant(
+        "a-calm-saves-up-a-storm",
+        "engines/budget.py",
+        "min(self.config.reserve, self._balance + paid)",
+        "self._balance + paid",
+        BUDGET,
+    ),
+    Mutant(
+        "calls-pay-again-and-again",
+        "engines/budget.py",
+        "self._seen, self._at = calls, at",
+        "self._at = at",
+        BUDGET,
+    ),
+    Mutant(
+        "a-spent-budget-retries-on",
+        "policies/_retry_run.py",
+        "not parts.budget.take()",
+        "parts.budget.take() is None",
+        RETRY_FACE,
+    ),
+    Mutant("nested-retries-multiply", "policies/_retry_run.py", "MARKS.put(error)", "pass", RETRY_FACE),
+    Mutant("old-marks-count", "policies/_stand_down.py", "number > begun", "number > 0", RETRY_FACE),
+    Mutant(
+        "the-wait-before-is-forgotten",
+        "policies/_retry_run.py",
+        "self._previous, self._begun = wait, MARKS.latest",
+        "self._begun = MARKS.latest",
+        RETRY_FACE,
     ),
 ]
 NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))

@@ -295,7 +295,7 @@ def test_mark_is_seen_through(face, how):
             wrap(error)
 
     outer = make(face, backoff=0.0, on=lambda error: True)
-    with pytest.raises(Exception, match="mine|g"):
+    with pytest.raises(Exception, match=r"mine|g"):
         face.call(outer, abody if face.colour == "async" else body)
 
     assert script.calls == 3
