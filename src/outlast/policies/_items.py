@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from outlast.errors import ConfigError
 from outlast.policies._relay import AsyncItems, Items
@@ -16,8 +16,7 @@ def items_of(source: Any) -> Items:
     """
     if not _has(source, "__iter__"):
         raise ConfigError(f"a stream needs items to give, and {source!r} has none")
-    result: Any = yield from source
-    return result
+    return cast("Any", (yield from source))
 
 
 async def aitems_of(source: Any) -> AsyncItems:

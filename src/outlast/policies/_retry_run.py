@@ -14,6 +14,7 @@ from outlast.errors import Category, Classification, ConfigError, Outcome, Rejec
 from outlast.events import EventBus, RetryGaveUp, RetryScheduled
 from outlast.policies._budget import RetryBudget
 from outlast.policies._deadline import remaining
+from outlast.policies._notes import note
 from outlast.policies._stand_down import MARKS, is_retried_above
 
 ExceptionTypes = type[Exception] | tuple[type[Exception], ...]
@@ -124,7 +125,7 @@ class RetryRun:
                 if final:
                     MARKS.put(error)
                 since = 0.0 if self._first_failure is None else now - self._first_failure
-                _note(error, f"outlast {self._parts.name}:", f" {self._history(since)}; no further attempt: {reason}")
+                note(error, f"outlast {self._parts.name}:", f" {self._history(since)}; no further attempt: {reason}")
                 return None
 
     def answered(self, result: Any) -> float | None:
@@ -200,12 +201,3 @@ class RetryRun:
         dots = "..., " if len(self._earlier) > _KEPT else ""
         earlier = dots + ", ".join(self._earlier[-_KEPT:])
         return f"{self.attempt} attempts, {since:.3g} s since the first failure, after {earlier}"
-
-
-def _note(error: BaseException, head: str, text: str) -> None:
-    # An exception object may be raised again and again (a module's constant, say): replace our note, do not pile up.
-    notes: list[str] = getattr(error, "__notes__", [])
-    kept = [note for note in notes if not note.startswith(head)]
-    if len(kept) != len(notes):
-        notes[:] = kept
-    error.add_note(head + text)

@@ -37,7 +37,7 @@ class SingleFlight(Policy):
     there should be one `SingleFlight`: of two functions around which the same one stands, calls with equal keys share.
 
     Args:
-        key: A function of the call's arguments that returns something hashable.
+        key: A function of the call's arguments that returns something hashable. It must be given.
         name: Under which it is registered, and shown in errors and events. Default: none, not registered.
         clock: Tells the time. Default: the machine's.
         bus: Takes the events. Default: the shared one.
@@ -60,14 +60,17 @@ class SingleFlight(Policy):
     def __init__(
         self,
         *,
-        key: Callable[..., Hashable],
+        key: Callable[..., Hashable] | None = None,
         name: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
         registry: Registry = DEFAULT_REGISTRY,
     ) -> None:
         if not callable(key):
-            raise ConfigError(f"must be a function of the call's arguments, not {key!r}", path="key")
+            raise ConfigError(
+                f"must be a function of the call's arguments that names what equal calls have in common, not {key!r}",
+                path="key",
+            )
         self._key = key
         self._engine = FlightEngine()
         self._lock = threading.Lock()

@@ -401,7 +401,7 @@ def test_a_key_is_needed(key, words):
     """Without a function that names what calls have in common there is no sharing."""
     with pytest.raises(ConfigError, match=words):
         SingleFlight(key=key)
-    with pytest.raises(TypeError):
+    with pytest.raises(ConfigError, match="key"):
         SingleFlight()
 
 
