@@ -177,7 +177,9 @@ class AdaptiveLimit(Policy):
         with self._lock:
             change = self._engine.settle(began, now, self._gate.engine.running, verdict)
             if change is not None:
-                self._gate.resize(change.after)  # under the lock, so that moves are carried out in their order
+                self._gate.reconfigure(
+                    max_concurrent=change.after
+                )  # under the lock, so that moves are carried out in their order
         self._gate.give()
         self._announce(change, now)
 
@@ -208,11 +210,11 @@ class AdaptiveLimit(Policy):
         now = self._clock.now()
         queue = {name: value for name, value in settings.items() if name in _QUEUE}
         with self._lock:
-            engine, slots = self._engine, self._gate.engine
+            engine = self._engine
             config = replace(engine.config, **{n: v for n, v in settings.items() if n not in _QUEUE})
-            places = replace(slots.config, **queue)
+            self._gate.reconfigure(**queue)  # which may refuse, as the line above
             change = engine.reconfigure(config)
-            self._gate.reconfigure(replace(places, max_concurrent=engine.limit))
+            self._gate.reconfigure(max_concurrent=engine.limit)
         self._announce(change, now)
         self._bus.emit(PolicyReconfigured, source=self.name, at=now, settings=tuple(settings))
 

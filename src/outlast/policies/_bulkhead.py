@@ -178,7 +178,7 @@ class Bulkhead(Policy):
         self._made_with.check(settings)
         if fixed := sorted(settings.keys() & {"priority"}):
             raise ConfigError(f"cannot change {', '.join(fixed)} while it runs; make a new one", path=self.name)
-        self._gate.reconfigure(replace(self._gate.engine.config, **settings))
+        self._gate.reconfigure(**settings)
         self._bus.emit(PolicyReconfigured, source=self.name, at=self._clock.now(), settings=tuple(settings))
 
     def idle(self) -> bool:

@@ -141,18 +141,18 @@ class SlotGate:
             timestamp=self._clock.wall(),
         )
 
-    def reconfigure(self, config: SlotsConfig) -> None:
-        """Change the settings; who runs and who waits stays."""
-        self._change(lambda: config)
+    def reconfigure(self, **settings: Any) -> None:
+        """Change settings; who runs and who waits stays.
 
-    def resize(self, max_concurrent: int) -> None:
-        """Change the number of slots."""
-        self._change(lambda: replace(self.engine.config, max_concurrent=max_concurrent))
+        Args:
+            **settings: Of `SlotsConfig`.
 
-    def _change(self, config: Callable[[], SlotsConfig]) -> None:
+        Raises:
+            ConfigError: One makes no sense; nothing was changed.
+        """
         now = self._clock.now()
         with self._lock:
-            self.engine.reconfigure(config())
+            self.engine.reconfigure(replace(self.engine.config, **settings))
             due = self.engine.grant(now)
         self._wake(due)
 

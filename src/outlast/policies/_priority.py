@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any
 
+from outlast.config import check_number
+
 PriorityRule = Callable[..., float]
 """A function of a call's arguments that returns its priority; higher is more important."""
 
@@ -40,10 +42,14 @@ def priority(level: float) -> Generator[None]:
     Args:
         level: Higher is more important; 0 is the default. A `Criticality` is one.
 
+    Raises:
+        ConfigError: The level is no number.
+
     >>> with priority(Criticality.SHEDDABLE):
     ...     current_priority()
     <Criticality.SHEDDABLE: -20>
     """
+    check_number("priority", level)
     token = _level.set(level)
     try:
         yield
@@ -57,5 +63,13 @@ def current_priority() -> float:
 
 
 def priority_of(rule: PriorityRule | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-    """Return the priority of one call: what the policy's rule says, else what the context says."""
-    return _level.get() if rule is None else rule(*args, **kwargs)
+    """Return the priority of one call: what the policy's rule says, else what the context says.
+
+    Raises:
+        ConfigError: The rule gave no number.
+    """
+    if rule is None:
+        return _level.get()
+    level = rule(*args, **kwargs)
+    check_number("priority", level)
+    return level

@@ -439,6 +439,30 @@ def test_priority_is_carried_by_context():
     assert (current_priority(), context.run(current_priority)) == (0, 7)
 
 
+@pytest.mark.parametrize("level", [None, float("nan"), "high"], ids=repr)
+def test_a_priority_is_a_number(face, level):
+    """A level that is no number is refused where it is given, and leaves no slot or place behind."""
+    with pytest.raises(ConfigError, match="priority"), priority(level):
+        pass
+    bulkhead = make(face, order="priority", priority=lambda *_: level)
+    guard = hold(bulkhead)
+    fn, _ = face.scripted("fine")
+    with pytest.raises(ConfigError, match="priority"):
+        face.call(bulkhead, fn)
+    release(guard)
+
+    assert (bulkhead.snapshot().running, bulkhead.queue_depth) == (0, 0)
+
+
+def test_one_for_each_key(face):
+    """A fresh one has the same settings, and slots of its own."""
+    bulkhead = make(face, name="db", registry=face.registry)
+    hold(bulkhead)
+    fresh = bulkhead.fresh("eu")
+
+    assert (fresh.name, fresh.settings(), fresh.idle()) == ("db[eu]", bulkhead.settings(), True)
+
+
 @pytest.mark.parametrize("options", [{"max_concurrent": 0}, {"max_waiting": -1}, {"order": "size"}], ids=repr)
 def test_nonsense_is_refused(options):
     """A bulkhead that lets nothing in is refused."""
