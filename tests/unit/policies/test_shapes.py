@@ -7,7 +7,7 @@ import pytest
 
 from outlast.errors import ConfigError
 from outlast.events import EventBus
-from outlast.policies import CircuitBreaker, Retry, Timeout
+from outlast.policies import Chaos, CircuitBreaker, Fallback, Hedge, Retry, SingleFlight, Timeout
 from outlast.policies._shape import Shape, is_awaitable, shape_of
 from outlast.testing import ManualClock
 
@@ -80,12 +80,19 @@ def test_what_cannot_be_called_is_refused():
         Retry()("text")
 
 
+def latent():
+    """Make chaos that changes nothing."""
+    return Chaos(rate=1.0, behaviour=lambda call: None, enabled=True)
+
+
 def policies():
     """Make one of each."""
     return [
         pytest.param(CircuitBreaker(), id="breaker"),
         pytest.param(Retry(), id="retry"),
         pytest.param(Timeout(5.0, mode="cooperative"), id="timeout"),
+        pytest.param(Fallback(value=[]), id="fallback"),
+        pytest.param(latent(), id="chaos"),
     ]
 
 
@@ -113,6 +120,29 @@ async def test_every_shape_works(policy):
     assert await policy.acall(Callable()) == "called"
     assert await policy.acall(lambda: coroutine(1)) == (1, 2)
     assert await policy.acall(plain, 1) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(Hedge(delay=60.0, idempotent=True), id="hedge"),
+        pytest.param(SingleFlight(key=lambda *args, **kwargs: args), id="single-flight"),
+    ],
+)
+async def test_every_shape_but_streams_works(policy):
+    """What cannot go around a stream goes around every other shape, and leaves its name and signature."""
+    assert policy(plain)(1, b=3) == (1, 3)
+    assert await policy(coroutine)(1, b=3) == (1, 3)
+    assert policy.call(plain, 1) == (1, 2)
+    assert await policy.call(coroutine, 1) == (1, 2)
+    assert await policy.acall(Callable()) == "called"
+    assert await policy.acall(lambda: coroutine(1)) == (1, 2)
+    assert await policy.acall(plain, 1) == (1, 2)
+    for fn in (plain, coroutine):
+        assert shape_of(policy(fn)) is shape_of(fn)
+        assert inspect.signature(policy(fn)) == inspect.signature(fn)
+    with pytest.raises(ConfigError, match="generator"):
+        policy(generator)
 
 
 @pytest.mark.parametrize("fn", [generator, async_generator])
@@ -148,7 +178,7 @@ def test_empty_streams_and_return_values(face):
         yield 1
         return "value"
 
-    for policy in (CircuitBreaker(), Retry(), Timeout(5.0, mode="cooperative")):
+    for policy in (CircuitBreaker(), Retry(), Timeout(5.0, mode="cooperative"), Fallback(value=[7]), latent()):
         assert face.take(policy(face.generator())) == []
         assert delegate(policy(returns)) == ([], "value")
         assert delegate(policy(returns_later)) == ([1], "value")
@@ -180,7 +210,7 @@ def test_sent_and_thrown_reach_the_generator():
             except KeyError:
                 got = "an error"
 
-    for policy in (CircuitBreaker(), Retry(), Timeout(5.0, mode="cooperative")):
+    for policy in (CircuitBreaker(), Retry(), Timeout(5.0, mode="cooperative"), Fallback(value=[7]), latent()):
         stream = policy(echo)()
         answers = [next(stream), stream.send(1), stream.send(2), stream.throw(KeyError())]
         stream.close()
@@ -202,12 +232,12 @@ async def test_sent_and_thrown_reach_the_async_generator():
         finally:
             closed.append(1)
 
-    for policy in (CircuitBreaker(), Retry(), Timeout(5.0)):
+    for policy in (CircuitBreaker(), Retry(), Timeout(5.0), Fallback(value=[7]), latent()):
         stream = policy(echo)()
         answers = [await anext(stream), await stream.asend(1), await stream.asend(2), await stream.athrow(KeyError())]
         await stream.aclose()
         assert answers == ["ready", "got 1", "got 2", "got an error"]
-    assert closed == [1, 1, 1]
+    assert closed == [1] * 5
 
 
 def test_generator_behind_is_closed(face):
@@ -228,9 +258,9 @@ def test_generator_behind_is_closed(face):
         finally:
             closed.append(1)
 
-    for policy in (CircuitBreaker(), Retry(), Timeout(5.0, mode="cooperative")):
+    for policy in (CircuitBreaker(), Retry(), Timeout(5.0, mode="cooperative"), Fallback(value=[7]), latent()):
         assert face.take(policy(aitems if face.colour == "async" else items), 1) == [1]
-    assert closed == [1, 1, 1]
+    assert closed == [1] * 5
 
 
 @pytest.mark.parametrize(
