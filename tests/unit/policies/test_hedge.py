@@ -11,8 +11,9 @@ from outlast.engines.hedge import HedgeConfig, HedgeEngine
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError, DuplicateNameError
 from outlast.events import HedgeStarted, HedgeWon
-from outlast.policies import Hedge, HedgeSnapshot, Timeout, remaining
+from outlast.policies import Backoff, Hedge, HedgeSnapshot, Pipeline, Retry, RetryBudget, Timeout, remaining
 from outlast.policies._hedge_run import HedgeRun
+from outlast.registry import Registry
 from outlast.testing import ManualClock, run_virtual
 
 
@@ -183,6 +184,28 @@ def test_spent_budget_stops_only_new_hedges(face):
     assert (purse.asked, len(stage.calls)) == (2, 2)
     assert (hedge.snapshot().hedges, hedge.snapshot().refused) == (1, 1)
     stage.release()
+
+
+async def test_one_budget_over_retries_and_hedges():
+    """A budget that the retry outside has spent starts no hedge, and the call goes on."""
+    loop, numbers = asyncio.get_running_loop(), itertools.count()
+    budget = RetryBudget(ratio=0.0, per_second=0.0, reserve=2, clock=loop.clock)
+    hedge = Hedge(delay=1.0, idempotent=True, budget=budget, clock=loop.clock)
+    stack = Pipeline(
+        "load", Retry(budget=budget, backoff=Backoff.fixed(0), clock=loop.clock), hedge, registry=Registry()
+    )
+
+    async def ask():
+        number = next(numbers)
+        await asyncio.sleep(10)
+        if number < 2:
+            raise ConnectionError(number)
+        return number
+
+    assert await stack.acall(ask) == 2
+    shot = hedge.snapshot()
+    assert (shot.calls, shot.hedges, shot.refused) == (2, 1, 1)
+    assert budget.snapshot().taken == 2
 
 
 @pytest.mark.parametrize("kind", ["sequence", "function"])
