@@ -5,12 +5,13 @@ import gc
 import random
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from outlast.errors import BulkheadFullError
-from outlast.policies import Bulkhead
+from outlast.policies import AdaptiveLimit, Bulkhead
 
 SLOTS = 10
 
@@ -198,3 +199,30 @@ def test_a_waiter_whose_loop_was_closed():
     assert bulkhead.call(len, "fine") == 4
     del task
     gc.collect()
+
+
+def test_storm_on_an_adaptive_limit(busy):
+    """A limit that moves all the while under threads and loops neither loses a slot nor lets too many run."""
+    limit = AdaptiveLimit(8, max_limit=16, window=0.001, min_samples=3, remeasure_every=0.01, max_waiting=1000)
+    storm = Storm(limit)
+    moves = []
+
+    def failing(seed):
+        dice = random.Random(seed)
+        for _ in range(150):
+            with suppress(ConnectionError), limit.guard(), storm.count:
+                moves.append(limit.limit)
+                if dice.random() < 0.3:
+                    raise ConnectionError
+
+    threads = [partial(storm.in_thread, 1), partial(failing, 2), partial(failing, 3)]
+    loops = [partial(lambda number: asyncio.run(storm.on_loop(number)), number) for number in range(2)]
+    for thread in start(*threads, *loops):
+        thread.join()
+
+    assert storm.problems == []
+    assert storm.count.peak <= 16
+    assert len(set(moves)) > 1
+    snapshot = limit.snapshot()
+    assert (snapshot.running, snapshot.waiting) == (0, 0)
+    assert len(limit._gate.engine.free) == snapshot.limit
