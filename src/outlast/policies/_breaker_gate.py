@@ -58,7 +58,7 @@ class BreakerGate:
             now = self.now()
             wait = phase.until - now
             if wait > 0:
-                self.engine.rejected += 1  # no lock: see BreakerEngine
+                self.engine.rejected += 1  # no lock: see BreakerCore
                 if self._bus.wants(CallRejected):
                     self._rejected(now, wait)
                 # Never by way of a local name: error, traceback and frame would keep each other alive.

@@ -1,20 +1,21 @@
-"""The circuit breaker's face: the lock, the clock, the events, and a success path without any of them."""
+"""The circuit breaker's face: everything that its users see."""
 
 from __future__ import annotations
 
 from typing import Any, Self, TypedDict, Unpack
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
-from outlast.engines import Backoff, BreakerSnapshot, CircuitState, Permit, RecoveryRule, TripRule, Verdict
+from outlast.engines import Backoff, BreakerSnapshot, CircuitState, RecoveryRule, TripRule, Verdict
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._announcer import OnTrip
+from outlast.policies._breaker_calls import async_call, sync_call
 from outlast.policies._breaker_gate import UNTIMED, BreakerGate
 from outlast.policies._breaker_settings import INSTEAD_OF, Ignored, Settings
 from outlast.policies._judge import SUCCESS, FailureRule, ResultRule, Ruling, Weight, in_words
-from outlast.policies._permit import BreakerGuard, BreakerPermit, judged, judged_later
+from outlast.policies._permit import BreakerGuard, BreakerPermit
 from outlast.policies._policy import Policy
 from outlast.policies._relay import arelay, relay
-from outlast.policies._shape import PLAIN, AnyFunction, is_awaitable
+from outlast.policies._shape import AnyFunction
 from outlast.policies._wording import recovery_in_words, trip_in_words
 from outlast.registry import DEFAULT_REGISTRY, Registry
 
@@ -148,69 +149,11 @@ class CircuitBreaker(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable whose result is then what is judged."""
-        gate, call_admitted = self._gate, self._call_admitted
-        engine, now, refuse, failed, landed = gate.engine, gate.now, gate.refuse, gate.failed, gate.landed
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            era = engine.closed
-            if era is None:
-                refuse()
-                return call_admitted(fn, args, kwargs)
-            began = now() if era.timed else UNTIMED
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                failed(era, began, error)
-                raise
-            if type(result) not in PLAIN and is_awaitable(result):
-                return judged_later(BreakerPermit(gate, Permit(era, 0, began)), result)
-            if era.dated:
-                at = now()
-                if at >= era.edge or at - began > era.limit:
-                    landed(era, began, result)
-                    return result
-            era.ok += 1  # no lock: see BreakerEngine
-            return result
-
-        return guarded
-
-    def _call_admitted(self, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        permit = self.acquire()
-        try:
-            result = fn(*args, **kwargs)
-        except BaseException as error:
-            permit.judge(error)
-            raise
-        if is_awaitable(result):
-            return judged_later(permit, result)
-        permit.judge_result(result)
-        return result
+        return sync_call(self._gate, fn)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        gate, acquire = self._gate, self.acquire
-        engine, now, refuse, failed, landed = gate.engine, gate.now, gate.refuse, gate.failed, gate.landed
-
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            era = engine.closed
-            if era is None:
-                refuse()
-                return await judged(acquire(), fn, args, kwargs)
-            began = now() if era.timed else UNTIMED
-            try:
-                result = await fn(*args, **kwargs)
-            except BaseException as error:
-                failed(era, began, error)
-                raise
-            if era.dated:
-                at = now()
-                if at >= era.edge or at - began > era.limit:
-                    landed(era, began, result)
-                    return result
-            era.ok += 1  # no lock: see BreakerEngine
-            return result
-
-        return guarded
+        return async_call(self._gate, fn)
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a generator function; the whole stream is one call, and its reader may close it early."""

@@ -279,7 +279,7 @@ MUTANTS = [
     ),
     Mutant(
         "a-returned-coroutine-is-a-success",
-        "policies/_circuit_breaker.py",
+        "policies/_breaker_calls.py",
         "if type(result) not in PLAIN and is_awaitable(result):",
         "if False:",
         ("tests/issues/test_lambda_returning_coroutine_goes_unseen.py",),

@@ -354,6 +354,23 @@ def test_shadow_lets_streams_and_blocks_run(face):
     assert breaker.snapshot().calls == 1
 
 
+def test_verdict_can_be_asked():
+    """What an exception would count as can be asked beforehand."""
+    breaker = CircuitBreaker(ignore=KeyError, weight=lambda error: 0.0 if isinstance(error, OSError) else 1.0)
+    ends = (RuntimeError(), KeyError(), OSError(), errors.BadRequestError(), KeyboardInterrupt())
+
+    assert [breaker.verdict(error).value for error in ends] == ["failure", "ignored", "ignored", "success", "ignored"]
+
+
+def test_idle_is_closed():
+    """It may be forgotten only while it is closed: an open one would start closed the next time."""
+    breaker = CircuitBreaker()
+    assert breaker.is_idle()
+    breaker.force_open()
+
+    assert not breaker.is_idle()
+
+
 def test_shadow_can_be_ended(face):
     """What was tried in the shadow is switched on with the state that it has."""
     breaker = make(face, failure_threshold=1, shadow=True)
