@@ -365,10 +365,10 @@ def test_verdict_can_be_asked():
 def test_idle_is_closed():
     """It may be forgotten only while it is closed: an open one would start closed the next time."""
     breaker = CircuitBreaker()
-    assert breaker.is_idle()
+    assert breaker.idle()
     breaker.force_open()
 
-    assert not breaker.is_idle()
+    assert not breaker.idle()
 
 
 def test_shadow_can_be_ended(face):
