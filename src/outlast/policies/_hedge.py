@@ -162,6 +162,8 @@ class Hedge(Policy):
         """
         parts, engine = self._parts, self._parts.engine
         check_known(settings, asdict(engine.config), path=self.name)
+        if settings.get("quantile", 0.0) is None:
+            settings = {**settings, "quantile": 0.95}  # as in the constructor
         with parts.lock:
             engine.reconfigure(replace(engine.config, **settings))
         parts.bus.emit(PolicyReconfigured, source=self.name, at=parts.clock.now(), settings=tuple(settings))

@@ -12,7 +12,7 @@ from outlast.engines import Backoff, RetryConfig
 from outlast.engines.budget import BudgetConfig, BudgetEngine
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
-from outlast.events import DEFAULT_BUS, EventBus
+from outlast.events import DEFAULT_BUS, EventBus, PolicyReconfigured
 from outlast.policies._attempts import Attempts
 from outlast.policies._budget import RetryBudget
 from outlast.policies._policy import Policy
@@ -190,11 +190,14 @@ class Retry(Policy):
         """
         changes: dict[str, Any] = dict(settings)
         if "backoff" in settings:
-            changes["backoff"] = _waits(settings["backoff"])
+            given = changes["backoff"]
+            changes["backoff"] = Backoff() if given is None else _waits(given)
         unknown = changes.keys() - RetrySettings.__annotations__.keys()
         if unknown:
             raise ConfigError(f"cannot be changed while it is in use: {', '.join(sorted(unknown))}", path="retry")
-        self.parts = replace(self.parts, config=replace(self.parts.config, **changes))
+        parts = self.parts
+        self.parts = replace(parts, config=replace(parts.config, **changes))
+        parts.bus.emit(PolicyReconfigured, source=self.name, at=parts.clock.now(), settings=tuple(settings))
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable that is then tried again when it fails.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from outlast.config import check_number
 
-
 _GLANCE = 0.001
 """Real seconds between two looks at the time, for a thread that waits for an event until the time has moved."""
 

@@ -61,6 +61,44 @@ def test_budget_keeps_what_is_saved_up(face):
     assert (budget.config.ratio, budget.snapshot().taken) == (0.1, 1)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"retry": {"attempts": 5, "backoff": {"base": 2}, "max_elapsed": 9, "max_retry_after": 3, "idempotent": True}},
+        {"timeout": {"seconds": 2}},
+        {"bulkhead": {"max_concurrent": 3, "max_waiting": 1, "max_wait": 2, "order": "lifo"}},
+        {"rate_limit": {"calls": 3, "per": 2, "burst": 2, "max_wait": 1}},
+        {"hedge": {"delay": 0.5, "max_hedges": 2, "idempotent": True}},
+        {"hedge": {"quantile": 0.5, "min_samples": 9, "idempotent": True}},
+        {"chaos": {"rate": 0.5, "latency": 2, "max_injections": 4}},
+        {"adaptive_limit": {"max_limit": 50, "tolerance": 3.0}},
+        {"adaptive_throttle": {"k": 1.5, "max_chance": 0.5}},
+        {"circuit_breaker": {"open_for": 9, "open_jitter": 0.5, "shadow": True, "recovery": {"half_open": 1}}},
+    ],
+    ids=lambda entry: next(iter(entry)),
+)
+def test_every_policy_changes_there_and_back(face, entry):
+    """From the bare policy to all its settings and back, at run time, whatever the policy."""
+    (kind,) = entry
+    bare = {
+        "timeout": {"timeout": 1},
+        "rate_limit": {"rate_limit": 1},
+        "chaos": {"chaos": {"rate": 0.1, "latency": 1}},
+        "hedge": {"hedge": {"idempotent": True}},
+    }.get(kind, {kind: None})
+    pipeline = make(face, bare)
+
+    pipeline.reconfigure([entry])
+    assert pipeline.to_config() == make_again(entry).to_config()
+    pipeline.reconfigure([bare])
+    assert pipeline.to_config() == [bare]
+
+
+def make_again(entry):
+    """A new pipeline of the same settings."""
+    return Pipeline.from_config("again", [entry], registry=Registry())
+
+
 def test_what_code_gave_stays(face):
     """A function that no configuration could name is left as it is."""
     pipeline = make(face, {"retry": 3})
