@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_number
+from outlast.engines.worst import Worst
 from outlast.errors import ConfigError, DeadlineExceededError, Outcome
 from outlast.events import DEFAULT_BUS, CallTimedOut, EventBus
 from outlast.policies._in_force import CURRENT, Limit, least
@@ -82,6 +83,10 @@ class Deadline:
     def own_left(self) -> float:
         """Return the seconds until it is over by itself, below 0 when it was."""
         return self._until - self._clock.now()
+
+    def worst(self, inner: Worst) -> Worst:
+        """Return the worst that the block can cost, if it is one that can be cut."""
+        return Worst(min(inner.latency, self._limit), inner.calls)
 
     def __enter__(self) -> Self:
         """Put the limit in force.

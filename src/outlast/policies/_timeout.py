@@ -12,7 +12,7 @@ from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_number
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
-from outlast.events import DEFAULT_BUS, EventBus
+from outlast.events import DEFAULT_BUS, EventBus, PolicyReconfigured
 from outlast.policies._deadline import Deadline
 from outlast.policies._lanes import Lanes, in_lane
 from outlast.policies._policy import Policy
@@ -191,6 +191,7 @@ class Timeout(Policy):
         check_number("seconds", seconds, above=0.0)
         self._seconds = seconds
         self.lanes.reset(seconds)
+        self._bus.emit(PolicyReconfigured, source=self._name, at=self._clock.now(), settings=("seconds",))
 
     def worst(self, inner: Worst) -> Worst:
         """Return the worst that one call can cost; in the cooperative mode a sync call is not cut."""

@@ -8,8 +8,8 @@ import pytest
 from outlast.engines import RetryConfig
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError, DeadlineExceededError
-from outlast.events import RetryGaveUp, RetryScheduled
-from outlast.policies import Backoff, Jitter, Retry, RetryBudget, Timeout, is_retried_above, retried_above
+from outlast.events import PolicyReconfigured, RetryGaveUp, RetryScheduled
+from outlast.policies import Backoff, Jitter, Retry, RetryBudget, Timeout, deadline, is_retried_above, retried_above
 from outlast.testing import FixedRandom, ManualClock, run_virtual
 
 
@@ -397,6 +397,7 @@ def test_reconfigure(face):
     with pytest.raises(ConnectionError):
         face.run(decorated)
 
+    assert face.seen.last(PolicyReconfigured).settings == ("attempts", "backoff")
     assert script.calls == 3 + 5
     assert retry.snapshot().backoff == Backoff.of([3.0])
     assert retry.budget.snapshot().taken == taken + 4
@@ -445,6 +446,7 @@ def test_worst_case():
     assert retry.worst(Worst()) == Worst(8.0, 3)
     assert Timeout(2.0).worst(Worst(5.0, 4)) == Worst(2.0, 4)
     assert Timeout(2.0).worst(Worst(1.0, 4)) == Worst(1.0, 4)
+    assert deadline(2.0).worst(Worst()) == Worst(2.0, 1)
     assert Timeout(2.0, mode="cooperative").worst(Worst(5.0, 1)) == Worst(5.0, 1)
 
 
