@@ -33,6 +33,9 @@ THROTTLE = (
     "tests/properties/test_adaptive_throttle.py::test_it_is_the_formula",
 )
 LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
+TRANSPORT = ("tests/unit/http/test_transport.py",)
+MIDDLEWARE = ("tests/unit/http/test_middleware.py",)
+MULTI = ("tests/unit/errors/test_multi.py",)
 
 
 @dataclass
@@ -608,6 +611,54 @@ MUTANTS = [
         "self._previous, self._begun = wait, MARKS.latest",
         "self._begun = MARKS.latest",
         RETRY_FACE,
+    ),
+    Mutant("a-post-in-doubt-goes-twice", "http/_call.py", "(self._repeatable or not self._open) and", "", TRANSPORT),
+    Mutant("a-read-stream-goes-twice", "http/_call.py", " and not self.body_taken", "", TRANSPORT),
+    Mutant("a-running-post-is-hedged", "http/_call.py", "self._open += 1", "self._open += 0", TRANSPORT),
+    Mutant("unread-answers-stay-open", "http/_call.py", "        return rest", "        return []", TRANSPORT),
+    Mutant(
+        "retry-after-of-answers-is-lost",
+        "http/_call.py",
+        "retry_after=meaning.retry_after",
+        "retry_after=None",
+        TRANSPORT,
+    ),
+    Mutant(
+        "an-open-circuit-is-forgotten",
+        "http/_hosts.py",
+        "policy.state is CircuitState.CLOSED",
+        "policy.state is not None",
+        ("tests/unit/http/test_hosts.py",),
+    ),
+    Mutant(
+        "all-expired-work-is-refused",
+        "http/_expired.py",
+        "            return False\n",
+        "            pass\n",
+        MIDDLEWARE,
+    ),
+    Mutant("a-caller-sets-any-deadline", "http/_limits.py", "min(asked, self._max_timeout)", "asked", MIDDLEWARE),
+    Mutant(
+        "cut-work-is-called-not-done",
+        "http/_shed.py",
+        "error.outcome is Outcome",
+        "error.outcome is not Outcome",
+        MIDDLEWARE,
+    ),
+    Mutant("a-group-is-as-good-as-its-best", "errors/_classify.py", "max((m.category", "min((m.category", MULTI),
+    Mutant(
+        "half-applied-counts-as-applied",
+        "errors/_classify.py",
+        "if len(outcomes) == 1 else Outcome.IN_DOUBT",
+        "if outcomes else Outcome.IN_DOUBT",
+        MULTI,
+    ),
+    Mutant(
+        "parts-of-a-group-are-not-judged-anew",
+        "errors/_multi.py",
+        "operation=self.operation,",
+        "operation=self.operation, category=self.category,",
+        MULTI,
     ),
 ]
 NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))
