@@ -15,6 +15,7 @@ Source: Google, Site Reliability Engineering (2016), chapter 21, "Client-Side Th
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -101,6 +102,7 @@ class AdaptiveThrottleEngine:
         self._by_level: dict[float, int] = {}
         self._rejected = 0
         self._buckets: deque[_Bucket] = deque()
+        self._edge = -math.inf  # where the last bucket ends
 
     def refuses(self, now: float, level: float, chance: float) -> bool:
         """Decide about one call and count it if it is refused.
@@ -139,7 +141,11 @@ class AdaptiveThrottleEngine:
         return bucket
 
     def _roll(self, now: float) -> _Bucket:
-        number = int(now / (self.config.over_seconds / _BUCKETS))
+        if now < self._edge:
+            return self._buckets[-1]
+        grain = self.config.over_seconds / _BUCKETS
+        number = int(now / grain)
+        self._edge = (number + 1) * grain
         if not self._buckets or self._buckets[-1].number < number:
             self._buckets.append(_Bucket(number))
         while self._buckets[0].number <= number - _BUCKETS:
@@ -190,6 +196,7 @@ class AdaptiveThrottleEngine:
         self.config = config
         if other:
             self._buckets.clear()
+            self._edge = -math.inf
             bucket = self._roll(now)
             bucket.accepts, bucket.requests = self.accepts, dict(self._by_level)
         self.shedding = self.chance(now) > 0

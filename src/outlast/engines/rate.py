@@ -109,6 +109,7 @@ class RateEngine:
 
     def __init__(self, config: RateConfig) -> None:
         self.config = config
+        self._interval, self._capacity = config.interval, config.capacity
         self._arrival = -math.inf  # after all that have passed
         self._last = -math.inf  # after all that wait, too
         self._queue: OrderedDict[Ticket, None] = OrderedDict()
@@ -126,20 +127,35 @@ class RateEngine:
         Raises:
             ConfigError: It costs more than could ever pass at once.
         """
-        self.check_cost(cost)
         self._let_pass(now)
+        if self.passes(now, cost):
+            return Ticket(cost, now)
+        self.check_cost(cost)
         ticket = Ticket(cost, self._turn(self._last, now, cost))
-        wait = ticket.left(now)
+        wait = ticket.turn - now
         if wait > (self.config.max_wait if most is None else min(most, self.config.max_wait)):
             self._rejected += 1
             return Refusal(wait)
         self._passed += 1
         self._last = self._after(self._last, ticket)
-        if wait:
-            self._queue[ticket] = None
-        else:
-            self._arrival = self._last
+        self._queue[ticket] = None
         return ticket
+
+    def passes(self, now: float, cost: float) -> bool:
+        """Let a call pass if it need not wait, the usual case; where it answers no, `ask` says more.
+
+        Args:
+            now: The present moment, monotonic seconds.
+            cost: How many calls it counts for, >= 0.
+        """
+        arrival = self._arrival
+        if self._queue or not 0 <= cost <= self._capacity:
+            return False
+        if arrival + (cost - self._capacity) * self._interval > now + _SLACK:
+            return False
+        self._arrival = self._last = max(arrival, now) + cost * self._interval
+        self._passed += 1
+        return True
 
     def check_cost(self, cost: float) -> None:
         """Refuse a cost that makes no sense.
@@ -149,14 +165,14 @@ class RateEngine:
         """
         if not cost >= 0:
             raise ConfigError(f"must be at least 0, not {cost!r}", path="cost")
-        if cost > self.config.capacity:
-            raise ConfigError(f"{cost:g} at once can never pass a burst of {self.config.capacity:g}", path="cost")
+        if cost > self._capacity:
+            raise ConfigError(f"{cost:g} at once can never pass a burst of {self._capacity:g}", path="cost")
 
     def _turn(self, arrival: float, now: float, cost: float) -> float:
-        return max(now, arrival + (cost - self.config.capacity) * self.config.interval)
+        return max(now, arrival + (cost - self._capacity) * self._interval)
 
     def _after(self, arrival: float, ticket: Ticket) -> float:
-        return max(arrival, ticket.turn) + ticket.cost * self.config.interval
+        return max(arrival, ticket.turn) + ticket.cost * self._interval
 
     def _let_pass(self, now: float) -> None:
         while self._queue:
@@ -201,14 +217,15 @@ class RateEngine:
         dearest = max((ticket.cost for ticket in self._queue), default=0.0)
         if dearest > config.capacity:
             raise ConfigError(f"a call that costs {dearest:g} is waiting and could never pass", path="burst")
-        used = max(0.0, self._arrival - now) / self.config.interval
+        used = max(0.0, self._arrival - now) / self._interval
         self.config = config
-        self._arrival = now + used * config.interval
+        self._interval, self._capacity = config.interval, config.capacity
+        self._arrival = now + used * self._interval
         return self._plan(now)
 
     def snapshot(self, now: float) -> RateSnapshot:
         """Return the state as a frozen record."""
         self._let_pass(now)
-        used = max(0.0, self._last - now) / self.config.interval
-        available = max(0.0, self.config.capacity - used)
+        used = max(0.0, self._last - now) / self._interval
+        available = max(0.0, self._capacity - used)
         return RateSnapshot(available, len(self._queue), self._passed, self._rejected)

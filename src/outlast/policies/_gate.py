@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from outlast.clock import Clock
 from outlast.engines.slots import Full, SlotsConfig, SlotsEngine, SlotsSnapshot, Waiter
@@ -14,6 +15,8 @@ from outlast.errors import BulkheadFullError, ConfigError
 from outlast.events import CallRejected, CallWaited, EventBus
 from outlast.policies._deadline import remaining
 from outlast.policies._turn import TaskTurn, ThreadTurn
+
+T = TypeVar("T", ThreadTurn, TaskTurn)
 
 
 class SlotGate:
@@ -56,9 +59,10 @@ class SlotGate:
         Raises:
             BulkheadFullError: There is none, and there is no waiting for one.
         """
-        turn, began = ThreadTurn(self._clock), self._clock.now()
-        waiter, left = self._join(turn.wake, priority, began)
-        if not waiter.granted:
+        began = self._clock.now()
+        place = self._join(partial(ThreadTurn, self._clock), priority, began)
+        if place is not None:
+            waiter, turn, left = place
             try:
                 turn.wait(left)
             except BaseException:
@@ -72,9 +76,10 @@ class SlotGate:
         Raises:
             BulkheadFullError: There is none, and there is no waiting for one.
         """
-        turn, began = TaskTurn(), self._clock.now()
-        waiter, left = self._join(turn.wake, priority, began)
-        if not waiter.granted:
+        began = self._clock.now()
+        place = self._join(TaskTurn, priority, began)
+        if place is not None:
+            waiter, turn, left = place
             try:
                 await turn.wait(left)
             except BaseException:
@@ -82,16 +87,22 @@ class SlotGate:
                 raise
             self._must_have(waiter, began)
 
-    def _join(self, wake: Callable[[], object], priority: float, now: float) -> tuple[Waiter, float | None]:
-        waiter, left = Waiter(wake, priority), _shortest(self.engine.config.max_wait, remaining())
+    def _join(self, make: Callable[[], T], priority: float, now: float) -> tuple[Waiter, T, float | None] | None:
+        """Return None with a slot, or a place in the queue, the turn to wait for, and for how long."""
+        engine, left, turn = self.engine, _shortest(self.engine.config.max_wait, remaining()), None
+        waiter = Waiter(bool, priority)
         with self._lock:
-            due = self.engine.grant(now)
-            full = self.engine.join(waiter, left)
-            due += self.engine.grant(now)
-        self._wake([other for other in due if other is not waiter])
+            due = engine.grant(now)
+            full = engine.join(waiter, left)
+            if full is None and not waiter.granted:
+                turn = make()
+                waiter.wake = turn.wake  # nobody calls it before the lock is released
+                due += engine.grant(now)
+        if due:
+            self._wake([other for other in due if other is not waiter])
         if full is not None:
             raise self._error(full, now) from None  # not from the IndexError of an empty deque
-        return waiter, left
+        return None if turn is None or waiter.granted else (waiter, turn, left)
 
     def _must_have(self, waiter: Waiter, began: float) -> None:
         full = None

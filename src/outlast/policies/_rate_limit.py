@@ -88,27 +88,37 @@ class RateLimit(Policy):
 
     def cost_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
         """Return how many calls one with these arguments counts for."""
-        return self._cost(*args, **kwargs) if callable(self._cost) else self._cost
+        cost = self._cost
+        return cost(*args, **kwargs) if callable(cost) else cost
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable, which counts when it is made."""
-        wait, cost_of = self.wait, self.cost_of
+        wait, passes, cost_of = self.wait, self._passes, self.cost_of
 
         def limited(*args: Any, **kwargs: Any) -> Any:
-            wait(cost_of(args, kwargs))
+            cost = cost_of(args, kwargs)
+            if not passes(cost):
+                wait(cost)
             return fn(*args, **kwargs)
 
         return limited
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        wait, cost_of = self.await_turn, self.cost_of
+        wait, passes, cost_of = self.await_turn, self._passes, self.cost_of
 
         async def limited(*args: Any, **kwargs: Any) -> Any:
-            await wait(cost_of(args, kwargs))
+            cost = cost_of(args, kwargs)
+            if not passes(cost):
+                await wait(cost)
             return await fn(*args, **kwargs)
 
         return limited
+
+    def _passes(self, cost: float) -> bool:
+        now = self._clock.now()
+        with self._lock:
+            return self._engine.passes(now, cost)
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a generator function; opening it counts."""
