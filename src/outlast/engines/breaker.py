@@ -55,6 +55,8 @@ class BreakerEngine(BreakerCore):
         config: The settings.
     """
 
+    __slots__ = ()
+
     def record(
         self,
         verdict: Verdict,
@@ -115,7 +117,7 @@ class BreakerEngine(BreakerCore):
         """Return to the state of a new breaker; counts since the start are forgotten too."""
         change = self._close(now, "reset")
         self._ok_before = self._failures = self._opened = self.rejected = 0
-        self._recent.clear()
+        self._recent = ()
         return change
 
     def reconfigure(self, config: BreakerConfig, now: float) -> tuple[list[str], Transition | None]:
@@ -173,7 +175,7 @@ class BreakerEngine(BreakerCore):
             opened=self._opened,
             cooldown_remaining=self.cooldown_remaining(now),
             probes=len(self.phase.leases) if isinstance(self.phase, Probing) else 0,
-            recent_failures=tuple(self._recent),
+            recent_failures=self._recent,
             reason=self._reason,
             admission=admission_of(self.phase, now),
             shadow=shadow,

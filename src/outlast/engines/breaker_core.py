@@ -13,7 +13,6 @@ to results that arrive in a state that did not admit them and to probes that han
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import NamedTuple
 
 from outlast.engines.breaker_phases import (
@@ -32,6 +31,10 @@ from outlast.engines.recovery import GradedRecovery, HalfOpen, ResetAfterCooldow
 
 ASK_AGAIN = 1.0
 """Seconds after which a caller that was refused while half-open may ask again: a probe can end any moment."""
+
+
+KEPT = 8
+"""How many of the last failures are shown."""
 
 
 class Result(NamedTuple):
@@ -57,6 +60,20 @@ class BreakerCore:
         config: The settings.
     """
 
+    __slots__ = (
+        "_failures",
+        "_next_probe",
+        "_ok_before",
+        "_opened",
+        "_reason",
+        "_recent",
+        "_reopened",
+        "closed",
+        "config",
+        "phase",
+        "rejected",
+    )
+
     def __init__(self, config: BreakerConfig) -> None:
         self.config = config
         era = Closed.fresh(config)
@@ -69,7 +86,7 @@ class BreakerCore:
         self._reopened = 0
         self._next_probe = 0
         self._reason = "new"
-        self._recent: deque[tuple[float, str]] = deque(maxlen=8)
+        self._recent: tuple[tuple[float, str], ...] = ()
 
     def admit(self, now: float, chance: float = 0.0) -> tuple[Permit | Refusal, Transition | None]:
         """Admit or refuse one call.
@@ -212,7 +229,7 @@ class BreakerCore:
 
     def _note_failure(self, result: Result) -> None:
         self._failures += 1
-        self._recent.append((result.now, result.why))
+        self._recent = (*self._recent[1 - KEPT :], (result.now, result.why))
 
     def _enter(self, phase: Phase, now: float, reason: str, until: float = 0.0) -> Transition:
         before = self.state

@@ -101,7 +101,7 @@ class TimeShare:
     """
 
     over: float
-    grains: deque[Grain] = field(default_factory=deque[Grain])
+    grains: list[Grain] = field(default_factory=list[Grain])
     seen: int = 0
 
     @property
@@ -122,7 +122,7 @@ class TimeShare:
         if not self.grains or self.grains[-1].number < number:
             self.grains.append(Grain(number))
         while self.grains[0].number <= number - BUCKETS:
-            self.grains.popleft()
+            del self.grains[0]
 
     def count(self, calls: int, now: float, weight: float) -> tuple[float, int]:
         """Count a call in the present grain, and those before it in theirs."""

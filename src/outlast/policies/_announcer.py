@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 
 from outlast.engines import CircuitState, Transition
@@ -24,11 +23,13 @@ class Announcer:
         lock: The breaker's lock.
     """
 
+    __slots__ = ("_bus", "_busy", "_changes", "_lock", "_own", "_source")
+
     def __init__(self, source: str, bus: EventBus, lock: threading.Lock) -> None:
         self._source = source
         self._bus = bus
         self._lock = lock
-        self._changes: deque[tuple[Transition, bool]] = deque()
+        self._changes: list[tuple[Transition, bool]] = []
         self._busy = False
         self._own: EventBus | None = None
 
@@ -58,7 +59,7 @@ class Announcer:
                 if self._busy or not self._changes:
                     return
                 self._busy = True
-                change, shadow = self._changes.popleft()
+                change, shadow = self._changes.pop(0)
             try:
                 for bus in (self._bus, self._own):
                     if bus is not None:

@@ -34,6 +34,20 @@ class BreakerGate:
         bus: Takes the events.
     """
 
+    __slots__ = (
+        "_bus",
+        "_chance",
+        "_judge",
+        "_lock",
+        "_name",
+        "_news",
+        "_source",
+        "_wall",
+        "engine",
+        "now",
+        "settings",
+    )
+
     def __init__(
         self, name: str | None, source: str, settings: Settings, *, clock: Clock, random: Random, bus: EventBus
     ) -> None:
