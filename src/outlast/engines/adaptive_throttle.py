@@ -146,8 +146,7 @@ class AdaptiveThrottleEngine:
         grain = self.config.over_seconds / _BUCKETS
         number = int(now / grain)
         self._edge = (number + 1) * grain
-        if not self._buckets or self._buckets[-1].number < number:
-            self._buckets.append(_Bucket(number))
+        self._buckets.append(_Bucket(number))
         while self._buckets[0].number <= number - _BUCKETS:
             self._forget(self._buckets.popleft())
         return self._buckets[-1]

@@ -489,8 +489,8 @@ MUTANTS = [
     Mutant(
         "a-pause-saves-without-limit",
         "engines/rate.py",
-        "max(now, arrival + (cost",
-        "max(now - 9, arrival + (cost",
+        "self._last = max(arrival, now) +",
+        "self._last = arrival +",
         RATE,
     ),
     Mutant(
