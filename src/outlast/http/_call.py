@@ -164,20 +164,18 @@ class Call:
             error: What came out of the policies.
             raise_answers: Whether an answer that means trouble is raised too.
         """
-        held = isinstance(error, _HeldError)
-        shown = self._last if held and self._last is not None else error
+        last, self._last = self._last, None
+        shown = last if isinstance(error, _HeldError) and last is not None else error
         if not isinstance(shown, AnswerError):
-            if shown is not error:
-                for note in getattr(error, "__notes__", []):
-                    shown.add_note(note)
-                raise shown
-            raise error
+            for note in getattr(error, "__notes__", []) if shown is not error else []:
+                shown.add_note(note)
+            raise shown
         if not raise_answers:
             return shown.response
-        status = shown.status_code or _SERVER_ERRORS
         raise remote_error(
-            status, shown.message, retry_after=shown.retry_after, operation=self._name, request_id=shown.request_id
-        ) from None
+            shown.status_code or _SERVER_ERRORS, shown.message, retry_after=shown.retry_after,
+            operation=self._name, request_id=shown.request_id,
+        )  # fmt: skip
 
     def leftovers(self, kept: Any) -> list[Any]:
         """Return the answers that nobody will read, to be closed."""

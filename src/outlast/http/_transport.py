@@ -45,12 +45,6 @@ class _AsyncOnceBody(httpx2.AsyncByteStream):
         await self._body.aclose()
 
 
-def _watched(body: Any, call: Call) -> Any:
-    if isinstance(body, httpx2.ByteStream):
-        return body  # bytes can be sent any number of times
-    return _AsyncOnceBody(body, call) if isinstance(body, httpx2.AsyncByteStream) else _OnceBody(body, call)
-
-
 def _prepared(request: httpx2.Request, body: Any, sending: Sending) -> httpx2.Request:
     headers = httpx2.Headers(request.headers)
     headers.update(sending.headers)
@@ -154,12 +148,20 @@ class ResilientTransport(_Resilient, httpx2.BaseTransport):
                 unread.close()
 
     def _through(self, request: httpx2.Request, call: Call) -> httpx2.Response:
-        body = _watched(request.stream, call)
+        body: Any = request.stream
+        if not isinstance(body, httpx2.ByteStream):  # bytes can be sent any number of times
+            body = _OnceBody(body, call)
         with self._hosts.use(_origin(request)) as pipeline:
             try:
                 answer: httpx2.Response = pipeline.call(self._attempt, request, body, call)
             except Exception as error:
-                answer = call.resolve(error, raise_answers=self._raise_answers)
+                trouble = error
+            else:
+                return answer
+        try:  # outside of the handler, so that what the caller sees has no context of ours
+            answer = call.resolve(trouble, raise_answers=self._raise_answers)
+        finally:
+            del trouble  # it knows this frame, which should not know it
         return answer
 
     def _attempt(self, request: httpx2.Request, body: Any, call: Call) -> httpx2.Response:
@@ -217,12 +219,20 @@ class AsyncResilientTransport(_Resilient, httpx2.AsyncBaseTransport):
                 await unread.aclose()
 
     async def _through(self, request: httpx2.Request, call: Call) -> httpx2.Response:
-        body = _watched(request.stream, call)
+        body: Any = request.stream
+        if not isinstance(body, httpx2.ByteStream):  # bytes can be sent any number of times
+            body = _AsyncOnceBody(body, call)
         with self._hosts.use(_origin(request)) as pipeline:
             try:
                 answer: httpx2.Response = await pipeline.acall(self._attempt, request, body, call)
             except Exception as error:
-                answer = call.resolve(error, raise_answers=self._raise_answers)
+                trouble = error
+            else:
+                return answer
+        try:  # outside of the handler, so that what the caller sees has no context of ours
+            answer = call.resolve(trouble, raise_answers=self._raise_answers)
+        finally:
+            del trouble  # it knows this frame, which should not know it
         return answer
 
     async def _attempt(self, request: httpx2.Request, body: Any, call: Call) -> httpx2.Response:

@@ -202,6 +202,16 @@ def test_a_stream_that_was_not_read_may_go(face):
     assert (got.status_code, server.seen[1].body) == (200, b"ab")
 
 
+def test_an_upload_of_files_is_a_stream(face):
+    """Whether a file can be read again is not known, so it is not tried."""
+    server = face.server(503, 200)
+
+    got = face.send(server, "PUT", files={"file": b"abc"})
+
+    assert (got.status_code, len(server.seen)) == (503, 1)
+    assert b"abc" in server.seen[0].body
+
+
 def test_each_attempt_says_its_number(face):
     """The server sees which attempt it is; the caller's own request is not touched."""
     server = face.server(503, 503, 200)
@@ -294,6 +304,7 @@ def test_notes_reach_the_caller(face):
         face.send(face.server(error), "POST")
 
     assert any("outlast" in note for note in caught.value.__notes__)
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
 
 
 def test_mistakes_of_the_caller_pass(face):
