@@ -15,6 +15,7 @@ from outlast.cache._flight import Flight, enter
 from outlast.cache._result import Loaded, Result
 from outlast.engines.read_plan import Answer
 from outlast.errors import Category, ConfigError, OutlastError
+from outlast.policies import no_deadline
 
 K = TypeVar("K", bound=str | int)
 V = TypeVar("V")
@@ -245,10 +246,11 @@ class Cache(Face):
         if asked is not None:
             await _ended(asked)
             self._core.take_ticket(flight, asked)
-        answer = load(key)
-        if not inspect.isawaitable(answer):
-            raise ConfigError(f"a loader of Cache is an async function, and {load!r} is none; SyncCache takes such")
-        return await answer
+        with no_deadline():  # the load is not its first reader's alone
+            answer = load(key)
+            if not inspect.isawaitable(answer):
+                raise ConfigError(f"a loader of Cache is an async function, and {load!r} is none; SyncCache takes such")
+            return await answer
 
     def _spawn(self, work: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(work, name=f"outlast-cache-{self.name}")

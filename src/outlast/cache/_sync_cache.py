@@ -17,6 +17,7 @@ from outlast.cache._result import Loaded, Result
 from outlast.cache._threads import LoadThreads
 from outlast.engines.read_plan import Answer
 from outlast.errors import ConfigError, OutlastError
+from outlast.policies import no_deadline
 
 K = TypeVar("K", bound=str | int)
 V = TypeVar("V")
@@ -163,7 +164,8 @@ class SyncCache(Face):
         if asked is not None:
             wait([asked])
             self._core.take_ticket(flight, asked)
-        answer = load(key)
+        with no_deadline():  # the load is not its first reader's alone
+            answer = load(key)
         if inspect.iscoroutine(answer):
             answer.close()
             raise ConfigError(f"a loader of SyncCache is a plain function, and {load!r} is none; Cache takes such")

@@ -54,6 +54,7 @@ from outlast.policies._explain import Explanation
 from outlast.policies._fallback import Fallback
 from outlast.policies._hedge import Hedge
 from outlast.policies._hedge_run import HedgeBudget
+from outlast.policies._in_force import no_deadline
 from outlast.policies._keyed import KeyedPipeline, KeyedSnapshot
 from outlast.policies._lint import Finding, Severity
 from outlast.policies._permit import BreakerGuard, BreakerPermit
@@ -132,6 +133,7 @@ __all__ = [
     "load_pipelines",
     "named_bulkhead",
     "named_circuit_breaker",
+    "no_deadline",
     "priority",
     "recovery_from",
     "remaining",

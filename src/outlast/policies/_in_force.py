@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
@@ -71,3 +73,21 @@ def least(limit: Limit | None, spared: asyncio.Task[Any] | None = None) -> float
                 seconds = min(seconds, limit.own_left())
         limit = outer
     return seconds
+
+
+@contextmanager
+def no_deadline() -> Generator[None]:
+    """Run a block that no deadline around it limits: work that others wait for, too.
+
+    Whoever starts it may have little time left, and those who join later more.
+
+    >>> from outlast.policies import deadline, remaining
+    >>> with deadline(2.0), no_deadline():
+    ...     print(remaining())
+    None
+    """
+    token = CURRENT.set(None)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)

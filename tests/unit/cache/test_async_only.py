@@ -5,6 +5,7 @@ import pytest
 
 from outlast.cache import Cache, Freshness
 from outlast.errors import OutlastError, ShuttingDownError
+from outlast.policies import deadline, remaining
 from outlast.registry import Registry
 
 
@@ -146,3 +147,13 @@ async def test_close_before_a_load_has_begun():
 
     with pytest.raises(ShuttingDownError):
         await reader
+
+
+async def test_the_deadline_of_the_first_reader_is_not_the_load_s():
+    """A load serves whoever joins it, so the little time of the one who began it does not limit it."""
+
+    async def load(key):
+        return remaining() or "none"
+
+    async with make() as cache, deadline(5.0, clock=asyncio.get_running_loop().clock):
+        assert (await cache.read("k", load)).value == "none"

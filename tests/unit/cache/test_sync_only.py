@@ -7,6 +7,7 @@ import pytest
 from outlast.cache import Freshness, SyncCache
 from outlast.cache._threads import LoadThreads
 from outlast.errors import DeadlineExceededError, ForkedError, OutlastError
+from outlast.policies import deadline, remaining
 from outlast.registry import Registry
 
 
@@ -122,3 +123,9 @@ def test_cache_from_before_a_fork_is_refused():
 
         assert os.waitstatus_to_exitcode(status) == 0
         assert cache.peek("k").value == "v"
+
+
+def test_the_deadline_of_the_first_reader_is_not_the_load_s():
+    """A load serves whoever joins it, so the little time of the one who began it does not limit it."""
+    with make() as cache, deadline(5.0):
+        assert cache.read("k", lambda _: remaining() or "none").value == "none"
