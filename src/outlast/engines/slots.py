@@ -230,7 +230,7 @@ class SlotsEngine:
     def _keep_pace(self, now: float, grants: int) -> None:
         # Time between grants says something only if somebody was waiting all the while.
         if self._granted_at is not None:
-            each = (now - self._granted_at) / grants
+            each = max(0.0, now - self._granted_at) / grants  # two threads may read the clock in the other order
             self._pace = each if self._pace is None else self._pace + _NEWEST * (each - self._pace)
         self._granted_at = now if self.waiting else None
 
