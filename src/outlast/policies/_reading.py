@@ -18,12 +18,12 @@ from typing import Any, Literal, TypeGuard, Union, get_args, get_origin, get_typ
 
 import outlast.errors
 from outlast.config import check_known, join, parse_duration, suggest
-from outlast.engines import ConsecutiveFailures, FailureRate, FailuresWithin, LeakyFailures, SlowCalls, TripRule
+from outlast.engines import HalfOpen, TripRule
 from outlast.errors import ConfigError
+from outlast.policies._breaker_rules import recovery_from, rule_from
 from outlast.policies._budget import RetryBudget
 from outlast.policies._hedge_run import HedgeBudget
 
-TRIP_RULES: tuple[type, ...] = (ConsecutiveFailures, FailureRate, FailuresWithin, LeakyFailures, SlowCalls)
 _STANDS_FOR: dict[Any, Any] = {HedgeBudget: RetryBudget}
 _LISTS = frozenset({tuple, Sequence, Iterable})
 _MADE_BY_NAME = (RetryBudget,)
@@ -127,8 +127,13 @@ def read(hint: Any, value: Any, path: str) -> Any:
     Raises:
         ConfigError: It is not that.
     """
+    options = _options(hint)
+    if value is not None and TripRule in options:
+        return rule_from({value: {}} if isinstance(value, str) else value, path)
+    if value is not None and HalfOpen in options:
+        return recovery_from(value, path)
     problems: list[str] = []
-    for option in _options(hint):
+    for option in options:
         try:
             return _read_one(option, value, path)
         except _NotThisError as problem:
@@ -139,7 +144,7 @@ def read(hint: Any, value: Any, path: str) -> Any:
     raise ConfigError(f"must be {' or '.join(wanted)}, not {value!r}", path=path, suggestion=_near(hint, value))
 
 
-def _options(hint: Any) -> Iterable[Any]:
+def _options(hint: Any) -> list[Any]:
     members = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
     return sorted(members, key=_rank)
 
@@ -213,47 +218,9 @@ def _exception(value: Any) -> type[BaseException]:
 
 
 def _part(option: Any, value: Any, path: str) -> Any:
-    if option is TripRule:
-        return _rules(value, path)
     if not isinstance(option, type) or not (is_dataclass(option) or option in _MADE_BY_NAME):
         raise _NotThisError("")
-    if not is_dataclass(option) or not _is_recovery(option):
-        return make(option, value, path)
-    return _named(option, value, path)
-
-
-def _is_recovery(option: type) -> bool:
-    return option.__module__.endswith(".recovery")
-
-
-def _named(option: type, value: Any, path: str) -> Any:
-    """Read one of several rules, which is told from the others by its name."""
-    name = snake(option.__name__)
-    if value == name:
-        return make(option, None, path)
-    if is_mapping(value) and set(value) == {name}:
-        return make(option, value[name], join(path, name))
-    raise _NotThisError(name)
-
-
-def _rules(value: Any, path: str) -> Any:
-    """Read trip rules: the name of one, a mapping of names, or a list of such when one kind comes twice."""
-    known = {snake(rule.__name__): rule for rule in TRIP_RULES}
-    if is_list(value) and value:
-        return _any_of([_rules(item, join(path, place)) for place, item in enumerate(value)])
-    if isinstance(value, str):
-        value = {value: None}
-    if not is_mapping(value) or not value:
-        raise _NotThisError(f"rules by their names ({', '.join(known)})")
-    check_known(value, known, path=path)
-    return _any_of([make(known[name], body, join(path, name)) for name, body in value.items()])
-
-
-def _any_of(rules: Sequence[Any]) -> Any:
-    joined = rules[0]
-    for rule in rules[1:]:
-        joined |= rule
-    return joined
+    return make(option, value, path)
 
 
 def _number(value: Any) -> float:

@@ -10,10 +10,11 @@ from typing import Any, cast
 from outlast.config import join
 from outlast.engines import AnyOf
 from outlast.errors import ConfigError
+from outlast.policies._breaker_rules import RECOVERY_RULES, TRIP_RULES
 from outlast.policies._budget import RetryBudget
 from outlast.policies._lint import kind_of
 from outlast.policies._policy import Policy
-from outlast.policies._reading import TRIP_RULES, is_list, is_mapping, parameters, snake
+from outlast.policies._reading import is_list, is_mapping, parameters, snake
 
 
 def write(policies: Sequence[Policy], path: str) -> list[dict[str, Any]]:
@@ -84,17 +85,18 @@ def _part(value: Any, path: str) -> Any:
         each = [_rule(rule, path) for rule in value.rules]
         merged = {name: body for rule in each for name, body in rule.items()}
         return merged if len(merged) == len(each) else each
-    if isinstance(value, TRIP_RULES) or type(value).__module__.endswith(".recovery"):
+    if isinstance(value, (*TRIP_RULES.values(), *RECOVERY_RULES.values())):
         rule = _rule(value, path)
         name, body = next(iter(rule.items()))
-        return name if body is None else rule
+        return rule if body else name
     settings = _fields(value, path)
     return _shortest(settings, fields(value)[0].name) if settings else {}
 
 
 def _rule(rule: Any, path: str) -> dict[str, Any]:
     first = fields(rule)[0].name if fields(rule) else None
-    return {snake(type(rule).__name__): _shortest(_fields(rule, path), first)}
+    settings = _fields(rule, path)
+    return {snake(type(rule).__name__): _shortest(settings, first) if settings else {}}
 
 
 def _fields(value: Any, path: str) -> dict[str, Any]:

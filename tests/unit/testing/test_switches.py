@@ -105,7 +105,7 @@ def test_disabled_lets_everything_through():
     assert breaker.state is CircuitState.CLOSED
     with bulkhead.guard(), pytest.raises(BulkheadFullError), bulkhead.guard():
         pass
-    clock.advance(600.0)
+    clock.advance(660.0)
     rate.call(dict)
     with pytest.raises(ThrottledError):
         rate.call(dict)
