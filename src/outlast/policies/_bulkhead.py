@@ -14,7 +14,7 @@ from outlast.policies._gate import SlotGate, SlotGuard
 from outlast.policies._policy import Policy
 from outlast.policies._priority import PriorityRule, current_priority, priority_of
 from outlast.policies._relay import arelay, relay
-from outlast.policies._shape import PLAIN, AnyFunction, after_first, is_awaitable
+from outlast.policies._shape import PLAIN, AnyFunction, after_first, as_async, is_awaitable
 from outlast.registry import DEFAULT_REGISTRY, Registry
 
 
@@ -98,7 +98,11 @@ class Bulkhead(Policy):
         gate, engine, rule = self._gate, self._gate.engine, self._rule
         take, give = engine.free.pop, engine.free.append  # no lock: see SlotsEngine
 
+        in_turn: list[AnyFunction] = []  # how it waits once it is known to return coroutines: see _later
+
         def held(*args: Any, **kwargs: Any) -> Any:
+            if in_turn and (engine.crowded or not engine.free):
+                return in_turn[0](*args, **kwargs)
             if engine.crowded:
                 gate.wait(priority_of(rule, args, kwargs))
             else:
@@ -109,12 +113,10 @@ class Bulkhead(Policy):
             try:
                 result = fn(*args, **kwargs)
             except BaseException:
-                give(None)
-                if engine.crowded:
-                    gate.hand_on()
+                gate.give()
                 raise
             if type(result) not in PLAIN and is_awaitable(result):
-                return self._later(result, fn, args, kwargs)
+                return self._later(result, fn, args, kwargs, in_turn)
             give(None)
             if engine.crowded:
                 gate.hand_on()
@@ -122,12 +124,16 @@ class Bulkhead(Policy):
 
         return held
 
-    def _later(self, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _later(
+        self, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any], in_turn: list[AnyFunction]
+    ) -> Any:
         if hasattr(result, "add_done_callback"):
             result.add_done_callback(self._gate.give_after)
             return result  # a future runs already, and is somebody's: it is handed on as it is
         # A coroutine runs only while it is awaited, and perhaps never is: it takes a slot of its own then.
         self._gate.give()
+        # To block the loop's thread until a slot comes free would keep its holders from ever giving one back.
+        in_turn[:] = in_turn or [self.wrap_async(as_async(fn))]
         return self.wrap_async(after_first(result, fn))(*args, **kwargs)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:

@@ -1,0 +1,26 @@
+"""A plain function that returns coroutines, behind a full bulkhead: it blocked the loop's thread to wait for a slot."""
+
+import asyncio
+
+from outlast.policies import Bulkhead
+
+
+async def test_calls_wait_in_the_loop_and_not_for_its_thread():
+    """Six calls of a lambda through one slot run one after the other; nobody holds up the loop."""
+    running, peak = 0, 0
+
+    async def work():
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return "fine"
+
+    ask = Bulkhead(1)(lambda: work())  # noqa: PLW0108 - a lambda is what this is about
+
+    async def call():
+        return await ask()
+
+    assert await asyncio.gather(*[call() for _ in range(6)]) == ["fine"] * 6
+    assert peak == 1
