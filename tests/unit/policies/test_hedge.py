@@ -512,6 +512,8 @@ def test_reconfigure(face):
     for wrong in ({"max_hedges": 0}, {"delays": 1.0}):
         with pytest.raises(ConfigError):
             hedge.reconfigure(**wrong)
+    hedge.reconfigure(quantile=None)
+    assert hedge.describe().endswith("after the p95 of recent calls")
     hedge.reconfigure(memory=7)
     assert hedge.snapshot().samples == 0
 
