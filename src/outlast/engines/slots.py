@@ -123,7 +123,7 @@ class SlotsSnapshot:
 
     @property
     def utilisation(self) -> float:
-        """Return the share of the slots that is taken, 0 to 1."""
+        """Return the share of the slots that is taken, 0 to 1; above 1 for a while after a reduction."""
         return self.running / self.max_concurrent
 
 
