@@ -89,8 +89,7 @@ def _part(value: Any, path: str) -> Any:
         rule = _rule(value, path)
         name, body = next(iter(rule.items()))
         return rule if body else name
-    settings = _fields(value, path)
-    return _shortest(settings, fields(value)[0].name) if settings else {}
+    return _fields(value, path)  # in full: what stands alone may mean another thing, as in `backoff: 2`
 
 
 def _rule(rule: Any, path: str) -> dict[str, Any]:
