@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from contextvars import ContextVar
 from itertools import pairwise
 
@@ -191,7 +191,8 @@ class Reference(World):
                 stack.callback(over.append, 1)
                 await self.run(inner)
         finally:
-            OUTER.reset(token)
+            with suppress(ValueError):  # a task that is left alone is closed in another context
+                OUTER.reset(token)
 
     deadline = limit
 
