@@ -16,6 +16,7 @@ BREAKER_RULES = "tests/unit/policies/test_circuit_breaker_rules.py"
 BUDGET = ("tests/properties/test_budget.py",)
 FUZZ = ("tests/properties/test_timeout_fuzz.py",)
 RETRY_FACE = ("tests/unit/policies/test_retry_budget.py",)
+KEYED = ("tests/properties/test_keyed.py",)
 BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
@@ -652,6 +653,54 @@ MUTANTS = [
         "operation=self.operation,",
         "operation=self.operation, category=self.category,",
         MULTI,
+    ),
+    Mutant(
+        "an-open-circuit-is-forgotten",
+        "policies/_keyed.py",
+        "return self.inside == 0 and self.pipeline.idle()",
+        "return self.inside == 0",
+        KEYED,
+    ),
+    Mutant(
+        "a-busy-key-is-forgotten",
+        "policies/_keyed.py",
+        "return self.inside == 0 and self.pipeline.idle()",
+        "return self.pipeline.idle()",
+        KEYED,
+    ),
+    Mutant(
+        "one-key-too-many", "policies/_keyed.py", "if len(self._members) < self", "if len(self._members) <= self", KEYED
+    ),
+    Mutant(
+        "the-latest-key-goes-first", "policies/_keyed.py", ".move_to_end(key)", ".move_to_end(key, last=False)", KEYED
+    ),
+    Mutant(
+        "a-wrong-configuration-changes-half",
+        "policies/_change.py",
+        "in reversed(undo):",
+        "in undo[:0]:",
+        ("tests/unit/policies/test_pipeline_changes.py",),
+    ),
+    Mutant(
+        "pipelines-hide-their-policies",
+        "policies/_lint.py",
+        "yield from _flat(members)",
+        "yield policy",
+        ("tests/unit/policies/test_lint.py",),
+    ),
+    Mutant(
+        "a-file-makes-objects",
+        "config/_yaml.py",
+        'if node.id != "scalar" and node.tag not in _TAGS:',
+        "if False:",
+        ("tests/unit/config/test_yaml.py",),
+    ),
+    Mutant(
+        "other-settings-of-a-name-are-taken",
+        "policies/_by_name.py",
+        "if key in have and have[key] != value]",
+        "if key not in have]",
+        ("tests/unit/policies/test_by_name.py",),
     ),
 ]
 NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))
