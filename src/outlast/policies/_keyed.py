@@ -69,7 +69,7 @@ class KeyedPipeline(Policy):
     When a new key comes and all places are taken, the least recently used key is forgotten that is at
     rest: no call of it is under way, its circuit is closed, nobody waits for it. A key whose circuit is open
     is never forgotten, for it would start again closed. If none is at rest, the call is refused: the bound
-    holds, and nobody's protection is dropped for a newcomer.
+    holds, and nobody's protection is dropped for a newcomer. `forget` makes room by hand.
 
     Args:
         pipeline: Whose settings the keys get; it serves no calls itself.
@@ -121,6 +121,20 @@ class KeyedPipeline(Policy):
         """
         with _Inside(self, key) as member:
             return member.pipeline
+
+    def forget(self, key: Hashable) -> bool:
+        """Forget a key whatever its state, such as that of a host that will never be called again.
+
+        Calls that are in it end as they began.
+
+        Args:
+            key: What the key function gives.
+
+        Returns:
+            Whether it was there.
+        """
+        with self._lock:
+            return self._members.pop(key, None) is not None
 
     def enter(self, key: Hashable) -> _Member:
         """Find or make the member of a key, and count a call in it."""

@@ -97,6 +97,15 @@ def test_when_nobody_is_at_rest_the_newcomer_is_refused(face):
     assert face.call(keyed, face.function(answer), "c") == "hello from c"
 
 
+def test_a_key_can_be_forgotten_by_hand(face):
+    """Forgetting makes room, whatever the state; a key that is forgotten begins anew."""
+    keyed = make(face, 1)
+    trip(face, keyed, "a")
+
+    assert (keyed.forget("a"), keyed.forget("a")) == (True, False)
+    assert face.call(keyed, face.function(answer), "b") == "hello from b"
+
+
 async def test_calls_under_way_keep_their_key():
     """A key with a call in it is not forgotten, and is again at rest when the call was cancelled."""
     registry = Registry()
