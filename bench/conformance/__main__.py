@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import peers  # noqa: E402
-from mutants import MUTANTS  # noqa: E402
+from mutants import END, MUTANTS  # noqa: E402
 
 PAGE = peers.ROOT / "docs" / "reference" / "conformance.md"
 LIMIT = 10.0
@@ -141,7 +141,9 @@ def plant_all(rows):
     """Plant each fault in a copy, play our column, and say which rows caught it."""
     chosen = {row: fault for row, fault in MUTANTS.items() if not rows or row in rows}
     bad = []
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+        whole = shutil.ignore_patterns("__pycache__", "lab", "cli")
+        shutil.copytree(peers.ROOT / "src", Path(folder) / "whole", ignore=whole)
         for row, outcome in zip(
             chosen, pool.map(lambda item: _plant(Path(folder), *item), chosen.items()), strict=True
         ):
@@ -160,13 +162,13 @@ def plant_all(rows):
 def _plant(folder, row, faults):
     """Return the rows that are red with a fault planted, and what went wrong with the planting."""
     source = folder / row.replace("/", "-")
-    shutil.copytree(peers.ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__", "lab", "cli"))
+    shutil.copytree(folder / "whole", source)
     for module, old, new in faults:
         path = source / "outlast" / module
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") + END
         if text.count(old) != 1:
             return [], f"the text to replace stands {text.count(old)} times in {module}"
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        path.write_text(text.replace(old, new).removesuffix(END), encoding="utf-8")
     told, trouble = play(["outlast"], source=source, at_once=8)
     if told is None:
         return [], trouble.strip().rpartition("\n")[2]

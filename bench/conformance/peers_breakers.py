@@ -1,6 +1,6 @@
 """The libraries that are circuit breakers and little else."""
 
-import datetime
+import datetime as dt
 
 import aiobreaker
 import circuitbreaker
@@ -85,7 +85,7 @@ class Aiobreaker(Adapter):
         if options.get("failure_if"):
             exclude = [lambda error: not options["failure_if"](error)]
         breaker = aiobreaker.CircuitBreaker(
-            failures, datetime.timedelta(seconds=open_for), exclude=exclude, listeners=listeners
+            failures, dt.timedelta(seconds=open_for), exclude=exclude, listeners=listeners
         )
 
         def wrap(fn):

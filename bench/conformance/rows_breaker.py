@@ -47,6 +47,9 @@ async def threshold(stage, kit):
     body.fail(ConnectionError("down"))
     await call.outcome()
     await must_be_open(stage, kit, fn)
+    touchy = kit.breaker(stage, failures=1).wrap(stage.target)
+    await fails(stage, touchy, 1)
+    await must_be_open(stage, kit, touchy, "after 1 failure, at a threshold of 1")
 
 
 @row("breaker/success-breaks-the-row", "With a rule of failures in a row, a success in between starts the count anew.")
@@ -99,10 +102,9 @@ async def rejections_do_not_prolong(stage, kit):
 async def recovers(stage, kit):
     fn = await half_open(stage, kit)
     check(await admits(stage, kit, fn), "no probe was admitted after the open time")
-    for _ in range(5):
-        check(await admits(stage, kit, fn), "after a successful probe not every call was admitted")
     await fails(stage, fn, 1)
-    check(await admits(stage, kit, fn), "after its recovery a single failure opened it")
+    for _ in range(5):
+        check(await admits(stage, kit, fn), "after its recovery a single failure opened it")
 
 
 @row("breaker/failed-probe-reopens", "A failed probe opens it again for the whole open time.")
@@ -627,9 +629,10 @@ async def partial(stage, kit):
     import functools
 
     async def work(number, *args):
+        numbers.append(number)
         raise ConnectionError("down")
 
-    breaker = kit.breaker(stage)
+    breaker, numbers = kit.breaker(stage), []
     try:
         fn = breaker.wrap(functools.partial(work, 1))
     except AttributeError as error:
@@ -637,6 +640,7 @@ async def partial(stage, kit):
     plain = breaker.wrap(stage.target)
     for _ in range(3):
         await stage.run(fn)
+    check(numbers == [1, 1, 1], f"the function got {numbers} as its bound argument")
     await must_be_open(stage, kit, plain, "after 3 failures of a partial")
 
 
@@ -744,19 +748,14 @@ async def many_loops(stage, kit):
 
 @row("breaker/listener-may-call-back", "A listener may use the breaker that it listens to; nothing runs under a lock.")
 async def listener_calls_back(stage, kit):
-    box = []
+    box, called = [], []
 
     def listener():
-        if box and stage.is_async:
-            try:
-                box[0](Body()).close()
-            except Exception:  # noqa: S110
-                pass
-        elif box:
-            try:
-                box[0](Body())
-            except Exception:  # noqa: S110
-                pass
+        if box and not called:
+            called.append(True)
+            call = box[0](Body(ConnectionError("from the listener")))
+            if stage.is_async:
+                call.send(None)
 
     fn = kit.breaker(stage, listener=listener).wrap(stage.target)
     box.append(fn)

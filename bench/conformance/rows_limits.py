@@ -432,7 +432,7 @@ async def stream(stage, kit):
     "A plain function that returns a coroutine holds the slot while that is awaited.",
     ("async",),
 )
-async def coroutine(stage, kit):
+async def coroutine_holds(stage, kit):
     bulkhead = kit.bulkhead(stage, 1)
     peak = await crowd(stage, bulkhead.wrap(lambda body: body.arun()), 6)
     check(peak == 1, f"{peak} ran at once")
@@ -595,8 +595,10 @@ async def first_wins(stage, kit):
 async def reaped(stage, kit):
     running = []
 
-    async def work(number=iter(range(10))):
-        mine = next(number)
+    numbers = iter(range(10))
+
+    async def work():
+        mine = next(numbers)
         running.append(mine)
         try:
             await asyncio.sleep(3.0 if mine == 0 else 0.01)

@@ -288,19 +288,19 @@ async def until(condition, seconds=2.0):
 
 def step_wall_clock(seconds):
     """Set the wall clock of every loaded module forward or back; the monotonic clock goes on."""
-    import datetime
+    import datetime as dt
     import sys
 
-    real, real_datetime = time.time, datetime.datetime
+    real, real_datetime = time.time, dt.datetime
 
     class Stepped(real_datetime):
         @classmethod
         def now(cls, tz=None):
-            return real_datetime.now(tz) + datetime.timedelta(seconds=seconds)
+            return real_datetime.now(tz) + dt.timedelta(seconds=seconds)
 
         @classmethod
         def utcnow(cls):
-            return cls.now(datetime.UTC).replace(tzinfo=None)
+            return cls.now(dt.UTC).replace(tzinfo=None)
 
     def stepped():
         return real() + seconds
