@@ -7,8 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from outlast.config import check_number
 from outlast.engines.worst import Worst
@@ -47,7 +46,7 @@ class KeyedSnapshot:
 class _Member:
     """Be one key's pipeline, and count the calls that are in it."""
 
-    __slots__ = ("__weakref__", "inside", "pipeline", "version")
+    __slots__ = ("inside", "pipeline", "version")
 
     def __init__(self, pipeline: Pipeline, version: int) -> None:
         self.pipeline = pipeline
@@ -60,7 +59,12 @@ class _Member:
         return self.inside == 0 and self.pipeline.idle()
 
 
-_Ways = WeakKeyDictionary[_Member, AnyFunction]
+def _no_way(*_: Any, **__: Any) -> Any:
+    raise AssertionError  # pragma: no cover - stands where no member has been met yet
+
+
+_Ways = dict[Hashable, tuple[_Member | None, AnyFunction]]
+_NO_WAY: Final = (None, _no_way)
 
 
 class KeyedPipeline(Policy):
@@ -174,12 +178,14 @@ class KeyedPipeline(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable that then counts as a call of its key."""
-        ways: _Ways = WeakKeyDictionary()
+        ways: _Ways = {}
 
         def keyed(*args: Any, **kwargs: Any) -> Any:
             key = self._key(*args, **kwargs)
             with _Inside(self, key) as member:
-                way = ways.get(member) or ways.setdefault(member, member.pipeline.wrap_sync(fn))
+                known, way = ways.get(key, _NO_WAY)
+                if known is not member:
+                    way = self._keep(ways, key, member, member.pipeline.wrap_sync(fn))
                 result = way(*args, **kwargs)
             if type(result) in PLAIN or not is_awaitable(result) or hasattr(result, "add_done_callback"):
                 return result
@@ -187,17 +193,26 @@ class KeyedPipeline(Policy):
 
         return keyed
 
+    def _keep(self, ways: _Ways, key: Hashable, member: _Member, way: AnyFunction) -> AnyFunction:
+        if len(ways) >= self._max_keys:
+            ways.clear()  # what was forgotten must not live on here
+        ways[key] = (member, way)
+        return way
+
     async def _later(self, key: Hashable, result: Any) -> Any:
         with _Inside(self, key):
             return await result
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        ways: _Ways = WeakKeyDictionary()
+        ways: _Ways = {}
 
         async def keyed(*args: Any, **kwargs: Any) -> Any:
-            with _Inside(self, self._key(*args, **kwargs)) as member:
-                way = ways.get(member) or ways.setdefault(member, member.pipeline.wrap_async(fn))
+            key = self._key(*args, **kwargs)
+            with _Inside(self, key) as member:
+                known, way = ways.get(key, _NO_WAY)
+                if known is not member:
+                    way = self._keep(ways, key, member, member.pipeline.wrap_async(fn))
                 return await way(*args, **kwargs)
 
         return keyed

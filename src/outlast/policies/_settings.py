@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from outlast.config import check_known
@@ -34,19 +35,19 @@ class Settings:
         self._changes: Mapping[str, Any] = {}
 
     def _bound(self) -> inspect.BoundArguments:
-        bound = inspect.signature(self._init).bind(None, *self._args, **self._kwargs)
+        bound = _signature(self._init).bind(None, *self._args, **self._kwargs)
         bound.arguments.update(self._changes)
         return bound
 
     def given(self) -> dict[str, Any]:
         """Return the settings that differ from their defaults."""
-        defaults = inspect.signature(self._init).parameters
+        defaults = _signature(self._init).parameters
         return {name: value for name, value in self.all().items() if not _same(defaults[name].default, value)}
 
     @property
     def given_name(self) -> str | None:
         """Return the name, unless it is the default one."""
-        name, parameter = self.place("name"), inspect.signature(self._init).parameters.get("name")
+        name, parameter = self.place("name"), _signature(self._init).parameters.get("name")
         return None if parameter is None or _same(parameter.default, name) else name
 
     def all(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class Settings:
             instead_of: Pairs that say the same thing; when one of a pair changes, the other is the default again.
         """
         dropped: dict[str, Any] = {}
-        parameters = inspect.signature(self._init).parameters
+        parameters = _signature(self._init).parameters
         changes = {name: value for name, value in changes.items() if name in parameters}
         for pair in instead_of:
             if len(changes.keys() & set(pair)) == 1:
@@ -85,7 +86,7 @@ class Settings:
             **places: What to pass instead, where the policy takes it at all.
         """
         bound = self._bound()
-        known = inspect.signature(self._init).parameters
+        known = _signature(self._init).parameters
         bound.arguments.update({name: value for name, value in places.items() if name in known})
         ordered = {name: bound.arguments[name] for name in known if name in bound.arguments}
         bound.arguments = ordered
@@ -96,6 +97,9 @@ class Settings:
         bound = self._bound()
         bound.apply_defaults()
         return bound.arguments.get(name)
+
+
+_signature = lru_cache(maxsize=256)(inspect.signature)
 
 
 def _same(default: Any, value: Any) -> bool:
