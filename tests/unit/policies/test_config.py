@@ -173,7 +173,12 @@ def test_shortest_form(written, plain):
             "unknown rule",
             "failure_rate",
         ),
-        ([{"circuit_breaker": {"trip": 5}}], "pipelines.p[0].circuit_breaker.trip", "must map a rule to its settings", ""),
+        (
+            [{"circuit_breaker": {"trip": 5}}],
+            "pipelines.p[0].circuit_breaker.trip",
+            "must map a rule to its settings",
+            "",
+        ),
         (
             [{"circuit_breaker": {"trip": {"failure_rate": {}}}}],
             "pipelines.p[0].circuit_breaker.trip.failure_rate",
