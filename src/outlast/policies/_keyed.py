@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from outlast.config import check_number
 from outlast.engines.worst import Worst
 from outlast.errors import BulkheadFullError, ConfigError, RejectedError
+from outlast.policies._lint import flat
 from outlast.policies._policy import Policy
 from outlast.policies._relay import AsyncItems, AsyncOpened, Finished, Items, aopen_stream, arelay
 from outlast.policies._shape import PLAIN, AnyFunction, is_awaitable
@@ -310,8 +311,12 @@ class _Inside:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._keyed.leave(self._member)
-        if isinstance(error, RejectedError) and error.key is None:
+        if isinstance(error, RejectedError) and error.key is None and self._is_ours(error):
             error.key = str(self._key)
+
+    def _is_ours(self, error: RejectedError) -> bool:
+        # A rejection may also come out of the function itself, from a policy that knows nothing of this key.
+        return any(getattr(policy, "name", None) == error.policy for policy in flat(self._member.pipeline.policies))
 
 
 class _Held:

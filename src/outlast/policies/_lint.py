@@ -97,7 +97,7 @@ class Stack:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.layers = tuple(
-            Layer(policy, kind_of(policy), policy.settings(), place) for place, policy in enumerate(_flat(policies))
+            Layer(policy, kind_of(policy), policy.settings(), place) for place, policy in enumerate(flat(policies))
         )
 
     def of(self, *kinds: str) -> Iterator[Layer]:
@@ -130,11 +130,12 @@ class Stack:
         return worst
 
 
-def _flat(policies: Sequence[Policy]) -> Iterator[Policy]:
+def flat(policies: Sequence[Policy]) -> Iterator[Policy]:
+    """Yield policies in a row, and those of pipelines among them in their place."""
     for policy in policies:
         members: Sequence[Policy] | None = getattr(policy, "policies", None)
         if kind_of(policy) in {"pipeline", "keyed_pipeline"} and members is not None:
-            yield from _flat(members)
+            yield from flat(members)
         else:
             yield policy
 

@@ -684,7 +684,7 @@ MUTANTS = [
     Mutant(
         "pipelines-hide-their-policies",
         "policies/_lint.py",
-        "yield from _flat(members)",
+        "yield from flat(members)",
         "yield policy",
         ("tests/unit/policies/test_lint.py",),
     ),

@@ -106,6 +106,18 @@ def test_a_key_can_be_forgotten_by_hand(face):
     assert face.call(keyed, face.function(answer), "b") == "hello from b"
 
 
+def test_rejections_of_others_are_not_claimed(face):
+    """A rejection that comes out of the function itself does not get this key."""
+    keyed = make(face)
+    other = CircuitBreaker("other", registry=face.registry, **face.around)
+    other.force_open()
+
+    with pytest.raises(CircuitOpenError) as caught:
+        face.call(keyed, other(face.function(answer)), "a")
+
+    assert (caught.value.policy, caught.value.key) == ("other", None)
+
+
 async def test_calls_under_way_keep_their_key():
     """A key with a call in it is not forgotten, and is again at rest when the call was cancelled."""
     registry = Registry()
