@@ -91,7 +91,7 @@ def table(told, versions, names):
     columns = names or list(player.HOMES)
     distribution = {"interlock": "interlock-cb", "grit": "grit-toolkit"}
     marks = {(library, row, colour): (mark, seen) for library, row, colour, mark, seen in told["results"]}
-    lines = [INTRODUCTION.format(rows=len(told["rows"]), python=".".join(map(str, sys.version_info[:2])))]
+    lines = [_introduction(told["rows"])]
     lines += ["| library | version | holds | does not hold | hangs | does not apply |", "|---|---|---|---|---|---|"]
     for name in columns:
         cells = [mark for (library, _, _), (mark, _) in marks.items() if library == name]
@@ -103,14 +103,22 @@ def table(told, versions, names):
             continue
         if row.partition("/")[0] != policy:
             policy = row.partition("/")[0]
-            lines += ["", f"## {policy}", "", f"| demand | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+            head = f"| demand | {' | '.join(columns)} |"
+            lines += ["", f"## {policy}", "", head, "|---" * (len(columns) + 1) + "|"]
         cells = [_cell([(colour, *marks[name, row, colour]) for colour in colours]) for name in columns]
-        lines.append(f"| `{row.partition('/')[2]}`: {sentence.replace('|', '/')} | {' | '.join(cells)} |")
+        star = "" if row in MUTANTS else " *"
+        lines.append(f"| `{row.partition('/')[2]}`{star}: {sentence.replace('|', '/')} | {' | '.join(cells)} |")
     lines += ["", "## What was seen", ""]
     for (library, row, colour), (mark, seen) in marks.items():
         if mark in {"no", "hangs"}:
             lines.append(f"- {library}, `{row}` ({colour}): {seen.replace('|', '/')}")
     return "\n".join(lines) + "\n"
+
+
+def _introduction(rows):
+    faults = sum(row in MUTANTS for row, _, _ in rows)
+    python = ".".join(map(str, sys.version_info[:2]))
+    return INTRODUCTION.format(rows=len(rows), python=python, faults=faults, others=len(rows) - faults)
 
 
 def _cell(told):
@@ -132,8 +140,9 @@ cell is *-*, does not apply, and says nothing against it. Some demands are choic
 otherwise on purpose; the scenarios in `bench/conformance/` say exactly what is asked. In the sync colour, where a call
 cannot be cancelled, *cancelled* means interrupted by an exception that is no `Exception`.
 
-`make conformance ARGS=--mutants` plants faults in copies of our own source, one made for each row that it lists; each
-must be caught by its row.
+`make conformance ARGS=--mutants` plants {faults} faults in copies of our own source, one for each of as many demands.
+Each must be caught by its demand, and by at most two others. The other {others} demands, marked with *, have no fault of
+their own: what breaks them breaks many others as well.
 """
 
 

@@ -557,7 +557,7 @@ MUTANTS = {
         (
             RATE,
             "            self._rejected += 1\n",
-            "            self._rejected += 1\n            self._last = self._after(self._last, ticket)\n",
+            "            self._rejected += 1\n            self._arrival = self._last = self._after(self._last, ticket)\n",
         )
     ],
     "hedge/losers-are-reaped": [

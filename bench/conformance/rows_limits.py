@@ -77,12 +77,15 @@ async def outer(stage, kit):
     ("async",),
 )
 async def both(stage, kit):
-    fn = kit.timeout(stage, 0.05).wrap(stage.target)
-    call = await stage.hold(fn, Slow(2.0))
-    time.sleep(0.1)  # noqa: ASYNC251 - the loop stands still, so both fall due in the same round
-    call.cancel()
-    outcome = await call.outcome()
-    check(isinstance(outcome.error, asyncio.CancelledError), f"the cancelled call {outcome}")
+    fn, loop = kit.timeout(stage, 0.05).wrap(stage.target), asyncio.get_running_loop()
+    for cancelled_after in (0.03, 0.07):
+        began = loop.time()
+        call = await stage.hold(fn, Slow(2.0))
+        loop.call_at(began + cancelled_after, call.cancel)
+        time.sleep(0.1)  # noqa: ASYNC251 - the loop stands still, so both fall due in the same round
+        outcome = await call.outcome()
+        order = "after" if cancelled_after > 0.05 else "before"
+        check(isinstance(outcome.error, asyncio.CancelledError), f"cancelled {order} its limit the call {outcome}")
 
 
 @row(
@@ -343,9 +346,8 @@ async def cancelled_grant(stage, kit):
     waiter = stage.start(fn, Held())
     behind = stage.start(fn, Body())
     await asyncio.sleep(0.02)
+    running.future.add_done_callback(lambda _: waiter.cancel())
     running.body.finish()
-    await asyncio.wait([running.future])
-    waiter.cancel()
     check(await until(lambda: waiter.done, 1.0), "the cancellation was lost: the waiter runs on")
     check(await until(lambda: behind.done, 1.0), "the slot was lost: the next in the queue waits for ever")
 
@@ -416,7 +418,7 @@ async def queue_limit(stage, kit):
 
 @row("bulkhead/stream-holds-the-slot", "A stream holds its slot until it ends or is closed, and then gives it back.")
 async def stream(stage, kit):
-    bulkhead = kit.bulkhead(stage, 1, max_wait=0.01)
+    bulkhead = kit.bulkhead(stage, 1, max_wait=0.0)
     fn, plain = bulkhead.wrap_stream(stage.stream_fn([1, 2])), bulkhead.wrap(stage.target)
     reader = stage.open(fn)
     await reader.next()
