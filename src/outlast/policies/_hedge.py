@@ -111,6 +111,22 @@ class Hedge(Policy):
         """Return the name, or `hedge` when it has none."""
         return "hedge" if self._name is None else self._name
 
+    @property
+    def budget(self) -> HedgeBudget | None:
+        """Return what each hedge asks first, or None."""
+        return self._parts.budget
+
+    def share_budget(self, budget: HedgeBudget, *, pays_in: bool = False) -> None:
+        """Draw on a budget; nothing happens where the user has given one, or functions are decorated already.
+
+        Args:
+            budget: Shared by several policies.
+            pays_in: Of no meaning here: only retries pay in.
+        """
+        del pays_in
+        if self._parts.budget is None:
+            self._parts = replace(self._parts, budget=budget)
+
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable whose result is then raced."""
         parts, workers = self._parts, self._workers

@@ -17,6 +17,7 @@ from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._explain import Explanation, explain
 from outlast.policies._keyed import KeyedPipeline, KeyFunction
 from outlast.policies._lint import Finding, lint
+from outlast.policies._one_budget import share_one_budget
 from outlast.policies._policy import Guard, Policy
 from outlast.policies._shape import AnyFunction
 from outlast.registry import DEFAULT_REGISTRY, Registry
@@ -39,7 +40,8 @@ class Pipeline(Policy):
     """Pass a call through several policies, the first named outermost.
 
     The usual order, from outside to inside: fallback, deadline, retry, hedge, circuit breaker, bulkhead
-    or rate limit, attempt timeout. A pipeline is a policy itself and may stand in another.
+    or rate limit, attempt timeout. A pipeline is a policy itself and may stand in another. Its retries and
+    hedges draw on one budget, that of the outermost retry, unless they are given budgets of their own.
 
     Args:
         name: Under which it is registered.
@@ -68,6 +70,7 @@ class Pipeline(Policy):
                 raise ConfigError(f"{policy!r} is not a policy", path=f"pipelines.{name}")
         self._name = name
         self._policies = policies
+        share_one_budget(policies)
         registry.register("pipeline", self)
 
     @classmethod
