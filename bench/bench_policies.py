@@ -120,9 +120,7 @@ def stack(*, timeout):
 
 def their_stack(*, timeout):
     limits = (nopanic.timeout(5.0),) if timeout else ()
-    return nopanic.compose(
-        nopanic.retry(4, budget=nopanic.RetryBudget()), nopanic.circuit_breaker(), nopanic.bulkhead(1000), *limits
-    )
+    return nopanic.compose(nopanic.retry(4), nopanic.circuit_breaker(), nopanic.bulkhead(1000), *limits)
 
 
 def open_breaker(fn):
@@ -174,7 +172,7 @@ def rows():
                 "circuitbreaker",
                 0.40,
             ),
-            Row(f"retry, {colour}", fn, retry, nopanic.retry(4, budget=nopanic.RetryBudget()), bar=0.80),
+            Row(f"retry, {colour}", fn, retry, nopanic.retry(4), bar=0.80),
             Row(
                 f"bulkhead, {colour}", fn, uncounted(lambda: Bulkhead(1000, bus=BUS)), nopanic.bulkhead(1000), bar=0.20
             ),
@@ -198,8 +196,8 @@ def rows():
     return [
         *found,
         Row("rejection, sync", plain, open_breaker, old_open_breaker, "circuitbreaker", how="refused"),
-        Row("retry against a retry without budget, sync", plain, retry, nopanic.retry(4)),
-        Row("retry against a retry without budget, async", quick, retry, nopanic.retry(4)),
+        Row("retry, theirs with a budget too, sync", plain, retry, nopanic.retry(4, budget=nopanic.RetryBudget())),
+        Row("retry, theirs with a budget too, async", quick, retry, nopanic.retry(4, budget=nopanic.RetryBudget())),
         Row("breaker, rate, callee suspends", suspends, breaker(**RATE), nopanic.circuit_breaker()),
         Row("the four, callee suspends", suspends, stack(timeout=True), their_stack(timeout=True)),
         Row("breaker, rate, sync, keyword arguments", plain, breaker(**RATE), nopanic.circuit_breaker(), kwargs=words),

@@ -141,8 +141,8 @@ otherwise on purpose; the scenarios in `bench/conformance/` say exactly what is 
 cannot be cancelled, *cancelled* means interrupted by an exception that is no `Exception`.
 
 `make conformance ARGS=--mutants` plants {faults} faults in copies of our own source, one for each of as many demands.
-Each must be caught by its demand, and by at most two others. The other {others} demands, marked with *, have no fault of
-their own: what breaks them breaks many others as well.
+Each must be caught by its demand, and by at most two others. The other {others} demands, marked with *, have no fault
+of their own: what breaks them breaks many others as well.
 """
 
 
