@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from house import ROOT
 
 HERE = ROOT / "bench" / "conformance"
@@ -41,7 +42,7 @@ def test_faults_are_distinct(mutants):
 
 
 def test_faults_can_be_planted(mutants):
-    """Each text that a fault replaces stands exactly once in the source; `make conformance ARGS=--mutants` plants it."""
+    """Each text that a fault replaces stands once in the source; `make conformance ARGS=--mutants` plants it."""
     gone = [
         f"{row}: {module} holds it {count} times"
         for row, fault in mutants["MUTANTS"].items()
