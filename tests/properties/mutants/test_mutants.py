@@ -177,13 +177,6 @@ MUTANTS = [
         BREAKER,
     ),
     Mutant(
-        "results-are-counted-without-the-lock",
-        "policies/_breaker_gate.py",
-        "with self._lock:\n            failed = failed and",
-        "if True:\n            failed = failed and",
-        ("tests/unit/policies/test_circuit_breaker_storms.py",),
-    ),
-    Mutant(
         "shadow-refuses",
         "policies/_breaker_gate.py",
         "if self.settings.shadow:\n                    return Permit(Disabled())",
