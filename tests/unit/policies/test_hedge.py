@@ -23,6 +23,7 @@ class Stage:
     def __init__(self, face, *plans):
         self.plans, self.numbers = plans, itertools.count()
         self.calls, self.ended = [], []
+        self.before = set(threading.enumerate())
         self.events = {}
         self.is_async = face.colour == "async"
         self.fn = self.play_async if self.is_async else self.play
@@ -61,9 +62,8 @@ class Stage:
         """Let the threads that were left behind end, and wait for them."""
         for event in self.events.values():
             event.set()
-        for thread in threading.enumerate():
-            if thread.name.startswith("outlast-"):
-                thread.join(10)
+        for thread in set(threading.enumerate()) - self.before:
+            thread.join(10)
 
 
 def give(outcome):
