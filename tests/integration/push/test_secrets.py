@@ -37,11 +37,12 @@ def test_token_lies_nowhere(server, lines, tmp_path, header, environment):
         env=os.environ | environment,
     )
     spread = []
-    while process.poll() is None:
+    while True:
         # The files are read while they are written: what was in the WAL for a moment was on the disk.
         spread += _files_with_token(tmp_path)
         try:
             out, err = process.communicate(timeout=0.05)
+            break
         except subprocess.TimeoutExpired:
             continue
 
