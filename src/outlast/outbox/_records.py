@@ -186,16 +186,16 @@ class OpStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """Hold what is new in an outbox file.
+    """Hold what is new in an outbox.
 
     Args:
-        version: The version of the file.
+        version: The moment of the look, to be given to the next one.
         decisions: How many parked ops were replayed or discarded so far.
         queued: The places of new ops, each with its lane; all ops when something was decided.
         parked: The lanes in which something waits for a decision, None when nothing was decided.
     """
 
-    version: int
+    version: int | str
     decisions: int
     queued: list[tuple[int, int]]
     parked: set[int] | None

@@ -376,11 +376,11 @@ def test_locked_file_fails_the_whole_group_at_once(notes, monkeypatch):
     """When another process holds the file too long, all who wait learn it after one wait, not one after another."""
     go = hold(notes)
     futures = [notes.write(add(number)) for number in range(5)]
-    monkeypatch.setattr(notes._writer, "_connection", Locked(notes._writer._connection))
+    monkeypatch.setattr(notes, "_main", Locked(notes._main))
     go.set()
 
     assert [type(future.exception()) for future in futures] == [StorageBusyError] * 5
-    assert notes._writer._connection.begins == 1
+    assert notes._main.begins == 1
     monkeypatch.undo()
     notes.write(add(9)).result()
 

@@ -1,0 +1,28 @@
+"""The columns of an op, and an op from a row of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from outlast.engines.op import Verb
+from outlast.outbox._queries.tables import Tables
+from outlast.outbox._records import Op
+
+NEW: Final = "lane, verb, kind, entity, generation, target, content_type, if_match, created, body"
+OP: Final = f"seq, {NEW}"
+
+
+def identity(db: Tables) -> str:
+    """Return the outbox's own part of every idempotency key."""
+    meta = dict(db.execute("SELECT name, value FROM $meta"))
+    return f"{meta['store']}.{meta['epoch']}"
+
+
+def read_op(row: Sequence[Any], store: str) -> Op:
+    """Build an op from a row of the columns of `op`."""
+    seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row
+    return Op(
+        seq=seq, generation=generation, key=f"{store}:{seq}:{generation}", lane=lane, verb=Verb(verb), kind=kind,
+        entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,
+    )  # fmt: skip
