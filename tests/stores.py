@@ -37,6 +37,12 @@ class SqlitePlace(os.PathLike):
         rows = self.execute(f"EXPLAIN QUERY PLAN {statement}", *bindings)
         return [row[3] for row in rows if row[3].startswith("SCAN") and row[3] != "SCAN found"]
 
+    def refuse(self, entity):
+        """Let the store refuse each write of an entity."""
+        self.execute(
+            f"CREATE TRIGGER c BEFORE INSERT ON op WHEN new.entity = '{entity}' BEGIN SELECT raise(ABORT, 'no'); END"
+        )
+
     def fill(self, box, table):
         """Leave no room for further rows of a table."""
         box.core.database.write(lambda db: db.pragma("max_page_count", db.pragma("page_count"))).result(10)
@@ -83,20 +89,26 @@ class PostgresPlace(str):
         rows = self.server.execute_without_scans(f"EXPLAIN {text}", *bindings)
         return [row[0] for row in rows if "Seq Scan" in row[0]]
 
-    def fill(self, box, table):
-        """Let the server say, for each further row of a table, that its disk is full."""
+    def refuse(self, entity):
+        """Let the store refuse each write of an entity."""
+        self._trigger("op", f"IF new.entity = '{entity}' THEN RAISE 'no'; END IF; RETURN new;")
+
+    def _trigger(self, table, body):
         name = f"{self.schema}.{table}"
         self.server.execute(
-            f"CREATE FUNCTION {self.schema}.full() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE 'no space left on device' USING ERRCODE = '53100'; END $$;"
-            f" CREATE TRIGGER full_disk BEFORE INSERT ON {name} EXECUTE FUNCTION {self.schema}.full()"
+            f"CREATE FUNCTION {self.schema}.planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"
+            f" CREATE TRIGGER planted BEFORE INSERT ON {name} FOR EACH ROW EXECUTE FUNCTION {self.schema}.planted()"
         )
+
+    def fill(self, box, table):
+        """Let the server say, for each further row of a table, that its disk is full."""
+        self._trigger(table, "RAISE 'no space left on device' USING ERRCODE = '53100';")
 
     def free(self, box, table):
         """Make room again."""
-        self.server.execute(f"DROP FUNCTION {self.schema}.full() CASCADE")
+        self.server.execute(f"DROP FUNCTION {self.schema}.planted() CASCADE")
 
     def lock(self, box, seconds):
         """Keep everybody else from writing for a while; returns a future of the end."""
-        table = f'LOCK TABLE {self.schema}.op IN ACCESS EXCLUSIVE MODE'
+        table = f"LOCK TABLE {self.schema}.op IN ACCESS EXCLUSIVE MODE"
         return box.core.database.write(lambda db: (db.execute(table), time.sleep(seconds)))

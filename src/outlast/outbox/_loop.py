@@ -104,7 +104,7 @@ class DeliveryLoop:
         self._flying: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._dirty = True
-        self._seen_version = 0
+        self._seen_version: int | str = 0
         self._seen_decisions = 0
         self._landed_meanwhile: set[int] = set()
         self._parked_meanwhile = False

@@ -68,7 +68,7 @@ class Database(Protocol):
         """Return a lock of that name, which everybody shares who has this database open."""
         ...
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[], None], /) -> Callable[[], None]:
         """Call a listener, from a thread, when another process says that it has written; returns how to stop.
 
         It is a hint: some are never given, and a store may give none at all.

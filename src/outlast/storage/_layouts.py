@@ -12,9 +12,9 @@ from outlast.storage._connection import Session
 
 _TABLE: Final = re.compile(r"\$([a-z_]+)")
 
-LAYOUT_TABLE: Final = (
-    "CREATE TABLE IF NOT EXISTS $layout (name TEXT PRIMARY KEY, application_id BIGINT NOT NULL, version BIGINT NOT NULL)"
-)
+LAYOUT_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS $layout (name TEXT PRIMARY KEY, application_id BIGINT NOT NULL, version BIGINT NOT NULL)
+"""
 
 
 @dataclass(frozen=True, slots=True)

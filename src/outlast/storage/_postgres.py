@@ -194,7 +194,7 @@ class PostgresDatabase:
             (found,) = self._main.call(lambda connection: connection.execute(question).fetchone())
         except Exception as further:
             raise InDoubtError(
-                f"{self.name}: the connection was lost during a commit, and the server has not come back to say whether "
+                f"{self.name}: the connection was lost during a commit, and the server has not come back to say if "
                 f"it took place ({further}); look, or give each write a `once` and queue it again",
                 operation="storage",
             ) from error

@@ -70,7 +70,7 @@ def parse_address(text: str) -> PostgresAddress:
         words = psycopg.conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=query)))
     except (ValueError, psycopg.Error):
         raise ConfigError(
-            "is no PostgreSQL address; write postgresql://user:password@host:port/database, with what is special in the "
+            "is no PostgreSQL address; write postgresql://user:password@host:port/database, with special characters in the "
             "password written as %XX (it is not shown here)",
             path="address",
         ) from None  # what libpq says may quote the password

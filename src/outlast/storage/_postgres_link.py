@@ -86,13 +86,16 @@ class PostgresLink:
             made = self._psycopg.connect(**self._address.words, autocommit=True)
             try:
                 made.execute(f'SET search_path TO "{self._address.schema}"; {self._settings}')
-                if made.info.server_version < OLDEST:
-                    raise StorageError(f"{self._address.name}: PostgreSQL 13 is the oldest that outlast works with")
+                self._check(made.info.server_version)
             except BaseException:
                 made.close()
                 raise
             self._connection = made
         return self._connection
+
+    def _check(self, version: int) -> None:
+        if version < OLDEST:
+            raise StorageError(f"{self._address.name}: PostgreSQL 13 is the oldest that outlast works with")
 
     def call(self, work: Callable[[Any], T]) -> T:
         """Call work with the connection, and again with a new one when it finds the connection lost.

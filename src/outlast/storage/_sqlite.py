@@ -188,7 +188,7 @@ class SqliteDatabase:
         """Return a lock on a file beside this one, which the kernel frees when the process ends."""
         return FileLock(f"{self.path}-{name}")
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+    def listen(self, _listener: Callable[[], None], /) -> Callable[[], None]:
         """Give no hints: whoever wants to know looks at the file, which costs next to nothing."""
         return _do_nothing
 
@@ -207,7 +207,9 @@ class SqliteDatabase:
     def _prepare(self, connection: Connection) -> None:
         version = tuple(int(part) for part in str(connection.execute("SELECT sqlite_version()").get).split("."))
         if version < _SAFE_SINCE:
-            raise StorageError(f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer")
+            raise StorageError(
+                f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer"
+            )
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._migrate(connection)

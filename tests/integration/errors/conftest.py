@@ -3,8 +3,6 @@
 import asyncio
 import importlib.util
 import inspect
-import os
-import shutil
 import signal
 import socket
 import subprocess

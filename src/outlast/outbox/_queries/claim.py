@@ -52,7 +52,8 @@ def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed 
         return Unsendable(op=op, reason=reason)
     own_body = None if request.body == op.body else request.body
     db.execute(
-        "INSERT INTO $seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body)"
+        "INSERT INTO $seal"
+        " (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body)"
         " VALUES (?, 1, ?, NULL, 0, ?, '', ?, ?, ?, ?, ?)",
         (
             op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), _digest(request.body),

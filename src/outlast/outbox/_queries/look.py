@@ -105,7 +105,8 @@ def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]
 def kinds(db: Tables) -> set[str]:
     """Return the kinds of all writes that were ever queued and not discarded."""
     return {
-        row[0] for row in db.execute("SELECT kind FROM $op UNION SELECT kind FROM $parked UNION SELECT kind FROM $receipt")
+        row[0]
+        for row in db.execute("SELECT kind FROM $op UNION SELECT kind FROM $parked UNION SELECT kind FROM $receipt")
     }
 
 

@@ -1,4 +1,4 @@
-"""Queries that do not know whether their connection is awaited: a plan asks, and somebody else runs what it asks for."""
+"""Queries that do not know whether their connection is awaited: a plan asks, and somebody else runs it."""
 
 from __future__ import annotations
 

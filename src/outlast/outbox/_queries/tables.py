@@ -78,7 +78,7 @@ class Ways(Protocol):
         ...
 
     def lease_clock(self, db: Tables, now: float) -> tuple[float, str]:
-        """Return the time by which a lease is judged and the boot that it belongs to, given the time of this process."""
+        """Return the time by which a lease is judged and the boot that it counts in, given this process's time."""
         ...
 
 
