@@ -9,7 +9,9 @@ from outlast.outbox import Verb, Write
 from outlast.outbox._layout import OUTBOX, POSTGRES_OUTBOX
 from outlast.storage import PostgresDatabase, SqliteDatabase
 
-OPS = "INSERT INTO $op (lane, verb, kind, entity, generation, content_type, created, body) VALUES (?, ?, ?, ?, 0, ?, ?, ?)"
+OP = """
+INSERT INTO $op (lane, verb, kind, entity, generation, content_type, created, body) VALUES (?, ?, ?, ?, 0, ?, ?, ?)
+"""
 
 
 def make_first_layout(place):
@@ -18,7 +20,7 @@ def make_first_layout(place):
     where = str(place) if place.kind == "postgres" else place
     database = kind(where, replace(layout, version=1, migrations=layout.migrations[:1]))
     row = (7, "put", "notes", "a", "application/json", 1.5, b'{"text":"old"}')
-    database.write(lambda db: db.execute(database.dialect.text(OPS), row)).result(10)
+    database.write(lambda db: db.execute(database.dialect.text(OP), row)).result(10)
     database.close()
 
 
