@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlast.engines.json_values import ABSENT, UNKNOWN, is_object, same
-from outlast.engines.merge_rules import FieldConflict, FieldRule, Rule, Settled, Unsettled, apply_rule
 from outlast.engines.merge_report import FieldReport, Merged, Source
+from outlast.engines.merge_rules import FieldConflict, FieldRule, Rule, Settled, Unsettled, apply_rule
 
 
 @dataclass(frozen=True, slots=True)

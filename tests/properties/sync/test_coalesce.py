@@ -6,8 +6,8 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import event, example, given, settings
-
 from json_strategies import NAMES, SCALARS
+
 from outlast.engines.coalesce import OpCoalescer
 from outlast.engines.coalesce_records import Annihilate, Append, NoOp, OpView, Reject, Replace
 from outlast.engines.json_values import same

@@ -3,8 +3,8 @@
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-
 from json_strategies import OBJECTS, VALUES
+
 from outlast.engines.json_values import ABSENT, UNKNOWN, same
 from outlast.engines.merge import MergeRules, merge
 from outlast.engines.merge_patch import apply_patch
@@ -52,7 +52,7 @@ def test_agreement_is_kept_and_not_sent(base, both, rules):
 @given(base=OBJECTS, ours=OBJECTS, theirs=OBJECTS, rules=RULES)
 def test_disjoint_edits_are_both_kept_in_either_order(base, ours, theirs, rules):
     """Where nobody touched what the other did, both edits are there, whoever is called ours."""
-    mine = {name: value for name, value in ours.items() if name in "a"}
+    mine = {name: value for name, value in ours.items() if name == "a"}
     other = {name: value for name, value in theirs.items() if name in "bc"}
     left, right = {**base, **mine}, {**base, **other}
 
@@ -112,7 +112,7 @@ def test_nothing_comes_from_nowhere_and_nothing_is_lost_unsaid(base, ours, their
     mentioned = {report.path for report in merged.fields}
     for name in "abc":
         if not same(at(ours, name), at(merged.value, name)):
-            assert any(path == "" or path == name or path.startswith(f"{name}.") for path in mentioned)
+            assert any(path in {"", name} or path.startswith(f"{name}.") for path in mentioned)
 
 
 @given(base=BASES, ours=SIDES, theirs=SIDES, rules=RULES)

@@ -2,8 +2,8 @@
 
 import hypothesis.strategies as st
 from hypothesis import given
-
 from json_strategies import OBJECTS, VALUES, without_nulls
+
 from outlast.engines.json_values import same
 from outlast.engines.merge_patch import Expressed, Inexpressible, apply_patch, compose_patches, diff_patch
 

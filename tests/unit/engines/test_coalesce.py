@@ -20,7 +20,9 @@ def op(verb, body=None, seq=0, **fields):
 
 def queued(verb, **fields):
     """Return the queued op of most tests."""
-    return op(verb, None if verb is DELETE else OLD, seq=7, if_match=None if verb is CREATE else "v1", base="b1", **fields)
+    return op(
+        verb, None if verb is DELETE else OLD, seq=7, if_match=None if verb is CREATE else "v1", base="b1", **fields
+    )
 
 
 def new(verb, **fields):

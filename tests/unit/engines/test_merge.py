@@ -116,7 +116,7 @@ def test_an_object_against_something_else_is_one_field():
 
 
 def test_names_with_dots_have_paths_of_their_own():
-    """`a.b` is a member of `a`, `a\\.b` is a name with a dot."""
+    r"""`a.b` is a member of `a`, `a\\.b` is a name with a dot."""
     merged = merge({"a.b": 1, "a": {"b": 1}}, {"a.b": 2, "a": {"b": 2}}, {"a.b": 3, "a": {"b": 3}},
                    MergeRules({r"a\.b": Rule.OURS, "a.b": Rule.THEIRS}))  # fmt: skip
 
