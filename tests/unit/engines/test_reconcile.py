@@ -153,7 +153,7 @@ BASE = {"n": 1, "t": "a"}
     [
         pytest.param(PUT, {"n": 2, "t": "a"}, {"n": 1, "t": "b"}, (PUT, {"n": 2, "t": "b"}), id="put"),
         pytest.param(PATCH, {"n": 2}, {"n": 1, "t": "b"}, (PATCH, {"n": 2}), id="patch"),
-        pytest.param(PATCH, {"n": 2, "t": None}, {"n": 1, "t": "a", "x": 1}, (PATCH, {"n": 2, "t": None}), id="removes"),
+        pytest.param(PATCH, {"n": 2, "t": None}, {**BASE, "x": 1}, (PATCH, {"n": 2, "t": None}), id="removes"),
         pytest.param(DELETE, None, BASE, (DELETE, None), id="delete-of-what-is-as-we-saw-it"),
     ],
 )  # fmt: skip
