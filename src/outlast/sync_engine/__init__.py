@@ -4,6 +4,8 @@ from outlast.outbox import DeliveryPolicy, LeaseConfig, Outbox, SyncOutbox
 from outlast.sync_engine._callable_transport import CallableTransport
 from outlast.sync_engine._content import holds
 from outlast.sync_engine._http_transport import Headers, HttpTransport
+from outlast.sync_engine._optimistic import OptimisticChange, OptimisticStore
+from outlast.sync_engine._overlay import Overlay, SyncOverlay
 from outlast.sync_engine._runner import Runner
 
 __all__ = [
@@ -12,8 +14,12 @@ __all__ = [
     "Headers",
     "HttpTransport",
     "LeaseConfig",
+    "OptimisticChange",
+    "OptimisticStore",
     "Outbox",
+    "Overlay",
     "Runner",
     "SyncOutbox",
+    "SyncOverlay",
     "holds",
 ]
