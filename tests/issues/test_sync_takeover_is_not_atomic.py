@@ -8,7 +8,7 @@ import pytest
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import Deliver
 from outlast.errors import LeaseHeldError, LeaseLostError
-from outlast.outbox import Counts, Outbox, ProcessingLease, SyncOutbox
+from outlast.outbox import Counts, Outbox, ProcessingLease, Report, SyncOutbox, Terms
 from outlast.sync_engine import CallableTransport
 from outlast.testing import ManualClock
 
@@ -56,7 +56,7 @@ async def test_the_loser_learns_of_it_and_can_record_nothing(place):
         await box.put("note", "n1", {})
         old = ProcessingLease(box.core.database, FROZEN, clock=clock)
         fence = await asyncio.to_thread(old.acquire)
-        claim = box.core.claim(fence, [1], CallableTransport(None).seal)
+        claim = box.core.claim(fence, [1], Terms(seal=CallableTransport(None).seal))
         (claimed,) = await asyncio.wrap_future(claim)
         clock.jump_wall(10_000_000.0)  # a wall clock proves nothing
         heir = ProcessingLease(other.core.database, FROZEN, clock=clock)
@@ -66,7 +66,7 @@ async def test_the_loser_learns_of_it_and_can_record_nothing(place):
         await asyncio.to_thread(heir.acquire)
 
         with pytest.raises(LeaseLostError):
-            await asyncio.wrap_future(box.core.settle(fence, claimed, Deliver(), None))
+            await asyncio.wrap_future(box.core.settle(fence, claimed, Report(step=Deliver())))
         with pytest.raises(LeaseLostError):
             await asyncio.to_thread(old.heartbeat)
         assert await box.counts() == Counts(waiting=1)

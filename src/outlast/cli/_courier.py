@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.outbox import (
+    Accepted,
     Answer,
     Applied,
     AuthNeeded,
@@ -94,7 +95,7 @@ class Courier:
         await self._ask()
         answer = await self._inner.send(op, request)
         match answer:
-            case Applied():
+            case Applied() | Accepted():
                 self._silent_since = None
                 return answer
             case Gone() | Rejected() | AuthNeeded():

@@ -13,7 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
+from outlast.engines.op import (
+    Accepted,
+    Answer,
+    Applied,
+    AuthNeeded,
+    Busy,
+    Gone,
+    InDoubt,
+    NotApplied,
+    Rejected,
+    Stale,
+)
 from outlast.errors import ConfigError
 
 
@@ -110,7 +121,7 @@ def spread(batch: Batch, answer: Answer) -> dict[int, Answer]:
 
     That a request was accepted as a whole says of no single op that it was applied.
     """
-    if isinstance(answer, Applied):
+    if isinstance(answer, Applied | Accepted):
         return judge_items(batch, {})
     return {item.seq: answer for item in batch}
 
@@ -143,7 +154,7 @@ def judge_items(batch: Batch, answers: Mapping[int, Answer]) -> dict[int, Answer
 def _stands(answer: Answer) -> bool:
     """Tell whether an answer is true of an op also when one before it failed."""
     match answer:
-        case Applied() | InDoubt() | AuthNeeded():
+        case Applied() | Accepted() | InDoubt() | AuthNeeded():
             return True
         case Busy(in_doubt=in_doubt):
             return in_doubt

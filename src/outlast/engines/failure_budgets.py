@@ -14,7 +14,18 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
+from outlast.engines.op import (
+    Accepted,
+    Answer,
+    Applied,
+    AuthNeeded,
+    Busy,
+    Gone,
+    InDoubt,
+    NotApplied,
+    Rejected,
+    Stale,
+)
 from outlast.errors import ConfigError
 
 
@@ -115,7 +126,7 @@ def failure_of(answer: Answer) -> Failure | None:
             return Failure.BUSY
         case Rejected():
             return Failure.REJECTED
-        case Applied() | Stale() | Gone() | AuthNeeded():
+        case Applied() | Accepted() | Stale() | Gone() | AuthNeeded():
             return None
 
 

@@ -40,6 +40,8 @@ class OpState(StrEnum):
     """Sealed, and a request may be on the wire."""
     WAITING = "waiting"
     """Sealed, to be sent again when it is due."""
+    ACCEPTED = "accepted"
+    """The server has it and works on it; it is asked until it has done so, or failed."""
     CONFLICT = "conflict"
     """The server holds something else; somebody must decide."""
     DEAD = "dead"
@@ -58,6 +60,21 @@ class Applied:
     """
 
     etag: str | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The server will do it later (202).
+
+    Args:
+        url: Where to ask what has become of it, or None for where one asked before.
+        retry_after: Seconds that it asks to wait, or None.
+        status: The HTTP status, or None for what is not HTTP.
+    """
+
+    url: str | None = None
+    retry_after: float | None = None
     status: int | None = None
 
 
@@ -126,7 +143,7 @@ class AuthNeeded:
     reason: str
 
 
-Answer = Applied | NotApplied | InDoubt | Busy | Stale | Gone | Rejected | AuthNeeded
+Answer = Applied | Accepted | NotApplied | InDoubt | Busy | Stale | Gone | Rejected | AuthNeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +153,12 @@ class Found:
     Args:
         equal: Whether it holds what the op wanted it to hold.
         etag: Its version, or None.
+        body: All of it, or None when it cannot be shown; without it nothing can be merged.
     """
 
     equal: bool
     etag: str | None = None
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +184,15 @@ ReadBack = Found | Missing | Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Record that the effect took place."""
+    """Record that the effect took place, or that the server has what counts without it.
+
+    Args:
+        etag: The version that the server has now, or None.
+        outcome: What the receipt says: `delivered`, or `dropped` for what was not needed any more.
+    """
 
     etag: str | None = None
+    outcome: str = "delivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +218,50 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Await:
+    """Ask later what has become of it.
+
+    Args:
+        url: Where, or None for where one asked before.
+        wait: Seconds until then.
+    """
+
+    url: str | None
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Send something else instead, under a new generation and so a new key.
+
+    Args:
+        verb: What it does.
+        body: Its bytes, None for a delete.
+        if_match: The version that it is based on now, or None.
+        base: What the server holds, for the next merge, or None.
+        reason: Why.
+    """
+
+    verb: Verb
+    body: bytes | None
+    if_match: str | None
+    base: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
-    """Put the op into the conflict inbox."""
+    """Put the op into the conflict inbox.
+
+    Args:
+        reason: Why.
+        base: What the server held when the op was made, or None when nobody knows.
+        theirs: What is known of the server's side, as a JSON document, or None.
+    """
 
     reason: str
+    base: bytes | None = None
+    theirs: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +278,7 @@ class AskCredentials:
     reason: str
 
 
-Step = Deliver | Postpone | Compare | Conflict | Die | AskCredentials
+Step = Deliver | Postpone | Await | Compare | Renew | Conflict | Die | AskCredentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +290,20 @@ class DeliveryPolicy:
         max_retry_after: The longest Retry-After in seconds that is believed. Default 3600.
         max_compares: How often a refused precondition is sent again after the entity turned out to be
             missing, before it becomes a conflict. Default 5.
+        max_refusals: How many refusals (4xx) of one op are tried again, >= 0. Default 0.
+        max_deaths: How many deaths of its process an op survives while it is sent, >= 0. Default 3.
+        key_ttl: Seconds for which a server remembers an idempotency key. An op whose first sending is longer ago and
+            in doubt is read back before it is sent again. Default one day.
+        accepted_for: Seconds for which a server that has accepted an op is asked about it. Default one day.
     """
 
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, factor=2.0, cap=60.0, jitter=Jitter.EQUAL))
     max_retry_after: float = 3600.0
     max_compares: int = 5
+    max_refusals: int = 0
+    max_deaths: int = 3
+    key_ttl: float = 86_400.0
+    accepted_for: float = 86_400.0
 
 
 def settle(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answer, chance: float) -> Step:
@@ -245,10 +319,8 @@ def settle(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answer, cha
     match answer:
         case Applied(etag=etag):
             return Deliver(etag)
-        case NotApplied(reason=reason) | InDoubt(reason=reason):
-            return Postpone(policy.backoff.wait(attempt, chance), reason)
-        case Busy():
-            return _busy(policy, attempt, answer, chance)
+        case Accepted() | NotApplied() | InDoubt() | Busy():
+            return _later(policy, attempt, answer, chance)
         case Stale(reason=reason):
             # A message has no entity of its own that could be read back.
             return Conflict(reason) if verb is Verb.POST else Compare(reason)
@@ -260,10 +332,21 @@ def settle(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answer, cha
             return AskCredentials(reason)
 
 
-def _busy(policy: DeliveryPolicy, attempt: int, answer: Busy, chance: float) -> Postpone:
-    asked = min(answer.retry_after or 0.0, policy.max_retry_after)
-    wait = max(asked, policy.backoff.wait(attempt, chance))
-    return Postpone(wait, answer.reason, pause_origin=answer.whole_origin)
+def _later(
+    policy: DeliveryPolicy, attempt: int, answer: Accepted | NotApplied | InDoubt | Busy, chance: float
+) -> Postpone | Await:
+    wait = policy.backoff.wait(attempt, chance)
+    match answer:
+        case Accepted(url=url, retry_after=after):
+            return Await(url, max(_believed(policy, after), wait))
+        case NotApplied(reason=reason) | InDoubt(reason=reason):
+            return Postpone(wait, reason)
+        case Busy(reason=reason, retry_after=after, whole_origin=whole):
+            return Postpone(max(_believed(policy, after), wait), reason, pause_origin=whole)
+
+
+def _believed(policy: DeliveryPolicy, retry_after: float | None) -> float:
+    return min(retry_after or 0.0, policy.max_retry_after)
 
 
 def _gone(verb: Verb, reason: str) -> Step:

@@ -13,6 +13,7 @@ from outlast.events._outbox import (
     OpEnqueued,
     OpEvent,
     OpPostponed,
+    OpResolved,
     OpSent,
     OriginPaused,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "OpEnqueued",
     "OpEvent",
     "OpPostponed",
+    "OpResolved",
     "OpSent",
     "OriginPaused",
     "PolicyReconfigured",

@@ -68,6 +68,17 @@ class OpPostponed(OpEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpResolved(OpEvent):
+    """A conflict was settled by a policy; what comes of it is told as for every op.
+
+    Args:
+        resolution: How: what is sent instead, or why nothing has to be.
+    """
+
+    resolution: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpConflicted(OpEvent):
     """The server holds something else; a person or a rule must decide."""
 

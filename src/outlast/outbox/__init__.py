@@ -1,7 +1,10 @@
 """Writes that wait durably until they are delivered: the queue, its tickets, its lease and its delivery loop."""
 
+from outlast.engines.batches import BatchLimits
+from outlast.engines.delivery import Course, History
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import (
+    Accepted,
     Answer,
     Applied,
     AuthNeeded,
@@ -23,25 +26,35 @@ from outlast.engines.op import (
 from outlast.outbox._core import OutboxCore, encode_body
 from outlast.outbox._enqueue_in import aenqueue_in, enqueue_in
 from outlast.outbox._gate import OriginGate
+from outlast.outbox._judge import Disputed, Reconcile
 from outlast.outbox._lease import ProcessingLease
-from outlast.outbox._loop import BeforeSettle, DeliveryLoop, LoopStats
+from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Write
+from outlast.outbox._queries import Report, Terms
+from outlast.outbox._recorder import LoopStats
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
+from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
-from outlast.outbox._transport import Transport
+from outlast.outbox._transport import Batching, Parcel, Polling, Refreshing, Transport
 
 __all__ = [
+    "Accepted",
     "Answer",
     "Applied",
     "AuthNeeded",
+    "BatchLimits",
+    "Batching",
     "BeforeSettle",
     "Busy",
     "Claimed",
     "Counts",
+    "Course",
     "DeliveryLoop",
     "DeliveryPolicy",
+    "Disputed",
     "Found",
     "Gone",
+    "History",
     "InDoubt",
     "LeaseConfig",
     "LoopStats",
@@ -53,14 +66,24 @@ __all__ = [
     "OriginGate",
     "Outbox",
     "OutboxCore",
+    "Parcel",
+    "ParkedOp",
+    "Polling",
     "ProcessingLease",
     "ReadBack",
+    "Reconcile",
+    "Refreshing",
     "Rejected",
+    "Report",
+    "Route",
+    "Routes",
     "SealedRequest",
+    "Shadow",
     "Stale",
     "Step",
     "SyncOutbox",
     "SyncTicket",
+    "Terms",
     "Ticket",
     "Transport",
     "Unreadable",

@@ -13,14 +13,27 @@ from typing import Any, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_known
-from outlast.engines.op import OpState, Step, Verb
+from outlast.engines.op import OpState, Verb
+from outlast.engines.origin_pause import OriginPause
 from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
-from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
+from outlast.outbox._records import (
+    KEEP,
+    Changes,
+    Claimed,
+    Counts,
+    Op,
+    OpStatus,
+    ParkedOp,
+    Passed,
+    Shadow,
+    Unsendable,
+    Write,
+)
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
@@ -131,27 +144,27 @@ class OutboxCore:
         except RuntimeError as error:  # what a pool says that was shut down
             raise ShuttingDownError(f"{self.name} is closed", operation="read") from error
 
-    def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
+    def claim(self, fence: int, seqs: Sequence[int], terms: sql.Terms) -> Future[list[Claimed | Unsendable | Passed]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal=seal, wall=wall))
+        return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, terms=terms, wall=wall))
 
-    def settle(
-        self, fence: int, claimed: Claimed, step: Step, follower: int | None, *, known_to: int | None = None
-    ) -> Future[None]:
-        """Record what became of one attempt.
-
-        Args:
-            fence: The term in which the op was claimed.
-            claimed: The attempt.
-            step: What became of it.
-            follower: The next op of the lane, or None when the caller knows of none.
-            known_to: The last place that the caller has seen; the follower may lie behind it.
-        """
+    def settle(self, fence: int, claimed: Claimed, report: sql.Report) -> Future[None]:
+        """Record what became of one attempt, claimed in a term."""
         wall = self.clock.wall()
-        return self._write(
-            lambda db: sql.settle(db, fence, claimed, step, follower=follower, known_to=known_to, wall=wall)
-        )
+        return self._write(lambda db: sql.settle(db, fence, claimed, report, wall=wall))
+
+    def pauses(self) -> Future[Mapping[str, OriginPause]]:
+        """Return the pauses that origins have asked for, those that are over too."""
+        return self._read(sql.pauses)
+
+    def shadow(self, kind: str, entity: str) -> Future[Shadow | None]:
+        """Return what an entity held after our own last write of it."""
+        return self._read(lambda db: sql.shadow(db, kind, entity))
+
+    def parked_op(self, seq: int) -> Future[ParkedOp | None]:
+        """Return a write that waits for a decision."""
+        return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
 
     def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
         """Put a parked op back at its place, under a new key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outlast.clock import Clock
 from outlast.engines.backoff import Backoff, Jitter
-from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
+from outlast.engines.op import Accepted, Answer, Applied, AuthNeeded, Busy, Gone, InDoubt, NotApplied, Rejected, Stale
 from outlast.errors import CircuitOpenError, NetworkError, RateLimitError, ServerError
 from outlast.events import EventBus
 from outlast.policies import BreakerPermit, CircuitBreaker, CircuitState, HalfOpen
@@ -78,5 +78,5 @@ class OriginGate:
                 permit.failure(RateLimitError(reason)) if probing else permit.ignore()
             case Busy(reason=reason):
                 permit.failure(ServerError(reason))
-            case Applied() | Stale() | Gone() | Rejected() | AuthNeeded():
+            case Applied() | Accepted() | Stale() | Gone() | Rejected() | AuthNeeded():
                 permit.success()

@@ -79,6 +79,7 @@ ALTER TABLE $parked ADD COLUMN theirs {blob};
 ALTER TABLE $seal ADD COLUMN unreported {int} NOT NULL DEFAULT 0;
 ALTER TABLE $seal ADD COLUMN refused {int} NOT NULL DEFAULT 0;
 ALTER TABLE $seal ADD COLUMN accepted TEXT;
+ALTER TABLE $seal ADD COLUMN doubt {int} NOT NULL DEFAULT 1;
 ALTER TABLE $receipt ADD COLUMN outcome TEXT NOT NULL DEFAULT 'delivered';
 CREATE TABLE $shadow (
     kind TEXT NOT NULL, entity TEXT NOT NULL, etag TEXT, seq {int}, body {blob}, PRIMARY KEY (kind, entity)

@@ -4,127 +4,135 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Final
 
 from outlast.clock import SYSTEM_RANDOM, Random
-from outlast.engines.op import (
-    Answer,
-    AskCredentials,
-    Busy,
-    Compare,
-    Conflict,
-    Deliver,
-    DeliveryPolicy,
-    Die,
-    InDoubt,
-    NotApplied,
-    Postpone,
-    ReadBack,
-    Step,
-    Unreadable,
-    compare,
-    settle,
-)
-from outlast.errors import AuthenticationError, LeaseLostError
-from outlast.events import OpConflicted, OpDelivered, OpDied, OpEvent, OpPostponed, OpSent, OriginPaused
+from outlast.engines.delivery import Course
+from outlast.engines.op import Answer, DeliveryPolicy
+from outlast.errors import LeaseLostError, OutlastError
+from outlast.events import OpSent
+from outlast.outbox import _queries as sql
+from outlast.outbox._accounts import Accounts
 from outlast.outbox._core import OutboxCore
-from outlast.outbox._gate import OriginGate
+from outlast.outbox._gates import Admission, Gates, Permits
+from outlast.outbox._judge import Judge, Judged, Reconcile, whole
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._lease import ProcessingLease
-from outlast.outbox._records import Claimed, Op, Unsendable
-from outlast.outbox._transport import Transport
+from outlast.outbox._recorder import LoopStats, Recorder, patiently
+from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable
+from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.policies import BreakerPermit
 
-_POLL_EVERY = 0.25
-
-BeforeSettle = Callable[[Op, Step], Awaitable[None]]
-"""Called with an op and what will be recorded of it, before the commit; after a crash it may be called again."""
+_POLL_EVERY: Final = 0.25
 
 
-@dataclass(slots=True)
-class LoopStats:
-    """Count what a loop has done since it started.
+@dataclass(slots=True, eq=False)
+class Flight:
+    """Hold ops that travel one group after the other, on one permit.
 
     Args:
-        sent: Requests sent.
-        delivered: Ops recorded as delivered.
-        postponed: Attempts that settled nothing.
-        last_progress: Monotonic seconds at which the server last answered something of use.
-        trouble: What the last attempt that settled nothing ran into, empty when the last one did not.
+        route: How they travel.
+        groups: Ops of which several in a group travel in one request.
+        permit: Lets them call their origin.
+        open: Those of which nothing is recorded yet, by place.
+        alone: Whether nothing else may fly meanwhile.
     """
 
-    sent: int = 0
-    delivered: int = 0
-    postponed: int = 0
-    last_progress: float = 0.0
-    trouble: str = ""
+    route: Route
+    groups: list[list[Claimed]]
+    permit: BreakerPermit
+    open: dict[int, Claimed] = field(default_factory=dict[int, Claimed])
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        """Note what is open."""
+        self.open = {claimed.op.seq: claimed for group in self.groups for claimed in group}
 
 
 class DeliveryLoop:
-    """Deliver the ops of one outbox through one transport, each lane in order, many lanes at once.
+    """Deliver the ops of one outbox, each lane in order, many lanes at once.
 
     Args:
         core: The outbox.
-        transport: What carries an op.
+        routes: What carries the ops of each kind; those of other kinds are left alone.
         lease: The right to deliver; held by the caller for as long as the loop runs.
-        gate: What holds back a failing origin.
-        policy: Backoff and limits.
+        policy: Backoff, budgets and limits.
         concurrency: How many requests at once, >= 1.
         park_lanes: Whether a conflicting or dead op holds back the later ones of its lane.
         before_settle: Told of every outcome before it is recorded.
+        reconcile: What settles conflicts. Default: they go to the inbox.
         random: Where jitter comes from.
     """
 
     def __init__(
         self,
         core: OutboxCore,
-        transport: Transport,
+        routes: Routes,
         lease: ProcessingLease,
-        gate: OriginGate,
         *,
         policy: DeliveryPolicy,
         concurrency: int,
         park_lanes: bool = True,
         before_settle: BeforeSettle | None = None,
+        reconcile: Reconcile | None = None,
         random: Random = SYSTEM_RANDOM,
     ) -> None:
         self._core = core
-        self._transport = transport
+        self._routes = routes
         self._lease = lease
-        self._gate = gate
         self._policy = policy
         self._concurrency = concurrency
         self._park_lanes = park_lanes
-        self._before_settle = before_settle
-        self._random = random
-        self._lanes = LaneIndex()
-        self._flying: set[asyncio.Task[None]] = set()
+        self.gates = Gates(routes, core.clock, core.bus)
+        self._accounts = Accounts(self._failed, self._changed)
+        self._judge = Judge(policy, reconcile, core.clock, random)
+        self._recorder = Recorder(
+            core, lease, self.gates, self._accounts, park_lanes=park_lanes, before_settle=before_settle
+        )
+        self._turns = asyncio.Semaphore(concurrency)
+        self._flying: dict[asyncio.Task[None], Flight] = {}
+        self._suspects: set[int] = set()
+        self._foreign: set[int] = set()
         self._wake = asyncio.Event()
         self._dirty = True
         self._seen_version: int | str = 0
         self._seen_decisions = 0
-        self._landed_meanwhile: set[int] = set()
-        self._parked_meanwhile = False
+        self._seen_routes = routes.version
         self._failures: list[BaseException] = []
-        self.stats = LoopStats(last_progress=core.clock.now())
+
+    @property
+    def stats(self) -> LoopStats:
+        """Return what was done since the loop was made."""
+        return self._recorder.stats
+
+    @property
+    def _lanes(self) -> LaneIndex:
+        return self._recorder.lanes
 
     async def load(self) -> None:
-        """Read what waits; what a dead process had on the wire is due at once."""
+        """Read what waits; what a dead process had on the wire is due at once, and suspected of its death."""
         core, now = self._core, self._core.clock.now()
-        self._lanes, self._seen_version = LaneIndex(), 0
-        self._seen_decisions = await core.result(core.decisions())
-        for seq, lane in await core.result(core.queued(0)):
+        self._recorder.lanes, self._seen_version = LaneIndex(), 0
+        self._suspects.clear()
+        self._foreign.clear()
+        self._seen_decisions = await patiently(core, core.decisions)
+        for seq, lane in await patiently(core, lambda: core.queued(0)):
             self._lanes.add(seq, lane)
         wall = core.clock.wall()
-        for seq, due, delay in await core.result(core.dues()):
-            if due is not None and seq in self._lanes:
+        for seq, due, delay in await patiently(core, core.dues):
+            if seq not in self._lanes:
+                continue
+            if due is None:
+                self._suspects.add(seq)
+            else:
                 # The planned delay bounds the wait, so that a clock set back cannot stretch it.
                 self._lanes.postpone(seq, now + min(max(0.0, due - wall), delay), patient=False)
+        self.gates.restore(await patiently(core, core.pauses))
         if self._park_lanes:
-            for lane in await core.result(core.parked_lanes()):
+            for lane in await patiently(core, core.parked_lanes):
                 self._lanes.hold(lane)
 
     async def run(self, *, until_idle: bool) -> None:
@@ -139,7 +147,7 @@ class DeliveryLoop:
         loop = asyncio.get_running_loop()
         stop = self._core.watch(lambda: _wake(loop, self._changed))
         # A request that was sent before has failed before: it says nothing about the credentials of this run.
-        self._failures = []
+        self._failures.clear()
         try:
             while True:
                 await self._refresh()
@@ -155,6 +163,10 @@ class DeliveryLoop:
         self._dirty = True
         self._wake.set()
 
+    def _failed(self, error: BaseException) -> None:
+        self._failures.append(error)
+        self._wake.set()
+
     def _check(self) -> None:
         if self._failures:
             raise self._failures[0]
@@ -167,64 +179,174 @@ class DeliveryLoop:
     async def _refresh(self) -> None:
         self._dirty = False
         # What lands while the file is read may still stand in what was read; it must not come back by that.
-        self._landed_meanwhile.clear()
-        self._parked_meanwhile = False
+        landed = self._recorder.landed
+        landed.clear()
+        self._recorder.parked = False
         held = self._lanes.held if self._park_lanes else set[int]()
-        changes = await self._core.result(
-            self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
+        changes = await patiently(
+            self._core, lambda: self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
         )
         self._seen_version, self._seen_decisions = changes.version, changes.decisions
         for seq, lane in changes.queued:
-            if seq not in self._landed_meanwhile:
+            if seq not in landed:
                 self._lanes.add(seq, lane)
         if changes.parked is not None:
             for lane in held - changes.parked:
                 self._lanes.free(lane)
-            if self._parked_meanwhile:
+            if self._recorder.parked:
                 # The decision may have been about what was parked only now: look once more.
                 self._seen_decisions, self._dirty = -1, True
+        if self._seen_routes != self._routes.version:
+            self._seen_routes = self._routes.version
+            while self._foreign:
+                self._lanes.free(self._foreign.pop())
 
     async def _launch(self) -> None:
-        if self._gate.recovered():
+        if self.gates.recovered():
             self._lanes.hurry()
-        permits = self._gate.permits(min(self._concurrency - len(self._flying), self._lanes.deliverable))
-        seqs = self._lanes.take(self._core.clock.now(), len(permits))
-        for permit in permits[len(seqs) :]:
-            permit.ignore()
-        if not seqs:
-            return
+        while await self._launch_some():
+            pass
+
+    async def _launch_some(self) -> bool:
+        """Send what may go; tell whether something was passed over, so that something else may go instead."""
+        room = self._concurrency - len(self._flying)
+        if room < 1 or any(flight.alone for flight in self._flying.values()):
+            return False
+        permits = self.gates.permits(min(room, self._lanes.deliverable))
         try:
-            claims = await self._core.result(self._core.claim(self._lease.fence, seqs, self._transport.seal))
+            quotas = {origin: len(found) * self._load(origin) for origin, found in permits.items()}
+            seqs = self._take(min(sum(quotas.values()), room * max(map(self._load, permits), default=1)))
+            return bool(seqs) and self._start(await self._claim(seqs, quotas), permits)
+        finally:
+            for found in permits.values():
+                for permit in found:
+                    permit.ignore()
+
+    def _load(self, origin: str) -> int:
+        """Return how many ops travel in one request to an origin."""
+        routes = [route for route in self._routes.all() if route.transport.origin == origin]
+        limits = [self._judge.limits(route) for route in routes]
+        return max((one.max_count for one in limits if one is not None), default=1)
+
+    def _take(self, most: int) -> list[int]:
+        """Take ops; one that was on the wire when its process died goes alone, for it may be what killed it."""
+        seqs = self._lanes.take(self._core.clock.now(), most)
+        suspect = next((seq for seq in seqs if seq in self._suspects), None)
+        if suspect is None:
+            return seqs
+        chosen = [] if self._flying else [suspect]
+        for seq in seqs:
+            if seq not in chosen:
+                self._lanes.give_back(seq)
+        return chosen
+
+    async def _claim(self, seqs: Sequence[int], quotas: dict[str, int]) -> list[Claimed | Unsendable | Passed]:
+        admission = Admission(self._routes, quotas, self._accounts.blocked)
+        terms = sql.Terms(
+            seal=self._seal, policy=self._policy, admission=admission, suspects=self._suspects.intersection(seqs)
+        )
+        try:
+            return await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
         except BaseException:
-            for seq, permit in zip(seqs, permits, strict=False):
-                permit.ignore()
+            for seq in seqs:
                 self._lanes.give_back(seq)
             raise
-        for claimed, permit in zip(claims, permits, strict=False):
-            if isinstance(claimed, Unsendable):
-                permit.ignore()
-                self._bury(claimed.op, claimed.reason)
-                continue
-            task = asyncio.create_task(self._deliver(claimed, permit))
-            self._flying.add(task)
-            task.add_done_callback(partial(self._landed, claimed, permit, self._failures))
 
-    def _landed(
-        self, claimed: Claimed, permit: BreakerPermit, failures: list[BaseException], task: asyncio.Task[None]
-    ) -> None:
-        self._flying.discard(task)
+    def _seal(self, op: Op) -> SealedRequest:
+        route = self._routes.find(op.kind)
+        assert route is not None  # noqa: S101 - admitted
+        return route.transport.seal(op)
+
+    def _start(self, claims: Sequence[Claimed | Unsendable | Passed], permits: Permits) -> bool:
+        passed = False
+        by_route: dict[int, tuple[Route, list[Claimed]]] = {}
+        for claimed in claims:
+            route = self._routes.find(claimed.op.kind)
+            match claimed:
+                case Unsendable(op=op, reason=reason):
+                    self._suspects.discard(op.seq)
+                    self._recorder.bury(op, reason)
+                case Claimed() if route is not None:
+                    by_route.setdefault(id(route), (route, []))[1].append(claimed)
+                case Passed() | Claimed():
+                    self._pass_over(claimed.op, route)
+                    passed = True
+        for route, ops in by_route.values():
+            self._board(route, ops, permits)
+        return passed
+
+    def _pass_over(self, op: Op, route: Route | None) -> None:
+        if route is None:
+            self._lanes.give_back(op.seq)
+            self._lanes.hold(op.lane)
+            self._foreign.add(op.lane)
+            return
+        wait = self.gates.of(route).closed_for() or _POLL_EVERY
+        self._lanes.postpone(op.seq, self._core.clock.now() + wait, patient=False)
+
+    def _board(self, route: Route, ops: Sequence[Claimed], permits: Permits) -> None:
+        flights: list[Flight] = []
+        free = permits[route.transport.origin]
+        for group in self._judge.cut(route, ops):
+            if free:
+                flights.append(Flight(route, [group], free.popleft()))
+            else:  # more groups than expected, because of their bytes: they go one after the other
+                flights[-1].groups.append(group)
+                flights[-1].open.update({claimed.op.seq: claimed for claimed in group})
+        for flight in flights:
+            flight.alone = not self._suspects.isdisjoint(flight.open)
+            task = asyncio.create_task(self._fly(flight))
+            self._flying[task] = flight
+            task.add_done_callback(partial(self._landed, flight))
+
+    async def _fly(self, flight: Flight) -> None:
+        async with self._turns:
+            for group in flight.groups:
+                await self._deliver(flight, group)
+
+    async def _deliver(self, flight: Flight, group: list[Claimed]) -> None:
+        route, version = flight.route, self._accounts.version(flight.route)
+        for claimed in group:
+            if claimed.course is Course.SEND:
+                self._recorder.emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
+        # A process that was frozen after its claim finds out here, before a byte leaves.
+        self._check_lease()
+        self.stats.sent += 1
+        gate = self.gates.of(route)
+
+        def told(answer: Answer) -> None:
+            gate.judge(flight.permit, answer)
+
+        if len(group) == 1:
+            (claimed,) = group
+            await self._record(flight, await self._judge.carry(route, claimed, told), version)
+            return
+        answers = await self._judge.carry_batch(route, group)
+        told(whole(answers))
+        for claimed in group:
+            await self._record(flight, await self._judge.judge(route, claimed, answers[claimed.op.seq]), version)
+
+    async def _record(self, flight: Flight, judged: Judged, version: int) -> None:
+        seq = judged.claimed.op.seq
+        # Whatever follows: this op has not killed the process while it was on the wire.
+        self._suspects.discard(seq)
+        await self._recorder.record(flight.route, judged, version)
+        del flight.open[seq]
+
+    def _landed(self, flight: Flight, task: asyncio.Task[None]) -> None:
+        del self._flying[task]
         # A task that was cut or failed leaves no slot and no lane behind; a permit that was judged stays so.
-        permit.ignore()
+        flight.permit.ignore()
+        for seq in flight.open:
+            self._lanes.give_back(seq)
         error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None:
-            self._lanes.give_back(claimed.op.seq)
         if error is not None:
-            failures.append(error)
+            self._failures.append(error)
         self._wake.set()
 
     async def _pause(self) -> None:
         now, due = self._core.clock.now(), self._lanes.next_due()
-        waits = [_POLL_EVERY, self._gate.closed_for() or _POLL_EVERY]
+        waits = [_POLL_EVERY, self.gates.closed_for() or _POLL_EVERY]
         if due is not None:
             waits.append(max(0.0, due - now))
         try:
@@ -238,97 +360,7 @@ class DeliveryLoop:
         """Return the seconds until something that waits may be sent again, 0 when that is now."""
         due = self._lanes.next_due()
         wait = 0.0 if due is None else due - self._core.clock.now()
-        return max(0.0, wait, self._gate.closed_for())
-
-    async def _deliver(self, claimed: Claimed, permit: BreakerPermit) -> None:
-        self._emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
-        # A process that was frozen after its claim finds out here, before a byte leaves.
-        self._check_lease()
-        self.stats.sent += 1
-        answer = await self._send(claimed)
-        self._gate.judge(permit, answer)
-        step = settle(self._policy, claimed.op.verb, claimed.attempt, answer, self._random.random())
-        if isinstance(step, Compare):
-            found = await self._read_back(claimed)
-            step = compare(
-                self._policy, claimed.op.verb, claimed.attempt, found, chance=self._random.random(), reason=step.reason
-            )
-        self._note(answer, step)
-        await self._record(claimed, step, patient=isinstance(answer, Busy) and answer.retry_after is not None)
-
-    async def _send(self, claimed: Claimed) -> Answer:
-        try:
-            answer: Any = await self._transport.send(claimed.op, claimed.request)
-        except Exception as error:
-            return InDoubt(f"the transport raised {type(error).__name__}: {error}")
-        if isinstance(answer, Answer):
-            return answer
-        return InDoubt(f"the transport returned {answer!r}, which is no answer")
-
-    async def _read_back(self, claimed: Claimed) -> ReadBack:
-        try:
-            return await self._transport.read_back(claimed.op, claimed.request)
-        except Exception as error:
-            return Unreadable(f"the transport raised {type(error).__name__}: {error}")
-
-    def _note(self, answer: Answer, step: Step) -> None:
-        if not isinstance(answer, NotApplied | InDoubt | Busy):
-            self.stats.last_progress = self._core.clock.now()
-        if isinstance(step, Postpone):
-            self.stats.postponed += 1
-            self.stats.trouble = step.reason
-        else:
-            self.stats.trouble = ""
-
-    async def _record(self, claimed: Claimed, step: Step, *, patient: bool) -> None:
-        op = claimed.op
-        if self._before_settle is not None:
-            await self._before_settle(op, step)
-        follower, known_to = self._lanes.follower(op.seq), self._lanes.last_seq
-        await self._core.result(self._core.settle(self._lease.fence, claimed, step, follower, known_to=known_to))
-        self._landed_meanwhile.add(op.seq)
-        self._parked_meanwhile |= isinstance(step, Conflict | Die)
-        match step:
-            case Deliver():
-                self._lanes.remove(op.seq)
-                self.stats.delivered += 1
-                self._emit(OpDelivered, op, attempt=claimed.attempt)
-            case Postpone():
-                self._postpone(claimed, step, patient=patient)
-            case AskCredentials(reason=reason):
-                raise AuthenticationError(
-                    f"{self._transport.origin} refuses the credentials ({reason}); nothing is lost, "
-                    "give new ones and go on",
-                    status_code=401,
-                )
-            case Conflict(reason=reason):
-                self._lanes.remove(op.seq, hold=self._park_lanes)
-                self._emit(OpConflicted, op, reason=reason)
-            case Die(reason=reason):
-                self._bury(op, reason)
-            case Compare():
-                raise AssertionError("a comparison was left open")
-
-    def _bury(self, op: Op, reason: str) -> None:
-        self._lanes.remove(op.seq, hold=self._park_lanes)
-        self._emit(OpDied, op, reason=reason)
-
-    def _postpone(self, claimed: Claimed, step: Postpone, *, patient: bool) -> None:
-        self._lanes.postpone(claimed.op.seq, self._core.clock.now() + step.wait, patient=patient)
-        self._emit(OpPostponed, claimed.op, attempt=claimed.attempt, wait=step.wait, reason=step.reason)
-        if step.pause_origin:
-            self._gate.pause(step.wait)
-            origin = self._transport.origin
-            self._core.bus.emit(
-                OriginPaused, source=self._core.name, at=self._core.clock.now(), origin=origin, wait=step.wait,
-                reason=step.reason,
-            )  # fmt: skip
-
-    def _emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
-        self._core.bus.emit(
-            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity,
-            **fields,
-        )  # fmt: skip
+        return max(0.0, wait, self.gates.closed_for())
 
     async def drain(self, seconds: float) -> None:
         """Wait for the requests on the wire, then cut those that take longer.
@@ -338,13 +370,25 @@ class DeliveryLoop:
 
         Cancel: the rest is cut at once.
         """
+        flights = list(self._flying.values())
         try:
             if self._flying:
                 await asyncio.wait(self._flying, timeout=seconds)
         finally:
-            for task in tuple(self._flying):
+            tasks = list(self._flying)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._flying, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._accounts.aclose()
+            await self._release(flights)
+
+    async def _release(self, flights: Sequence[Flight]) -> None:
+        """Say of what was cut that it did not kill this process; a process that cannot say so is suspected of it."""
+        cut = [claimed for flight in flights for claimed in flight.open.values()]
+        orders = [self._recorder.release(claimed) for claimed in cut] if self._lease.held else []
+        for order in orders:
+            with contextlib.suppress(OutlastError):
+                await self._core.result(order)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
+from outlast.engines.delivery import Course, History
 from outlast.engines.op import OpState, Verb
 from outlast.errors import ConfigError
 
@@ -169,11 +170,17 @@ class Claimed:
         op: The op.
         request: Its sealed request.
         attempt: The number of this attempt, from 1.
+        history: What is known of the attempts before.
+        course: What is to be done with it.
+        status_url: Where the server that has accepted it is asked, or None.
     """
 
     op: Op
     request: SealedRequest
     attempt: int
+    history: History = field(default_factory=History)
+    course: Course = Course.SEND
+    status_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +194,49 @@ class Unsendable:
 
     op: Op
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """Hold an op that may not be sent now and was left as it is.
+
+    Args:
+        op: The op.
+        why: Whether nothing here carries its kind, or its origin is not to be called.
+    """
+
+    op: Op
+    why: Literal["no transport", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """Hold what the server is known to have held after our own last write of an entity.
+
+    Args:
+        etag: Its version.
+        body: All of it, or None when only a part is known.
+    """
+
+    etag: str
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedOp:
+    """Show a write that waits for a decision, with what is known of the server's side.
+
+    Args:
+        op: The write.
+        state: `conflict` or `dead`.
+        reason: Why it is there.
+        theirs: What the server held, as a JSON document with `etag`, `body` and the `report` of the merge, or None.
+    """
+
+    op: Op
+    state: OpState
+    reason: str
+    theirs: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ class HttpBackend:
             RemoteError: No answer came, or none of use; the subclasses say which.
         """
         url = self.transport.address(self.kind, key)
-        match await self._http.request("GET", url, headers=self.transport.credentials()):
+        match await self._http.request("GET", url, headers=await self.transport.credentials()):
             case HttpAnswer(status=200, headers=headers, body=body):
                 return Document(body, headers.get("etag"))
             case HttpAnswer(status=404 | 410):

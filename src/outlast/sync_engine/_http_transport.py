@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from outlast.clock import SYSTEM_CLOCK, Clock
-from outlast.engines.op import Answer, Found, InDoubt, Missing, NotApplied, ReadBack, Rejected, Unreadable, Verb
+from outlast.engines.batches import BatchLimits
+from outlast.engines.op import (
+    Answer,
+    Applied,
+    Found,
+    Gone,
+    InDoubt,
+    Missing,
+    NotApplied,
+    ReadBack,
+    Rejected,
+    Unreadable,
+    Verb,
+)
 from outlast.errors import Category, ConfigError, Outcome
 from outlast.http import AsyncHttpxClient, HttpAnswer, HttpClient, NoAnswer, answer_for
-from outlast.outbox import Op, SealedRequest
+from outlast.outbox import Op, Parcel, SealedRequest
+from outlast.sync_engine._accepted import accepted, progress
 from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
+from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, headers_of, refresh
+from outlast.sync_engine._http_batch import HttpBatch, decode_batch, encode_batch
 
 _METHODS: Final = {
     Verb.CREATE: "PUT", Verb.PUT: "PUT", Verb.PATCH: "PATCH", Verb.DELETE: "DELETE", Verb.POST: "POST",
 }  # fmt: skip
 
 _NEVER_READABLE: Final = frozenset({*range(300, 400), 400, 403, 405, 406, 501})
-
-Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
 
 class HttpTransport:
@@ -35,10 +50,16 @@ class HttpTransport:
             sent as an `Authorization` header, and neither stored nor shown.
         route: The path of an entity below it, with `{kind}` and `{entity}`, or a function from the op to
             it. A POST goes to the part before the entity. Default `{kind}/{entity}`.
-        headers: Headers to add to each request, such as credentials, or a function that returns them.
+        headers: Headers to add to each request, or a function that returns them.
+        credentials: Says who is calling: a function, awaited or not, that returns headers, or an object with
+            `headers()` and `refresh()`. The latter is called once, however many requests were refused with 401;
+            meanwhile nothing that shares the object is sent.
         idempotency_header: The header that carries the key, or None for a server that knows none; then a
             POST is refused, because one whose answer is lost could neither be sent again nor be read back.
         at_least_once: Whether a POST may be doubled, so that it is sent without a key too. Default False.
+        batch: How the server takes several requests in one, or None. Default None.
+        read_version: Whether to read a version that the answer to a write does not name: one GET more for each
+            such write, so that the next one cannot overwrite what others did in between. Default False.
         call_timeout: Seconds for one whole call. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
         http: A shared `HttpClient`, instead of `call_timeout` and `client`; closed with the transport.
@@ -56,6 +77,9 @@ class HttpTransport:
         headers: Headers | None = None,
         idempotency_header: str | None = "Idempotency-Key",
         at_least_once: bool = False,
+        credentials: CredentialsLike | None = None,
+        batch: HttpBatch | None = None,
+        read_version: bool = False,
         call_timeout: float = 10.0,
         client: AsyncHttpxClient | None = None,
         http: HttpClient | None = None,
@@ -69,6 +93,9 @@ class HttpTransport:
         self._headers: Headers = headers or {}
         self._key_header = idempotency_header
         self._at_least_once = at_least_once
+        self._credentials = credentials
+        self._batch = batch
+        self._read_version = read_version
         self._http = http or HttpClient(call_timeout=call_timeout, client=client)
         self._clock = clock
 
@@ -128,38 +155,90 @@ class HttpTransport:
             raise ConfigError(f"{redacted(place)!r} does not lie on {self.origin}", path="target")
         return url
 
-    def credentials(self) -> Mapping[str, str]:
+    async def credentials(self) -> Mapping[str, str]:
         """Return the headers that are added to each request and never stored."""
-        return {**self._login, **(self._headers() if callable(self._headers) else self._headers)}
+        given = self._headers() if callable(self._headers) else self._headers
+        return {**self._login, **given, **await headers_of(self._credentials)}
+
+    @property
+    def account(self) -> object:
+        """Return the credentials if new ones can be had; see `Refreshing`."""
+        return self._credentials if isinstance(self._credentials, Credentials) else None
+
+    async def refresh(self) -> None:
+        """Get new credentials."""
+        await refresh(self._credentials)
+
+    @property
+    def batch_limits(self) -> BatchLimits | None:
+        """Return how large a batch may be; see `Batching`."""
+        return None if self._batch is None else self._batch.limits
 
     async def send(self, op: Op, request: SealedRequest) -> Answer:
         """Send a sealed request once; see `Transport.send`."""
-        del op  # the sealed request is all that may travel
         sealed = {name.lower() for name, _ in request.headers}
-        added = {name: value for name, value in self.credentials().items() if name.lower() not in sealed}
+        added = {name: value for name, value in (await self.credentials()).items() if name.lower() not in sealed}
         headers = {**added, **dict(request.headers)}
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
-        match result:
-            case HttpAnswer():
-                return answer_for(result.status, result.headers, result.body, self._clock.wall())
-            case NoAnswer(category=Category.INVALID_INPUT, reason=reason):
-                return Rejected(reason)
-            case NoAnswer(outcome=Outcome.NOT_APPLIED, reason=reason):
-                return NotApplied(reason)
-            case NoAnswer(reason=reason):
-                return InDoubt(reason)
+        if isinstance(result, NoAnswer):
+            return _unanswered(result)
+        wall = self._clock.wall()
+        later = accepted(result.headers, wall) if result.status == HTTPStatus.ACCEPTED else None
+        if later is not None:
+            return later
+        answer = answer_for(result.status, result.headers, result.body, wall)
+        if self._read_version and isinstance(answer, Applied) and answer.etag is None and op.verb is not Verb.DELETE:
+            return await self._with_version(op, request, answer)
+        return answer
+
+    async def _with_version(self, op: Op, request: SealedRequest, answer: Applied) -> Applied:
+        match await self.read_back(op, request):
+            case Found(equal=True, etag=etag):
+                return Applied(etag, answer.status)
+            case _:  # somebody else was faster, or nobody knows: then there is no version to build on
+                return answer
+
+    async def poll(self, op: Op, request: SealedRequest, url: str) -> Answer:
+        """Ask about what the server has accepted; see `Polling`.
+
+        A monitor on another server is asked without credentials: they are none of its business.
+        """
+        del op
+        place = urljoin(request.url, url)
+        parts = urlsplit(place)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            return Gone(f"{redacted(url)!r} is no address to ask at")
+        ours = origin_of(parts) == origin_of(urlsplit(self._base))
+        result = await self._http.request("GET", place, headers=await self.credentials() if ours else {})
+        if isinstance(result, NoAnswer):
+            return _unanswered(result)
+        return progress(result.status, result.headers, result.body, self._clock.wall())
+
+    async def send_batch(self, parcels: Sequence[Parcel]) -> Mapping[int, Answer] | Answer:
+        """Send several sealed requests in one; see `Batching`."""
+        body = None if self._batch is None else encode_batch(parcels)
+        if self._batch is None or body is None:
+            return {op.seq: await self.send(op, request) for op, request in parcels}
+        headers = {"Content-Type": "application/json", **await self.credentials()}
+        result = await self._http.request("POST", self._join(self._batch.path), headers=headers, body=body)
+        if isinstance(result, NoAnswer):
+            return _unanswered(result)
+        wall = self._clock.wall()
+        if result.status in {HTTPStatus.OK, HTTPStatus.MULTI_STATUS}:
+            return decode_batch(parcels, result.body, wall)
+        return answer_for(result.status, result.headers, result.body, wall)
 
     async def read_back(self, op: Op, request: SealedRequest) -> ReadBack:
         """Read the entity and compare; see `Transport.read_back`."""
         if op.verb is Verb.POST:
             return Unreadable("a POST has no entity that could be read back", permanent=True)
-        result = await self._http.request("GET", request.url, headers=self.credentials())
+        result = await self._http.request("GET", request.url, headers=await self.credentials())
         match result:
             case HttpAnswer(status=404 | 410):
                 return Missing()
             case HttpAnswer(status=200, headers=headers, body=body):
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
-                return Found(equal, headers.get("etag"))
+                return Found(equal, headers.get("etag"), body)
             case HttpAnswer(status=status):
                 return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
             case NoAnswer(reason=reason):
@@ -168,6 +247,16 @@ class HttpTransport:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _unanswered(result: NoAnswer) -> Answer:
+    match result:
+        case NoAnswer(category=Category.INVALID_INPUT, reason=reason):
+            return Rejected(reason)
+        case NoAnswer(outcome=Outcome.NOT_APPLIED, reason=reason):
+            return NotApplied(reason)
+        case NoAnswer(reason=reason):
+            return InDoubt(reason)
 
 
 def _content_type(op: Op) -> str:

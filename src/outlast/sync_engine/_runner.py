@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from outlast.clock import SYSTEM_RANDOM, Random
 from outlast.config import check_number
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import DeliveryPolicy
+from outlast.engines.reconcile_records import ConflictPolicies, ConflictPolicy
+from outlast.errors import ConfigError
 from outlast.events import LeaseLost, LeaseTaken
 from outlast.outbox import (
     BeforeSettle,
     DeliveryLoop,
     LoopStats,
-    OriginGate,
     Outbox,
     ProcessingLease,
+    Routes,
     SyncOutbox,
     Transport,
 )
 from outlast.policies import CircuitBreaker
+from outlast.sync_engine._conflict import Resolver
+from outlast.sync_engine._reconciler import Reconciler
+
+R = TypeVar("R", bound=Resolver)
+
+Conflicts = ConflictPolicy | ConflictPolicies | Mapping[str, ConflictPolicy]
 
 
 class Runner:
@@ -33,11 +42,15 @@ class Runner:
 
     Args:
         box: The outbox.
-        transport: What carries an op, such as `HttpTransport`.
+        transport: What carries an op, such as `HttpTransport`; or a mapping from kinds to what carries them, and then
+            the writes of other kinds are left alone, for a runner that has something for them.
         concurrency: Requests at once, >= 1. Default 8.
-        policy: Backoff and limits of delivery.
+        policy: Backoff, budgets and limits of delivery.
         lease: Seconds between beats and until a frozen holder may be replaced.
-        breaker: The circuit of the origin. Default: see `OriginGate`.
+        breaker: The circuit of the origin. Default: one for each origin, see `OriginGate`.
+        conflicts: What is done about conflicts, for all kinds or for each. Default: what only one side changed is
+            merged when the base of the write is known, everything else goes to the inbox.
+        resolvers: Functions by kind that decide about conflicts instead; see also `resolver`.
         park_lanes: Whether a conflicting or dead write holds back the later ones of its entity. Default True.
         before_settle: Told of every outcome before it is recorded; may be told again after a crash.
         drain: Seconds that requests on the wire get when the block is left. Default 5.
@@ -47,12 +60,14 @@ class Runner:
     def __init__(
         self,
         box: Outbox | SyncOutbox,
-        transport: Transport,
+        transport: Transport | Mapping[str, Transport] | Routes,
         *,
         concurrency: int = 8,
         policy: DeliveryPolicy | None = None,
         lease: LeaseConfig | None = None,
         breaker: CircuitBreaker | None = None,
+        conflicts: Conflicts | None = None,
+        resolvers: Mapping[str, Resolver] | None = None,
         park_lanes: bool = True,
         before_settle: BeforeSettle | None = None,
         drain: float = 5.0,
@@ -62,18 +77,32 @@ class Runner:
         self._core = box.core
         self._drain = drain
         self._lease = ProcessingLease(self._core.database, lease, clock=self._core.clock, on_lost=self._lost)
-        self._gate = OriginGate(self._core.clock, self._core.bus, breaker)
+        self._routes = Routes.of(transport, breaker=breaker)
+        self._resolvers = dict(resolvers or {})
         self._loop = DeliveryLoop(
             self._core,
-            transport,
+            self._routes,
             self._lease,
-            self._gate,
             policy=policy or DeliveryPolicy(),
             concurrency=concurrency,
             park_lanes=park_lanes,
             before_settle=before_settle,
+            reconcile=Reconciler(self._core, _policies(conflicts), self._resolvers),
             random=random,
         )
+
+    def resolver(self, kind: str) -> Callable[[R], R]:
+        """Decorate a function, awaited or not, that decides about the conflicts of a kind.
+
+        It gets a `Conflict` and returns a `Resolution`, a `Resend` or the result of a `merge`. It runs outside of
+        every transaction, and again after a crash. What it raises sends the write to the conflict inbox.
+        """
+
+        def register(function: R) -> R:
+            self._resolvers[kind] = function
+            return function
+
+        return register
 
     @property
     def stats(self) -> LoopStats:
@@ -82,8 +111,19 @@ class Runner:
 
     @property
     def breaker(self) -> CircuitBreaker:
-        """Return the circuit of the origin."""
-        return self._gate.breaker
+        """Return the circuit of the origin; of the first, if there are several."""
+        return self._loop.gates.of(self._routes.all()[0]).breaker
+
+    def breaker_of(self, kind: str) -> CircuitBreaker:
+        """Return the circuit of the origin that the writes of a kind go to.
+
+        Raises:
+            ConfigError: Nothing carries that kind.
+        """
+        route = self._routes.find(kind)
+        if route is None:
+            raise ConfigError(f"nothing carries writes of the kind {kind!r}", path="kind")
+        return self._loop.gates.of(route).breaker
 
     async def drain(self) -> None:
         """Let the requests on the wire finish and cut those that take longer; leaving the block does it too."""
@@ -140,3 +180,15 @@ class Runner:
     async def run_forever(self) -> None:
         """Deliver until cancelled; raises as `run_until_idle` does."""
         await self._loop.run(until_idle=False)
+
+
+def _policies(conflicts: Conflicts | None) -> ConflictPolicies:
+    match conflicts:
+        case None:
+            return ConflictPolicies()
+        case ConflictPolicies():
+            return conflicts
+        case ConflictPolicy():
+            return ConflictPolicies(default=conflicts)
+        case _:
+            return ConflictPolicies(conflicts)

@@ -33,9 +33,11 @@ from outlast.outbox import (
     Outbox,
     ProcessingLease,
     Rejected,
+    Report,
     SealedRequest,
     Stale,
     SyncOutbox,
+    Terms,
     Verb,
     Write,
 )
@@ -831,15 +833,15 @@ async def test_a_settlement_of_an_old_term_is_refused(place):
         lease = ProcessingLease(core.database)
         fence = await asyncio.to_thread(lease.acquire)
         transport = CallableTransport(None)
-        (first,) = await asyncio.wrap_future(core.claim(fence, [1], transport.seal))
-        (second,) = await asyncio.wrap_future(core.claim(fence, [1], transport.seal))
+        (first,) = await asyncio.wrap_future(core.claim(fence, [1], Terms(seal=transport.seal)))
+        (second,) = await asyncio.wrap_future(core.claim(fence, [1], Terms(seal=transport.seal)))
         for claimed, term in [(first, fence), (second, fence + 1), (second, 0)]:
             with pytest.raises(LeaseLostError):
-                await asyncio.wrap_future(core.settle(term, claimed, Deliver(), None))
+                await asyncio.wrap_future(core.settle(term, claimed, Report(step=Deliver())))
         waiting = await box.counts()
-        await asyncio.wrap_future(core.settle(fence, second, Deliver(), None))
+        await asyncio.wrap_future(core.settle(fence, second, Report(step=Deliver())))
         with pytest.raises(LeaseLostError, match="settled by another"):
-            await asyncio.wrap_future(core.claim(fence, [1], transport.seal))
+            await asyncio.wrap_future(core.claim(fence, [1], Terms(seal=transport.seal)))
         await asyncio.to_thread(lease.release)
 
         assert (waiting, await box.counts()) == (Counts(waiting=1), Counts(delivered=1))

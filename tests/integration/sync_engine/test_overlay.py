@@ -11,7 +11,6 @@ from outlast.engines.overlay import Seen
 from outlast.outbox import Applied, OpState, Outbox, Rejected, Stale, SyncOutbox, Verb, Write
 from outlast.sync_engine import CallableTransport, Overlay, Runner, SyncOverlay
 
-
 APPLIED = Applied("v2")
 
 

@@ -316,10 +316,13 @@ async def test_what_comes_back_is_an_answer(result, expected):
         pytest.param(Verb.PUT, httpx2.Response(404), Missing(), id="404"),
         pytest.param(Verb.PUT, httpx2.Response(410), Missing(), id="410"),
         pytest.param(
-            Verb.PUT, httpx2.Response(200, headers={"ETag": '"4"'}, content=b"{}"), Found(True, '"4"'), id="equal"
+            Verb.PUT,
+            httpx2.Response(200, headers={"ETag": '"4"'}, content=b"{}"),
+            Found(True, '"4"', b"{}"),
+            id="equal",
         ),
-        pytest.param(Verb.PUT, httpx2.Response(200, content=b"[]"), Found(False), id="different"),
-        pytest.param(Verb.DELETE, httpx2.Response(200, content=b"{}"), Found(False), id="still-there"),
+        pytest.param(Verb.PUT, httpx2.Response(200, content=b"[]"), Found(False, None, b"[]"), id="different"),
+        pytest.param(Verb.DELETE, httpx2.Response(200, content=b"{}"), Found(False, None, b"{}"), id="still-there"),
         pytest.param(Verb.PUT, httpx2.Response(500), Unreadable("the server answered 500"), id="500"),
         pytest.param(Verb.PUT, httpx2.Response(405), Unreadable("the server answered 405", permanent=True), id="405"),
         pytest.param(Verb.PUT, httpx2.Response(302), Unreadable("the server answered 302", permanent=True), id="302"),

@@ -4,7 +4,7 @@ By theme: `enqueue` stores, `claim` seals, `settle` records, `decide` replays an
 all in which the stores differ, `plans` what also runs on a connection that is awaited.
 """
 
-from outlast.outbox._queries.claim import Sealer, claim
+from outlast.outbox._queries.claim import Admit, Sealer, Terms, claim
 from outlast.outbox._queries.decide import decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.look import (
@@ -14,6 +14,7 @@ from outlast.outbox._queries.look import (
     kinds,
     once_names,
     parked_lanes,
+    parked_op,
     pending,
     queued,
     statuses,
@@ -21,16 +22,20 @@ from outlast.outbox._queries.look import (
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
 from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
-from outlast.outbox._queries.settle import check_fence, settle
+from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
+from outlast.outbox._queries.shadows import shadow
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
 __all__ = [
     "IDENTITY",
+    "Admit",
     "Ask",
     "Call",
     "Plan",
+    "Report",
     "Sealer",
     "Tables",
+    "Terms",
     "Version",
     "Ways",
     "arun",
@@ -47,6 +52,8 @@ __all__ = [
     "kinds",
     "once_names",
     "parked_lanes",
+    "parked_op",
+    "pauses",
     "pending",
     "plan",
     "queued",
@@ -54,6 +61,7 @@ __all__ = [
     "replay",
     "run",
     "settle",
+    "shadow",
     "statuses",
     "undelivered",
     "ways_of",

@@ -8,7 +8,7 @@ from outlast.engines.op import OpState, Verb
 from outlast.outbox._queries.decide import decisions
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables, Version
-from outlast.outbox._records import Changes, Counts, Op, OpStatus
+from outlast.outbox._records import Changes, Counts, Op, OpStatus, ParkedOp
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal), (SELECT count(*) FROM $receipt),
@@ -24,7 +24,8 @@ def counts(db: Tables) -> Counts:
 
 
 _STATUS = """
-SELECT op.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
+SELECT op.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.accepted IS NOT NULL THEN 'accepted'
+       WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
        verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created
 FROM $op LEFT JOIN $seal s ON s.seq = op.seq
 UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked FROM $parked
@@ -88,6 +89,15 @@ def dues(db: Tables) -> list[tuple[int, float | None, float]]:
 def parked_lanes(db: Tables) -> list[int]:
     """Return the lanes in which a parked op holds back its followers."""
     return [row[0] for row in db.execute("SELECT DISTINCT lane FROM $parked")]
+
+
+def parked_op(db: Tables, store: str, seq: int) -> ParkedOp | None:
+    """Return a write that waits for a decision, None if none lies at that place."""
+    row = db.execute(f"SELECT state, reason, theirs, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
+    if row is None:
+        return None
+    state, reason, theirs = row[:3]
+    return ParkedOp(op=read_op(row[3:], store), state=OpState(state), reason=reason, theirs=theirs)
 
 
 def pending(db: Tables, store: str, kind: str) -> list[Op]:

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
-from outlast.engines.op import AskCredentials, Compare, Conflict, Deliver, Die, OpState, Postpone, Step
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from outlast.engines.op import AskCredentials, Await, Compare, Conflict, Deliver, Die, OpState, Postpone, Renew, Step
+from outlast.engines.origin_pause import OriginPause, pause
 from outlast.errors import ConfigError, LeaseLostError
+from outlast.outbox._queries import shadows
 from outlast.outbox._queries.rows import OP
 from outlast.outbox._queries.tables import Tables
-from outlast.outbox._records import Claimed, Op
+from outlast.outbox._records import Claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Say what became of one attempt, and what is known besides.
+
+    Args:
+        step: What became of it.
+        follower: The next op of the lane, or None when the caller knows of none.
+        known_to: The last place that the caller has seen; the follower may lie behind it.
+        doubt: Whether the op may have taken effect, when it goes on.
+        refused: Whether a refusal was forgiven.
+        origin: Who asked for a rest, if the step pauses an origin.
+    """
+
+    step: Step
+    follower: int | None = None
+    known_to: int | None = None
+    doubt: bool = True
+    refused: bool = False
+    origin: str = ""
 
 
 def check_fence(db: Tables, fence: int) -> None:
@@ -18,57 +45,88 @@ def check_fence(db: Tables, fence: int) -> None:
         )
 
 
-def settle(
-    db: Tables, fence: int, claimed: Claimed, step: Step, *, follower: int | None, known_to: int | None, wall: float
-) -> None:
+def settle(db: Tables, fence: int, claimed: Claimed, report: Report, *, wall: float) -> None:
     """Record what became of one attempt, if this process still owns it."""
     check_fence(db, fence)
-    guard = (claimed.op.seq, fence, claimed.attempt)
-    if not db.execute("SELECT 1 FROM $seal WHERE seq = ? AND fence = ? AND attempts = ?", guard).get:
-        raise LeaseLostError(f"op {claimed.op.seq} is no longer this process's to settle", operation="outbox")
-    match step:
-        case Deliver(etag=etag):
-            _deliver(db, claimed, etag, wall)
-            _hand_on(db, claimed.op, etag, follower=follower, known_to=known_to)
-        case Postpone(wait=wait, reason=reason):
-            _postpone(db, claimed.op.seq, wait, reason, wall)
-        case AskCredentials(reason=reason):
-            _postpone(db, claimed.op.seq, 0.0, reason, wall)
-        case Conflict(reason=reason):
-            park(db, claimed.op.seq, OpState.CONFLICT, reason, attempts=claimed.attempt, wall=wall)
+    op = claimed.op
+    if not db.execute(
+        "SELECT 1 FROM $seal WHERE seq = ? AND fence = ? AND attempts = ?", (op.seq, fence, claimed.attempt)
+    ).get:
+        raise LeaseLostError(f"op {op.seq} is no longer this process's to settle", operation="outbox")
+    match report.step:
+        case Deliver() | Renew() as step:
+            _change(db, claimed, step, report, wall)
+        case Postpone() | AskCredentials() | Await() as step:
+            _keep(db, claimed, step, report, wall)
+        case Conflict(reason=reason) as step:
+            park(db, op.seq, OpState.CONFLICT, reason, attempts=claimed.attempt, wall=wall)
+            _show(db, op.seq, step)
         case Die(reason=reason):
-            park(db, claimed.op.seq, OpState.DEAD, reason, attempts=claimed.attempt, wall=wall)
+            park(db, op.seq, OpState.DEAD, reason, attempts=claimed.attempt, wall=wall)
         case Compare():
             raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
 
 
-def _deliver(db: Tables, claimed: Claimed, etag: str | None, wall: float) -> None:
-    op = claimed.op
-    db.execute(
-        "INSERT INTO $receipt (seq, generation, attempts, etag, kind, entity, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (op.seq, op.generation, claimed.attempt, etag, op.kind, op.entity, wall),
-    )
-    _remove(db, op.seq)
+def _change(db: Tables, claimed: Claimed, step: Deliver | Renew, report: Report, wall: float) -> None:
+    """Let an op be done, or go again as something else; both concern the next write of its entity."""
+    match step:
+        case Deliver():
+            _deliver(db, claimed, step, wall)
+            shadows.hand_on(db, claimed.op, step, follower=report.follower, known_to=report.known_to)
+        case Renew():
+            _renew(db, claimed, step)
+            shadows.rebase(db, claimed.op, follower=report.follower, known_to=report.known_to)
 
 
-def _hand_on(db: Tables, op: Op, etag: str | None, *, follower: int | None, known_to: int | None) -> None:
-    """Give the version that an op made to the next one of its lane, which was based on it and would else be refused."""
-    # A weak tag never passes If-Match (RFC 9110 section 13.1.1), so it would turn the follower into a conflict.
-    if etag is None or etag.startswith("W/"):
-        return
-    if follower is None and known_to is not None:
-        follower = _newcomer(db, op.lane, db.ways.behind(op.seq, known_to))
-    if follower is not None:
+def _keep(db: Tables, claimed: Claimed, step: Postpone | AskCredentials | Await, report: Report, wall: float) -> None:
+    """Let an op wait as it is."""
+    match step:
+        case Postpone(wait=wait, reason=reason, pause_origin=paused):
+            _postpone(db, claimed, wait, reason, report=report, wall=wall)
+            if paused:
+                _pause(db, report.origin, wait, reason, wall)
+        case AskCredentials(reason=reason):
+            _postpone(db, claimed, 0.0, reason, report=report, wall=wall)
+        case Await(url=url, wait=wait):
+            _await(db, claimed, url, wall)
+            _postpone(db, claimed, wait, "the server has accepted it", report=report, wall=wall)
+
+
+def _show(db: Tables, seq: int, step: Conflict) -> None:
+    """Add to a conflict what is known of both sides."""
+    if step.base is not None or step.theirs is not None:
         db.execute(
-            "UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND verb NOT IN ('create', 'post')",
-            (etag, follower, op.kind, op.entity),
+            "UPDATE $parked SET base = coalesce(?, base), theirs = ? WHERE seq = ?", (step.base, step.theirs, seq)
         )
 
 
-def _newcomer(db: Tables, lane: int, known_to: int) -> int | None:
-    """Return the first op of a lane among those that were queued behind a place."""
-    found: int | None = db.execute("SELECT min(seq) FROM $op WHERE seq > ? AND lane = ?", (known_to, lane)).get
-    return found
+def _deliver(db: Tables, claimed: Claimed, step: Deliver, wall: float) -> None:
+    op = claimed.op
+    db.execute(
+        "INSERT INTO $receipt (seq, generation, attempts, etag, kind, entity, done, outcome)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (op.seq, op.generation, claimed.attempt, step.etag, op.kind, op.entity, wall, step.outcome),
+    )
+    shadows.remember(db, op, step)
+    _remove(db, op.seq)
+
+
+def _renew(db: Tables, claimed: Claimed, step: Renew) -> None:
+    """Let an op go again with other content, as if it had never been sent, but under a new key."""
+    op = claimed.op
+    media = op.content_type if step.verb is op.verb else "application/json"
+    db.execute(
+        "UPDATE $op SET generation = generation + 1, rounds = rounds + 1, verb = ?, body = ?, if_match = ?, base = ?,"
+        " content_type = ? WHERE seq = ?",
+        (step.verb.value, step.body, step.if_match, step.base, media, op.seq),
+    )
+    db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))
+
+
+def _await(db: Tables, claimed: Claimed, url: str | None, wall: float) -> None:
+    since = claimed.history.accepted
+    known = {"url": claimed.status_url if url is None else url, "since": wall if since is None else since}
+    db.execute("UPDATE $seal SET accepted = ? WHERE seq = ?", (json.dumps(known), claimed.op.seq))
 
 
 def _remove(db: Tables, seq: int) -> None:
@@ -76,11 +134,33 @@ def _remove(db: Tables, seq: int) -> None:
     db.execute("DELETE FROM $seal WHERE seq = ?", (seq,))
 
 
-def _postpone(db: Tables, seq: int, wait: float, reason: str, wall: float) -> None:
-    db.execute("UPDATE $seal SET due = ?, delay = ?, reason = ? WHERE seq = ?", (wall + wait, wait, text(reason), seq))
+def _postpone(db: Tables, claimed: Claimed, wait: float, reason: str, *, report: Report, wall: float) -> None:
+    # Whoever reports on it did not die of it.
+    db.execute(
+        "UPDATE $seal SET due = ?, delay = ?, reason = ?, doubt = ?, refused = refused + ?, unreported = 0"
+        " WHERE seq = ?",
+        (wall + wait, wait, text(reason), int(report.doubt), int(report.refused), claimed.op.seq),
+    )
+
+
+def _pause(db: Tables, origin: str, wait: float, reason: str, wall: float) -> None:
+    row = db.execute("SELECT until, delay, reason FROM $origin WHERE name = ?", (origin,)).fetchone()
+    known = None if row is None else OriginPause(*row)
+    now = pause(known, wait, wall=wall, longest=wait, reason=text(reason))
+    db.execute(
+        "INSERT INTO $origin (name, until, delay, reason) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+        " until = excluded.until, delay = excluded.delay, reason = excluded.reason",
+        (origin, now.until, now.length, now.reason),
+    )
+
+
+def pauses(db: Tables) -> Mapping[str, OriginPause]:
+    """Return the pauses that origins have asked for, those that are over too."""
+    return {row[0]: OriginPause(*row[1:]) for row in db.execute("SELECT name, until, delay, reason FROM $origin")}
 
 
 def park(db: Tables, seq: int, state: OpState, reason: str, *, attempts: int, wall: float) -> None:
+    """Move an op to where somebody decides about it."""
     db.execute(
         f"INSERT INTO $parked (state, reason, parked, attempts, {OP}) SELECT ?, ?, ?, ?, {OP} FROM $op WHERE seq = ?",
         (state.value, text(reason), wall, attempts, seq),

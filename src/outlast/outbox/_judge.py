@@ -1,0 +1,239 @@
+"""Carry claimed ops and judge what came back, with all that must be read or asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from outlast.clock import Clock, Random
+from outlast.engines.batches import (
+    BatchItem,
+    BatchLimits,
+    TooLarge,
+    grown,
+    halve,
+    halved,
+    judge_items,
+    make_batches,
+    spread,
+)
+from outlast.engines.delivery import Course, after_asking, after_look, after_sending, may_be_applied
+from outlast.engines.op import (
+    Answer,
+    AuthNeeded,
+    Busy,
+    Compare,
+    Conflict,
+    DeliveryPolicy,
+    Found,
+    Gone,
+    InDoubt,
+    Missing,
+    NotApplied,
+    Postpone,
+    ReadBack,
+    Rejected,
+    Stale,
+    Step,
+    Unreadable,
+    compare,
+)
+from outlast.outbox._records import Claimed, Op
+from outlast.outbox._routes import Route
+from outlast.outbox._transport import Batching, Polling
+
+_TOO_LARGE: Final = 413
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """Hold an op that the server refused because it holds something else.
+
+    Args:
+        op: The op.
+        answer: What the server said.
+        found: What reading back gave, or None when there was nothing to read.
+        step: What that means when nobody has a policy: the conflict inbox.
+    """
+
+    op: Op
+    answer: Stale | Gone
+    found: ReadBack | None
+    step: Conflict
+
+
+Reconcile = Callable[[Disputed], Awaitable[Step]]
+"""Settle a conflict, or leave it to a person by giving back its step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Hold what became of one attempt.
+
+    Args:
+        claimed: The attempt.
+        step: What is to be recorded.
+        answer: What came back, None when nothing was sent.
+        doubt: Whether the op may have taken effect, when it goes on.
+    """
+
+    claimed: Claimed
+    step: Step
+    answer: Answer | None
+    doubt: bool
+
+    @property
+    def patient(self) -> bool:
+        """Tell whether the server has asked for the wait, so that its recovery does not cut it short."""
+        return isinstance(self.answer, Busy) and self.answer.retry_after is not None
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether a refusal was forgiven."""
+        return isinstance(self.answer, Rejected) and isinstance(self.step, Postpone)
+
+
+class Judge:
+    """Carry claimed ops, one alone or several in one request.
+
+    Args:
+        policy: Backoff, budgets and limits.
+        reconcile: What settles conflicts. Default: they go to the inbox.
+        clock: Where the time comes from.
+        random: Where jitter comes from.
+    """
+
+    def __init__(self, policy: DeliveryPolicy, reconcile: Reconcile | None, clock: Clock, random: Random) -> None:
+        self._policy = policy
+        self._reconcile = reconcile
+        self._clock = clock
+        self._random = random
+        self._limits: dict[int, BatchLimits] = {}
+
+    async def carry(self, route: Route, claimed: Claimed, told: Callable[[Answer], None]) -> Judged:
+        """Carry one op and judge it.
+
+        Args:
+            route: How it travels.
+            claimed: The op.
+            told: Called with the answer as soon as it is there.
+        """
+        if claimed.course not in {Course.SEND, Course.ASK}:
+            found = await self._read_back(route, claimed)
+            step = after_look(
+                self._policy, claimed.course, claimed.op.verb, claimed.attempt, found, chance=self._random.random()
+            )
+            if step is not None:
+                return Judged(claimed, step, None, doubt=True)
+        answer = await (self._ask(route, claimed) if claimed.course is Course.ASK else self._send(route, claimed))
+        told(answer)
+        return await self.judge(route, claimed, answer)
+
+    async def judge(self, route: Route, claimed: Claimed, answer: Answer) -> Judged:
+        """Say what an answer means, after reading and asking whatever that takes."""
+        verb, chance = claimed.op.verb, self._random.random()
+        if claimed.course is Course.ASK:
+            step = after_asking(self._policy, verb, claimed.attempt, answer, chance)
+        else:
+            wall = self._clock.wall()
+            step = after_sending(self._policy, verb, claimed.attempt, answer, claimed.history, wall=wall, chance=chance)
+        doubt, found = may_be_applied(answer, doubt=claimed.history.doubt), None
+        if isinstance(step, Compare):
+            found = await self._read_back(route, claimed)
+            doubt = doubt and not isinstance(found, Found | Missing)
+            chance = self._random.random()
+            step = compare(self._policy, verb, claimed.attempt, found, chance=chance, reason=step.reason)
+        if isinstance(step, Conflict) and isinstance(answer, Stale | Gone) and self._reconcile is not None:
+            step = await self._reconcile(Disputed(claimed.op, answer, found, step))
+        return Judged(claimed, step, answer, doubt)
+
+    async def _send(self, route: Route, claimed: Claimed) -> Answer:
+        try:
+            answer: Any = await route.transport.send(claimed.op, claimed.request)
+        except Exception as error:
+            return InDoubt(_raised(error))
+        return _checked(answer)
+
+    async def _ask(self, route: Route, claimed: Claimed) -> Answer:
+        if not isinstance(route.transport, Polling):
+            return Gone("the transport cannot ask about it")
+        try:
+            answer: Any = await route.transport.poll(claimed.op, claimed.request, claimed.status_url or "")
+        except Exception as error:
+            return InDoubt(_raised(error))
+        return _checked(answer)
+
+    async def _read_back(self, route: Route, claimed: Claimed) -> ReadBack:
+        try:
+            return await route.transport.read_back(claimed.op, claimed.request)
+        except Exception as error:
+            return Unreadable(_raised(error))
+
+    def limits(self, route: Route) -> BatchLimits | None:
+        """Return how large a batch of a route may be now, None when its ops travel alone."""
+        wanted = route.transport.batch_limits if isinstance(route.transport, Batching) else None
+        return None if wanted is None else self._limits.get(id(route.transport), wanted)
+
+    def cut(self, route: Route, claims: Sequence[Claimed]) -> list[list[Claimed]]:
+        """Return ops of a route as they may travel together."""
+        limits = self.limits(route)
+        together = [one for one in claims if limits is not None and one.course is Course.SEND]
+        if limits is None or len(together) <= 1:
+            return [[one] for one in claims]
+        by_seq = {one.op.seq: one for one in together}
+        batches = make_batches([_item(one) for one in together], limits)
+        alone = [[one] for one in claims if one.op.seq not in by_seq]
+        return [[by_seq[item.seq] for item in batch] for batch in batches] + alone
+
+    async def carry_batch(self, route: Route, claims: Sequence[Claimed]) -> dict[int, Answer]:
+        """Carry several ops in one request, or in smaller ones where that is too large; return each one's answer."""
+        batch = tuple(_item(one) for one in claims)
+        answer = await self._send_batch(route, claims)
+        if isinstance(answer, Rejected) and answer.status == _TOO_LARGE:
+            parts = halve(batch)
+            if not isinstance(parts, TooLarge):
+                self._limits[id(route.transport)] = halved(self.limits(route) or BatchLimits(), batch)
+                middle = len(parts[0])
+                found = await self.carry_batch(route, claims[:middle])
+                return {**found, **await self.carry_batch(route, claims[middle:])}
+        if isinstance(answer, Mapping):
+            self._grow(route)
+            return judge_items(batch, answer)
+        return spread(batch, answer)
+
+    def _grow(self, route: Route) -> None:
+        known = self._limits.get(id(route.transport))
+        wanted = route.transport.batch_limits if isinstance(route.transport, Batching) else None
+        if known is not None and wanted is not None:
+            self._limits[id(route.transport)] = grown(known, wanted)
+
+    async def _send_batch(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer] | Answer:
+        assert isinstance(route.transport, Batching)  # noqa: S101 - `cut` makes batches for no other
+        try:
+            answer: Any = await route.transport.send_batch([(one.op, one.request) for one in claims])
+        except Exception as error:
+            return InDoubt(_raised(error))
+        if not isinstance(answer, Mapping):
+            return _checked(answer)
+        return {seq: _checked(one) for seq, one in answer.items()}
+
+
+def whole(answers: Mapping[int, Answer]) -> Answer:
+    """Return the answer by which an origin is judged that was sent a batch: any that shows that it lives."""
+    found = list(answers.values())
+    return next((one for one in found if not isinstance(one, NotApplied | InDoubt | AuthNeeded)), found[0])
+
+
+def _item(claimed: Claimed) -> BatchItem:
+    return BatchItem(claimed.op.seq, claimed.op.lane, len(claimed.request.body or b""))
+
+
+def _raised(error: Exception) -> str:
+    return f"the transport raised {type(error).__name__}: {error}"
+
+
+def _checked(answer: Any) -> Answer:
+    if isinstance(answer, Answer):
+        return answer
+    return InDoubt(f"the transport returned {answer!r}, which is no answer")

@@ -1,0 +1,219 @@
+"""Record what became of an attempt, and let the lanes and the listeners know."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from outlast.engines.op import (
+    AskCredentials,
+    Await,
+    Busy,
+    Compare,
+    Conflict,
+    Deliver,
+    Die,
+    InDoubt,
+    NotApplied,
+    Postpone,
+    Renew,
+)
+from outlast.errors import AuthenticationError, StorageBusyError
+from outlast.events import (
+    OpConflicted,
+    OpDelivered,
+    OpDied,
+    OpEvent,
+    OpPostponed,
+    OpResolved,
+    OriginPaused,
+)
+from outlast.outbox import _queries as sql
+from outlast.outbox._accounts import Accounts
+from outlast.outbox._core import OutboxCore
+from outlast.outbox._gates import Gates
+from outlast.outbox._judge import Judged
+from outlast.outbox._lanes import LaneIndex
+from outlast.outbox._lease import ProcessingLease
+from outlast.outbox._records import Claimed, Op
+from outlast.outbox._routes import BeforeSettle, Route
+
+T = TypeVar("T")
+
+_LOCKED_WAIT: Final = 0.25
+
+
+async def patiently(core: OutboxCore, order: Callable[[], Future[T]]) -> T:
+    """Give an order until the file is free for it; somebody else may hold it locked for long."""
+    while True:
+        try:
+            return await core.result(order())
+        except StorageBusyError:
+            await core.clock.asleep(_LOCKED_WAIT)
+
+
+@dataclass(slots=True)
+class LoopStats:
+    """Count what a loop has done since it started.
+
+    Args:
+        sent: Requests sent.
+        delivered: Ops recorded as delivered.
+        postponed: Attempts that settled nothing.
+        last_progress: Monotonic seconds at which the server last answered something of use.
+        trouble: What the last attempt that settled nothing ran into, empty when the last one did not.
+    """
+
+    sent: int = 0
+    delivered: int = 0
+    postponed: int = 0
+    last_progress: float = 0.0
+    trouble: str = ""
+
+
+class Recorder:
+    """Record what became of attempts.
+
+    Args:
+        core: The outbox.
+        lease: The right to deliver.
+        gates: What is told of pauses.
+        accounts: What is told of refused credentials.
+        park_lanes: Whether a conflicting or dead op holds back the later ones of its lane.
+        before_settle: Told of every outcome before it is recorded.
+    """
+
+    def __init__(
+        self,
+        core: OutboxCore,
+        lease: ProcessingLease,
+        gates: Gates,
+        accounts: Accounts,
+        *,
+        park_lanes: bool,
+        before_settle: BeforeSettle | None,
+    ) -> None:
+        self._core = core
+        self._lease = lease
+        self._gates = gates
+        self._accounts = accounts
+        self._park_lanes = park_lanes
+        self._before_settle = before_settle
+        self.lanes = LaneIndex()
+        self.stats = LoopStats(last_progress=core.clock.now())
+        self.landed: set[int] = set()
+        """What was settled since a look at the file began."""
+        self.parked = False
+        """Whether something was parked since then."""
+
+    async def record(self, route: Route, judged: Judged, version: int) -> None:
+        """Record what became of one attempt.
+
+        Args:
+            route: How it travelled.
+            judged: What became of it.
+            version: Which credentials it had.
+        """
+        claimed, step = judged.claimed, judged.step
+        self._note(judged)
+        await self._tell_first(route, claimed, judged)
+        follower, known_to = self.lanes.follower(claimed.op.seq), self.lanes.last_seq
+        report = sql.Report(
+            step=step, follower=follower, known_to=known_to, doubt=judged.doubt, refused=judged.refused,
+            origin=route.transport.origin,
+        )  # fmt: skip
+        await patiently(self._core, lambda: self._core.settle(self._lease.fence, claimed, report))
+        self.landed.add(claimed.op.seq)
+        self.parked |= isinstance(step, Conflict | Die)
+        if judged.answer is not None and not isinstance(step, AskCredentials):
+            self._accounts.proved(route, version)
+        self._settled(route, judged, version)
+
+    async def _tell_first(self, route: Route, claimed: Claimed, judged: Judged) -> None:
+        told: list[Callable[..., Awaitable[None]]] = []
+        for listener in (self._before_settle, route.before_settle):
+            if listener is not None and listener not in told:
+                told.append(listener)
+                await listener(claimed.op, judged.step)
+
+    def _note(self, judged: Judged) -> None:
+        if judged.answer is not None and not isinstance(judged.answer, NotApplied | InDoubt | Busy):
+            self.stats.last_progress = self._core.clock.now()
+        if isinstance(judged.step, Postpone):
+            self.stats.postponed += 1
+            self.stats.trouble = judged.step.reason
+        else:
+            self.stats.trouble = ""
+
+    def _settled(self, route: Route, judged: Judged, version: int) -> None:
+        claimed, op = judged.claimed, judged.claimed.op
+        match judged.step:
+            case Deliver() | Conflict() | Die() as step:
+                self._ended(claimed, step)
+            case Postpone() as step:
+                self._postpone(route, claimed, step, patient=judged.patient)
+            case Await(wait=wait):
+                self._wait(claimed, wait, "the server has accepted it", patient=True)
+            case Renew(reason=reason):
+                self.lanes.give_back(op.seq)
+                self.emit(OpResolved, op, resolution=reason)
+            case AskCredentials(reason=reason):
+                self._refused(route, claimed, reason, version)
+            case Compare():
+                raise AssertionError("a comparison was left open")
+
+    def _ended(self, claimed: Claimed, step: Deliver | Conflict | Die) -> None:
+        op = claimed.op
+        match step:
+            case Deliver(outcome=outcome):
+                self.lanes.remove(op.seq)
+                self.stats.delivered += 1
+                if outcome != "delivered":
+                    self.emit(OpResolved, op, resolution=outcome)
+                self.emit(OpDelivered, op, attempt=claimed.attempt)
+            case Conflict(reason=reason):
+                self.lanes.remove(op.seq, hold=self._park_lanes)
+                self.emit(OpConflicted, op, reason=reason)
+            case Die(reason=reason):
+                self.bury(op, reason)
+
+    def _refused(self, route: Route, claimed: Claimed, reason: str, version: int) -> None:
+        if not self._accounts.refused(route, version):
+            raise AuthenticationError(
+                f"{route.transport.origin} refuses the credentials ({reason}); nothing is lost, "
+                "give new ones and go on",
+                status_code=401,
+            )
+        self._wait(claimed, 0.0, reason, patient=False)
+
+    def bury(self, op: Op, reason: str) -> None:
+        """Let the lanes and the listeners know that an op lies in the dead letters."""
+        self.lanes.remove(op.seq, hold=self._park_lanes)
+        self.emit(OpDied, op, reason=reason)
+
+    def _postpone(self, route: Route, claimed: Claimed, step: Postpone, *, patient: bool) -> None:
+        self._wait(claimed, step.wait, step.reason, patient=patient)
+        if step.pause_origin:
+            self._gates.of(route).pause(step.wait)
+            self._core.bus.emit(
+                OriginPaused, source=self._core.name, at=self._core.clock.now(), origin=route.transport.origin,
+                wait=step.wait, reason=step.reason,
+            )  # fmt: skip
+
+    def _wait(self, claimed: Claimed, wait: float, reason: str, *, patient: bool) -> None:
+        self.lanes.postpone(claimed.op.seq, self._core.clock.now() + wait, patient=patient)
+        self.emit(OpPostponed, claimed.op, attempt=claimed.attempt, wait=wait, reason=reason)
+
+    def release(self, claimed: Claimed) -> Future[None]:
+        """Say of an attempt that was cut off that its process did not die of it."""
+        report = sql.Report(step=Postpone(0.0, "it was cut off when the delivery ended"))
+        return self._core.settle(self._lease.fence, claimed, report)
+
+    def emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
+        """Tell the listeners of an op."""
+        self._core.bus.emit(
+            kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity,
+            **fields,
+        )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Carry several ops in one HTTP request: an array of requests there, an array of answers back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from outlast.engines.batches import BatchLimits
+from outlast.engines.op import Answer, InDoubt
+from outlast.http import answer_for
+from outlast.outbox import Parcel
+
+_STATUSES = range(100, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBatch:
+    """Say how a server takes several requests in one.
+
+    It gets `{"requests": [{"id", "method", "path", "headers", "body"}]}`, where `id` is the idempotency key, and
+    answers with a JSON array, or `{"responses": [...]}`, of `{"id", "status", "headers", "body"}`. An answer without
+    ids must have one item for each request, in their order. This is the form of Kinto and of others.
+
+    Args:
+        path: Where the batches go, below the base address. Default `batch`.
+        limits: How large a batch may be; it is halved when the server answers 413.
+    """
+
+    path: str = "batch"
+    limits: BatchLimits = field(default_factory=lambda: BatchLimits(max_count=25))
+
+
+def encode_batch(parcels: Sequence[Parcel]) -> bytes | None:
+    """Return the body of a batch, None when one of its bodies is no JSON and so cannot be put into it."""
+    try:
+        requests = [_request(parcel) for parcel in parcels]
+        return json.dumps({"requests": requests}, ensure_ascii=False, separators=(",", ":")).encode()
+    except ValueError:
+        return None
+
+
+def _request(parcel: Parcel) -> dict[str, Any]:
+    op, request = parcel
+    parts = urlsplit(request.url)
+    shown: dict[str, Any] = {
+        "id": op.key, "method": request.method, "path": f"{parts.path}?{parts.query}" if parts.query else parts.path,
+        "headers": dict(request.headers),
+    }  # fmt: skip
+    return shown if request.body is None else {**shown, "body": json.loads(request.body)}
+
+
+def decode_batch(parcels: Sequence[Parcel], body: bytes, wall: float) -> Mapping[int, Answer]:
+    """Return what an answer says of each op, by place; what it does not say is left out.
+
+    Args:
+        parcels: What was sent.
+        body: The body of the answer.
+        wall: Unix seconds now, for a Retry-After date.
+    """
+    items = _items(body)
+    by_key = {item["id"]: item for item in items if isinstance(item.get("id"), str)}
+    if by_key or len(items) != len(parcels):
+        found = {op.seq: by_key[op.key] for op, _ in parcels if op.key in by_key}
+    else:
+        found = {op.seq: item for (op, _), item in zip(parcels, items, strict=True)}
+    return {seq: _answer(item, wall) for seq, item in found.items()}
+
+
+def _items(body: bytes) -> list[dict[str, Any]]:
+    try:
+        value: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    if isinstance(value, dict):
+        value = cast("dict[str, Any]", value).get("responses")
+    if not isinstance(value, list):
+        return []
+    # An item that is none keeps its place in the order, and says nothing.
+    return [cast("dict[str, Any]", item) if isinstance(item, dict) else {} for item in value]
+
+
+def _answer(item: Mapping[str, Any], wall: float) -> Answer:
+    status, headers = item.get("status"), item.get("headers")
+    if not isinstance(status, int) or status not in _STATUSES:
+        return InDoubt("its part of the answer has no status")
+    named = cast("Mapping[str, Any]", headers) if isinstance(headers, dict) else {}
+    lower = {name.lower(): str(value) for name, value in named.items()}
+    return answer_for(status, lower, json.dumps(item.get("body")).encode(), wall)
