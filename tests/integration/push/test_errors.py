@@ -143,8 +143,10 @@ def test_second_deliverer_is_told(push, start, finish, notes, proxy, lines):
     path = lines(16)
     first = start(path, "--to", url, "--create", "--json")
     _until(lambda: len(notes.effects()) > 0)
+    proxy.tell(fault="refuse")  # however long the second takes to start, the first is still at it
 
     second = push(path, "--to", url, "--create", "--json")
+    proxy.tell(fault="healthy")
 
     assert (second.code, second.receipt["exit"]) == (11, "already_running")
     assert "another process delivers" in second.err
