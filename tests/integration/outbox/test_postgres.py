@@ -131,9 +131,9 @@ async def test_producers_of_other_processes_wake_the_loop(place, monkeypatch):
             ticket = await producer.put("note", str(number), {})
             await ticket.settled(timeout=50)
         with closing(psycopg.connect(place.libpq)) as connection:
-            (seq,) = enqueue_in(connection, put("own"), schema=place.schema)
+            (own,) = await box.enqueue_in(connection, put("own"))
             connection.commit()
-        await box.ticket(seq).settled(timeout=50)
+        await own.settled(timeout=50)
         running.cancel()
 
     assert [entity for entity, _ in server.seen] == ["0", "1", "2", "own"]
