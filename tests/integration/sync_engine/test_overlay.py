@@ -11,7 +11,6 @@ from outlast.engines.overlay import Seen
 from outlast.outbox import Applied, OpState, Outbox, Rejected, Stale, SyncOutbox, Verb, Write
 from outlast.sync_engine import CallableTransport, Overlay, Runner, SyncOverlay
 
-
 APPLIED = Applied("v2")
 
 
@@ -230,6 +229,8 @@ async def test_inside_the_block_listeners_hear_without_anybody_reading(tmp_path)
 
 class Broken:
     """A file that cannot be read; it tells when somebody tries."""
+
+    result = None
 
     def __init__(self):
         self.tried = asyncio.Event()
