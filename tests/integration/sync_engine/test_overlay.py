@@ -211,6 +211,22 @@ async def test_listeners_hear_which_entities_changed(desk, caplog):
     assert "a listener of an overlay raised" in caplog.text
 
 
+async def test_a_listener_may_use_the_overlay(desk):
+    """Listeners run outside of every lock: one that reads does not wait for itself."""
+    desk, seen = await desk(), []
+
+    def listen(entity):
+        read = desk.overlay.see(entity) if isinstance(desk.overlay, SyncOverlay) else None
+        seen.append(read or Seen({"t": "mine"}, (1,)))
+        desk.overlay.follow(1)
+
+    desk.overlay.on_change(listen)
+    await desk.ask(desk.box.put, "note", "n1", {"t": "mine"})
+    await desk.see()
+
+    assert seen == [Seen({"t": "mine"}, (1,))]
+
+
 async def test_inside_the_block_listeners_hear_without_anybody_reading(tmp_path):
     """The task sees writes of this process and deliveries, and ends with the block."""
     async with await Outbox.open(tmp_path / "app.db") as box, asyncio.timeout(60):

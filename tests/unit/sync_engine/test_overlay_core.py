@@ -49,6 +49,19 @@ def test_an_unchanged_file_is_not_read():
     assert look(core, 7) == ["version"]
 
 
+def test_a_write_that_arrives_while_somebody_looks_is_looked_for_again():
+    """It may be delivered already; then nothing would ever change any more."""
+    core = OverlayCore("note", None, effect_of)
+    questions = core.look(SOURCE)
+    assert [questions.send(answer) for answer in (None, 7)] == ["version", ("pending", "note")]
+    core.wrote([Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")], [1])
+    assert next_of(questions, []) == (None, 1, 1)
+    core.wrote([Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")], [2])
+    assert next_of(questions, [status(OpState.DELIVERED)]) is None
+
+    assert look(core, 7, []) == ["version", ("pending", "note"), (None, 2, 1)]
+
+
 def test_a_write_that_is_known_is_not_replaced_by_a_part_of_itself():
     """What was folded into a known op has its place; its own body is not all of it."""
     core = OverlayCore("note", {"n1": {}}, effect_of)
