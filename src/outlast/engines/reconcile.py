@@ -78,7 +78,7 @@ def _deleted(policy: ConflictPolicy, dispute: Dispute, step: Conflict) -> Next:
         case OnDeleted.DISCARD:
             return Discard(None, f"{step.reason}; the policy is to drop the edit")
         case OnDeleted.RECREATE:
-            whole = _whole(dispute)
+            whole = _without(_whole(dispute), policy.server_fields)
             if whole is UNKNOWN:
                 return Ask(f"{step.reason}; it cannot be made again, because only a patch of it is known")
             return Recreate(whole, f"{step.reason}; the policy is to make it again")

@@ -34,8 +34,8 @@ _SETTLED: Final = frozenset({OpState.DELIVERED, OpState.CONFLICT, OpState.DEAD})
 class OverlaySource(Protocol):
     """Say what an overlay needs of an outbox; what `Outbox` and `SyncOutbox` have in common has it."""
 
-    def data_version(self) -> Future[int]:
-        """Return a number that changes whenever the file does."""
+    def data_version(self) -> Future[int | str]:
+        """Return something that is another whenever anybody has committed."""
         ...
 
     def pending(self, kind: str) -> Future[list[Op]]:
@@ -72,7 +72,7 @@ class OverlayCore:
         self._listeners: list[Listener] = []
         self._followers: dict[int, tuple[OnSettled | None, OnSettled | None]] = {}
         self._news: deque[Callable[[], object]] = deque()
-        self._version: int | None = None
+        self._version: int | str | None = None
         self._reasons_to_look = 0
 
     def wrote(self, writes: Sequence[Write], seqs: Sequence[int]) -> None:

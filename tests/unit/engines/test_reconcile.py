@@ -255,6 +255,9 @@ def test_members_of_the_server_may_lie_deeper():
     found = read(dispute, other({"data": {"n": 1, "t": "b", "modified": 2}, "meta": {}}), policy)
 
     assert found.body == {"data": {"n": 2, "t": "b"}}
+    again = ConflictPolicy(on_deleted=OnDeleted.RECREATE, server_fields=policy.server_fields)
+    patch = Dispute(PATCH, {"data": {"n": 2}}, Gone("404"), base)
+    assert answered(patch, again).body == {"data": {"n": 2}}
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"2"'])
