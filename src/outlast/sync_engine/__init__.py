@@ -1,7 +1,11 @@
 """Deliver queued writes: the runner and what carries a write to its server."""
 
+from outlast.engines.coalesce import OpCoalescer
+from outlast.engines.json_values import ABSENT, UNKNOWN
 from outlast.engines.merge import MergeRules, merge
-from outlast.engines.merge_rules import Rule
+from outlast.engines.merge_report import FieldReport, Merged, Source
+from outlast.engines.merge_rules import FieldConflict, Rule
+from outlast.engines.overlay import LocalOp, Seen
 from outlast.engines.reconcile_records import ConflictPolicies, ConflictPolicy, OnDeleted, OnDuplicate, Resolution
 from outlast.outbox import DeliveryPolicy, LeaseConfig, Outbox, SyncOutbox
 from outlast.sync_engine._callable_transport import CallableTransport
@@ -15,6 +19,8 @@ from outlast.sync_engine._overlay import Overlay, SyncOverlay
 from outlast.sync_engine._runner import Runner
 
 __all__ = [
+    "ABSENT",
+    "UNKNOWN",
     "CallableTransport",
     "Conflict",
     "ConflictPolicies",
@@ -22,13 +28,18 @@ __all__ = [
     "Credentials",
     "Decision",
     "DeliveryPolicy",
+    "FieldConflict",
+    "FieldReport",
     "Headers",
     "HttpBatch",
     "HttpTransport",
     "LeaseConfig",
+    "LocalOp",
     "MergeRules",
+    "Merged",
     "OnDeleted",
     "OnDuplicate",
+    "OpCoalescer",
     "OptimisticChange",
     "OptimisticStore",
     "Outbox",
@@ -38,6 +49,8 @@ __all__ = [
     "Resolver",
     "Rule",
     "Runner",
+    "Seen",
+    "Source",
     "SyncOutbox",
     "SyncOverlay",
     "holds",
