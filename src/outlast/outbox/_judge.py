@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from outlast.clock import Clock, Random
 from outlast.engines.batches import (
@@ -216,7 +216,7 @@ class Judge:
             return InDoubt(_raised(error))
         if not isinstance(answer, Mapping):
             return _checked(answer)
-        return {seq: _checked(one) for seq, one in answer.items()}
+        return {seq: _checked(one) for seq, one in cast("Mapping[int, Any]", answer).items()}
 
 
 def whole(answers: Mapping[int, Answer]) -> Answer:

@@ -79,13 +79,16 @@ def _items(body: bytes) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         return []
     # An item that is none keeps its place in the order, and says nothing.
-    return [cast("dict[str, Any]", item) if isinstance(item, dict) else {} for item in value]
+    return [_object(item) for item in cast("list[object]", value)]
+
+
+def _object(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _answer(item: Mapping[str, Any], wall: float) -> Answer:
-    status, headers = item.get("status"), item.get("headers")
+    status = item.get("status")
     if not isinstance(status, int) or status not in _STATUSES:
         return InDoubt("its part of the answer has no status")
-    named = cast("Mapping[str, Any]", headers) if isinstance(headers, dict) else {}
-    lower = {name.lower(): str(value) for name, value in named.items()}
+    lower = {name.lower(): str(value) for name, value in _object(item.get("headers")).items()}
     return answer_for(status, lower, json.dumps(item.get("body")).encode(), wall)

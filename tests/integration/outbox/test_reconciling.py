@@ -109,7 +109,7 @@ async def test_what_only_one_side_changed_is_merged_and_sent_under_a_new_key(pla
         assert (first[2], second[2], second[3]) == ('"1"', '"2"', sent)
         assert (first[0][-2:], second[0][-2:]) == (":0", ":1")
         assert await box.counts() == Counts(delivered=1)
-        assert [event.resolution for event in seen.events] == ["merged: done theirs; title ours"]
+        assert [event.resolution for event in seen.events] == ["merged: title ours; done theirs"]
 
 
 async def test_the_base_may_be_what_our_own_last_write_left(place):
@@ -418,13 +418,12 @@ async def test_a_takeover_while_a_resolver_thinks_leaves_the_op_as_it_was(place)
 
     async with opened(place) as box, opened(place) as other:
         await box.enqueue(write(Verb.PUT, {"title": "mine"}, if_match='"1"'))
-        with pytest.raises(LeaseLostError):
-            async with runner(box, notes.transport, resolvers={"note": resolve}) as run:
-                running = asyncio.create_task(run.run_forever())
-                await until(lambda: asked)
-                takeover = "UPDATE $lease SET holder = 'other', fence = fence + 1"
-                place.execute(takeover)
-                thinking.set()
+        async with runner(box, notes.transport, resolvers={"note": resolve}) as run:
+            running = asyncio.create_task(run.run_forever())
+            await until(lambda: asked)
+            place.execute("UPDATE $lease SET holder = 'other', fence = fence + 1")
+            thinking.set()
+            with pytest.raises(LeaseLostError):
                 await running
         place.execute("UPDATE $lease SET holder = ''")
         await deliver(other, notes.transport, resolvers={"note": resolve})

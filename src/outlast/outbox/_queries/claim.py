@@ -84,7 +84,7 @@ def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[Hi
         return History(expires=op.expires_at), None
     first_sent, due, unreported, refused, accepted, doubt = sealed[6:]
     silent = due is None  # its last claim was never reported on
-    known = {} if accepted is None else json.loads(accepted)
+    known: dict[str, Any] = {} if accepted is None else json.loads(accepted)
     history = History(
         sent=True, doubt=bool(doubt) or silent, first_sent=first_sent, accepted=known.get("since"),
         unreported=unreported + (silent and suspect), refused=refused, expires=op.expires_at,
