@@ -35,7 +35,8 @@ def enqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list
         ConfigError: The connection is of another library, has no transaction, or finds no outbox.
     """
     borrowed = borrow(connection)
-    return sql.run(plan_in(_ways(borrowed, schema), writes, SYSTEM_CLOCK.wall(), None), borrowed.execute)
+    ways = _ways(borrowed, schema)
+    return sql.run(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.execute)
 
 
 async def aenqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
@@ -44,7 +45,8 @@ async def aenqueue_in(connection: Any, *writes: Write, schema: str = "outlast") 
     Cancel: what psycopg leaves behind; the caller rolls back.
     """
     borrowed = borrow(connection)
-    return await sql.arun(plan_in(_ways(borrowed, schema), writes, SYSTEM_CLOCK.wall(), None), borrowed.aexecute)
+    ways = _ways(borrowed, schema)
+    return await sql.arun(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.aexecute)
 
 
 def _ways(borrowed: Borrowed, schema: str) -> sql.Ways:

@@ -140,7 +140,7 @@ class Outbox:
         Cancel: what psycopg leaves behind; roll back.
         """
         borrowed, plan = self.core.plan_in(connection, writes)
-        return [Ticket(self.core, seq) for seq in await sql.arun(plan, borrowed.aexecute)]
+        return [Ticket(self.core, seq) for seq in await sql.arun(plan, self.core.ways.dialect.text, borrowed.aexecute)]
 
     def ticket(self, seq: int) -> Ticket:
         """Return the ticket of a write by its place."""

@@ -95,7 +95,7 @@ class SyncOutbox:
     def enqueue_in(self, connection: Any, *writes: Write) -> list[SyncTicket]:
         """Queue writes in the transaction that a connection of yours is in; see `Outbox.enqueue_in`."""
         borrowed, plan = self.core.plan_in(connection, writes)
-        return [SyncTicket(self.core, seq) for seq in sql.run(plan, borrowed.execute)]
+        return [SyncTicket(self.core, seq) for seq in sql.run(plan, self.core.ways.dialect.text, borrowed.execute)]
 
     def ticket(self, seq: int) -> SyncTicket:
         """Return the ticket of a write by its place."""

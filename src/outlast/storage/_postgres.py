@@ -88,7 +88,8 @@ class PostgresDatabase:
         self._main, self._reader = self._link(), self._link()
         self._links = [self._main, self._reader]
         try:
-            self._main.call(self._prepare)
+            # Not waited for: a wrong password or database looks the same to libpq as a server that is away.
+            self._main.call(self._prepare, patience=0.0)
         except Exception as error:
             self._main.close()
             raise translate(error, self.name) from error

@@ -33,7 +33,7 @@ class Tables:
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan."""
-        return run(plan, lambda statement, bindings: list(self.execute(statement, bindings)))
+        return run(plan, self._text, lambda statement, bindings: list(self.db.execute(statement, bindings)))
 
 
 class Ways(Protocol):
