@@ -89,7 +89,11 @@ class AsgiReceiver:
         return ThreadUnit(manager, self._turns)
 
     async def _serve(self, scope: Scope, ask: Ask | None, receive: Receive, send: Send) -> None:
-        unit = self._unit()
+        try:
+            unit = self._unit()
+        except Exception as error:
+            await _give(send, self._rules.instead_of(error))
+            return
         try:
             given = await self._work(unit, scope, ask, receive, send)
         finally:

@@ -77,7 +77,10 @@ class WsgiReceiver:
         return self._receiver.ask(write.key, digest, scope, write.fence)
 
     def _served(self, environ: Environ, ask: Ask | None) -> StoredResponse:
-        unit = Unit(self._connect(), self._rules.max_wait)
+        try:
+            unit = Unit(self._connect(), self._rules.max_wait)
+        except Exception as error:
+            return self._rules.instead_of(error)
         try:
             return self._worked(unit, environ, ask)
         finally:

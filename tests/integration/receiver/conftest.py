@@ -29,10 +29,16 @@ class Place:
     def __init__(self, address):
         self.address = address
         self.is_sqlite = not address.startswith("postgresql:")
+        self.library = sqlite3 if self.is_sqlite else psycopg
 
     def connect(self):
-        """Open a connection as the application would."""
-        if self.is_sqlite:
+        """Open a connection as the application would.
+
+        Always with one library: two copies of SQLite in one process do not see each other's locks on a file.
+        """
+        if self.library is apsw:
+            return contextlib.closing(apsw.Connection(self.address))
+        if self.library is sqlite3:
             return contextlib.closing(sqlite3.connect(self.address, check_same_thread=False))
         return psycopg.connect(self.address)
 
@@ -45,28 +51,30 @@ class Place:
         """Change something from outside."""
         with self.connect() as connection:
             connection.execute(statement)
-            connection.commit()
+            if self.library is not apsw:
+                connection.commit()
 
     def effects(self):
         """Return the keys of the effects that took place, in their own order."""
         return sorted(key for key, _ in self.rows("SELECT key, worker FROM effects"))
 
-    def prepare(self):
+    def prepare(self, library=None):
         """Create the tables."""
+        self.library = library or self.library
         with self.connect() as connection:
+            if self.is_sqlite:
+                connection.execute("PRAGMA journal_mode=WAL")
             Receiver().create_tables(connection)
             connection.execute(EFFECTS)
-            connection.commit()
+            if self.library is not apsw:
+                connection.commit()
         return self
 
 
 @pytest.fixture
 def sqlite_place(tmp_path):
-    """A new SQLite file in WAL mode."""
-    address = str(tmp_path / "app.db")
-    with contextlib.closing(sqlite3.connect(address)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    return Place(address)
+    """A new SQLite file."""
+    return Place(str(tmp_path / "app.db"))
 
 
 @pytest.fixture
@@ -109,6 +117,8 @@ class Driver:
 class Sqlite3(Driver):
     """The module of the standard library, which opens transactions by itself."""
 
+    library = sqlite3
+
     def connect(self):
         return sqlite3.connect(self.place.address, timeout=0.05)
 
@@ -119,12 +129,16 @@ class Sqlite3(Driver):
 class Apsw(Driver):
     """apsw, which never does."""
 
+    library = apsw
+
     def connect(self):
         return apsw.Connection(self.place.address)
 
 
 class Psycopg(Driver):
     """psycopg for threads."""
+
+    library = psycopg
 
     def connect(self):
         return psycopg.connect(self.place.address)
@@ -200,7 +214,7 @@ class Session:
 def driver(request):
     """Each driver in turn, before a database that has the tables."""
     name = "postgres_place" if issubclass(request.param, Psycopg) else "sqlite_place"
-    driver = request.param(request.getfixturevalue(name).prepare(), Receiver())
+    driver = request.param(request.getfixturevalue(name).prepare(request.param.library), Receiver())
     yield driver
     driver.close()
 

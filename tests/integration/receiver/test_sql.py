@@ -306,9 +306,7 @@ def test_a_connection_that_commits_by_itself_is_refused(driver):
     if isinstance(session.connection, sqlite3.Connection):
         session.connection.isolation_level = None
     elif not driver.place.is_sqlite:
-        driver.do(
-            session.connection.set_autocommit(True)  # noqa: FBT003 - psycopg's own
-        )
+        driver.do(session.connection.set_autocommit(True))
 
     with pytest.raises(ConfigError, match="no transaction is open"):
         session.claim()
@@ -318,7 +316,7 @@ def test_a_connection_that_commits_by_itself_is_refused(driver):
 
 def test_other_connections_are_named(driver):
     """What is no connection is told what would be one."""
-    with pytest.raises(ConfigError, match="sqlite3, apsw, psycopg, not builtins.str"):
+    with pytest.raises(ConfigError, match=r"sqlite3, apsw, psycopg, not builtins\.str"):
         driver.receiver.claim("app.db", "k", "d")
 
 
@@ -405,7 +403,7 @@ async def test_a_cancelled_claim_leaves_the_transaction_to_its_owner(postgres_pl
     async with blocker, connection:
         await blocker.execute("LOCK TABLE outlast_receipts")
         waiting = asyncio.create_task(receiver.aclaim(connection, "k", "d"))
-        while not place.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+        while not place.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - a server tells nobody
             await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
