@@ -114,7 +114,7 @@ class AsgiReceiver:
         if given is not None:
             return given
         scope[CONNECTION] = unit.connection
-        settling = _Settling(unit, claim, self._rules, send)
+        settling = _Settling(unit, claim, self._rules, scope, send)
         try:
             await self._app(scope, receive, settling)
         except Exception:
@@ -127,8 +127,9 @@ class AsgiReceiver:
 class _Settling:
     """Collect what an application sends; when it is whole commit, and only then send it."""
 
-    def __init__(self, unit: AsyncUnit, claim: object, rules: ReceiverRules, send: Send) -> None:
+    def __init__(self, unit: AsyncUnit, claim: object, rules: ReceiverRules, scope: Scope, send: Send) -> None:
         self._unit = unit
+        self._scope = scope
         self._claim = claim if isinstance(claim, New) else None
         self._rules = rules
         self._send = send
@@ -149,7 +150,8 @@ class _Settling:
         except Exception as error:
             self.failure = error
             raise
-        # Tasks that run after the answer must not hold the transaction's place.
+        # Tasks that run after the answer have no part in the transaction, and must not keep others waiting.
+        self._scope.pop(CONNECTION, None)
         await self._unit.close()
         await _give(self._send, whole)
 

@@ -177,16 +177,9 @@ class Turns:
     async def run(self, work: Callable[[], T]) -> T:
         """Run something in the thread.
 
-        Cancel: it goes on to its end there, which is waited for, so that nobody else uses its connection meanwhile.
+        Cancel: it goes on to its end there; there is one thread, so what is run next waits for it.
         """
-        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            if not running.cancelled():
-                running.exception()
-            raise
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
 
 class ThreadUnit:

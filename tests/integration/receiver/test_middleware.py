@@ -97,7 +97,7 @@ class Asgi:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body"})
         for task in script.after:
-            task()
+            await task(scope)
 
     def ask(self, key="k", body=b"x", *, method="POST", path="/notes", query=b"", headers=()):
         """Send a request."""
@@ -156,8 +156,6 @@ class Wsgi:
         if script.error:
             raise script.error
         start_response(f"{script.status} Whatever", list(script.headers))
-        for task in script.after:
-            task()
         return iter(script.parts)
 
     def ask(self, key="k", body=b"x", *, method="POST", path="/notes", query=b"", headers=()):
@@ -251,9 +249,10 @@ def test_a_busy_database_is_no_failure_of_the_request(side):
     side.serve(rules=ReceiverRules(max_wait=0.05, retry_after=7))
     with side.place.connect() as other:
         other.execute("BEGIN IMMEDIATE")
-        got = side.ask()
+        got, keyless = side.ask(), side.ask(None)
 
     assert (got.problem, got.headers["retry-after"]) == ((503, "busy"), "7")
+    assert keyless.problem == (503, "busy")
     assert (side.script.calls, side.ask().status) == (0, 201)
 
 
@@ -505,13 +504,21 @@ def asgi(place):
 
 
 def test_work_after_the_answer_holds_nothing(asgi):
-    """A background task runs after the commit, and has no connection."""
+    """A background task runs after the commit, has no connection, and keeps nobody else from writing."""
+    asgi.serve(rules=ReceiverRules(max_wait=5.0))
     seen = []
-    asgi.script.after.append(lambda: seen.append(asgi.place.effects()))
 
+    async def task(scope):
+        asgi.script.after.clear()
+        seen.append(asgi.place.effects())
+        seen.append((await asgi.asks("other")).status)
+        with pytest.raises(ConfigError, match="has no connection"):
+            connection_of(scope)
+
+    asgi.script.after.append(task)
     asgi.ask()
 
-    assert seen == [["k"]]
+    assert seen == [["k"], 201]
 
 
 def test_a_client_that_goes_away_early(asgi):
@@ -559,6 +566,26 @@ def test_cancelling_rolls_back(asgi):
 
     assert asgi.runner.run(cut()).status == 201
     assert asgi.place.effects() == ["k"]
+
+
+async def test_cancelling_while_waiting_for_the_file(sqlite_place):
+    """A request that is cut while another process writes leaves no transaction behind in its thread."""
+    side = Asgi(sqlite_place.prepare())
+    side.serve()
+    with sqlite_place.connect() as other:
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(side.asks())
+        done, _ = await asyncio.wait([task], timeout=0.05)
+        assert not done
+        task.cancel()
+        await asyncio.sleep(0)
+        other.rollback()
+        await asyncio.wait([task])
+        other.execute("BEGIN IMMEDIATE")
+    assert task.cancelled()
+
+    assert (await side.asks()).status == 201
+    side.close()
 
 
 def test_tasks_wait_for_their_turn_to_write(sqlite_place):
