@@ -32,7 +32,7 @@ from outlast.http._receiver_records import (
 _KEY: Final = re.compile(r"[!#-+\--~]{1,255}")
 """Printable ASCII without quotes and commas, by which headers are joined."""
 _BODILESS: Final = frozenset({204, 205, 304})
-_ASK_AGAIN: Final = frozenset({401, 408, 421, 423, 425, 429})
+_ASK_AGAIN: Final = frozenset({401, 408, 423, 425, 429})
 _NOT_KEPT: Final = frozenset(
     {"connection", "date", "keep-alive", "server", "set-cookie", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -41,7 +41,7 @@ _NOT_KEPT: Final = frozenset(
 def is_final(status: int) -> bool:
     """Tell whether an answer ends the matter, so that a repeat must get it too.
 
-    What a sender answers by coming back with the same key is not: 5xx, 401, 408, 421, 423, 425, 429. A refusal such as
+    What a sender answers by coming back with the same key is not: 5xx, 401, 408, 423, 425, 429. A refusal such as
     404 or 412 is: a repeat that comes late must not take effect after its sender was told no.
 
     >>> [status for status in (201, 401, 412, 429, 503) if is_final(status)]
@@ -153,6 +153,10 @@ class ReceiverRules:
         """Return the answer to a request whose body is above the limit; the rest of it is not read."""
         said = f"the body is larger than {self.max_body_bytes} bytes"
         return self._problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request-too-large", said)
+
+    def broken_off_request(self) -> StoredResponse:
+        """Return the answer to a request whose body did not come whole; its sender is gone, as a rule."""
+        return self._problem(HTTPStatus.BAD_REQUEST, "request-broken-off", "the body is shorter than it says")
 
     def instead_of(self, error: Exception) -> StoredResponse:
         """Return the answer when the application's own could not be given, and all was rolled back.

@@ -61,6 +61,8 @@ class WsgiReceiver:
         if isinstance(write, StoredResponse):
             return write
         body = _read(environ, rules.max_body_bytes + 1)
+        if body is None:
+            return rules.broken_off_request()
         if len(body) > rules.max_body_bytes:
             return rules.too_large_request()
         # Whatever the server keeps in its own environ, the application reads the body from here.
@@ -120,11 +122,13 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
-def _read(environ: Environ, most: int) -> bytes:
-    """Read the body, up to so many bytes."""
+def _read(environ: Environ, most: int) -> bytes | None:
+    """Read the body, up to so many bytes; None when it broke off, for half a body is no request."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdecimal():
-        return bytes(environ["wsgi.input"].read(min(int(length), most)))
+        wanted = min(int(length), most)
+        body = bytes(environ["wsgi.input"].read(wanted))
+        return body if len(body) == wanted else None
     return bytes(environ["wsgi.input"].read(most)) if environ.get("wsgi.input_terminated") else b""
 
 
