@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import sys
 import uuid
-from pathlib import Path
 
 import apsw
 import psycopg
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))
-
 from outlast.http import Receiver
-from postgres_server import PostgresServer
 
 EFFECTS = "CREATE TABLE effects (key TEXT NOT NULL, worker TEXT NOT NULL)"
 
@@ -73,13 +68,6 @@ class Place:
 def sqlite_place(tmp_path):
     """A new SQLite file."""
     return Place(str(tmp_path / "app.db"))
-
-
-@pytest.fixture(scope="session")
-def postgres_server():
-    """One PostgreSQL for the tests of this folder."""
-    with PostgresServer.running() as server:
-        yield server
 
 
 @pytest.fixture
