@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from outlast.engines.json_values import ABSENT, UNKNOWN, Nothing, is_object
-from outlast.engines.merge import MergeRules, merge
+from outlast.engines.merge import MergeRules, merge, path_of
 from outlast.engines.merge_patch import Expressed, Inexpressible, apply_patch, diff_patch
 from outlast.engines.merge_report import Merged
 from outlast.engines.op import Compare, Conflict, Found, Gone, Missing, Step, Verb
@@ -78,7 +78,7 @@ def _deleted(policy: ConflictPolicy, dispute: Dispute, step: Conflict) -> Next:
         case OnDeleted.DISCARD:
             return Discard(None, f"{step.reason}; the policy is to drop the edit")
         case OnDeleted.RECREATE:
-            whole = _whole(dispute)
+            whole = _without(_whole(dispute), policy.server_fields)
             if whole is UNKNOWN:
                 return Ask(f"{step.reason}; it cannot be made again, because only a patch of it is known")
             return Recreate(whole, f"{step.reason}; the policy is to make it again")
@@ -113,10 +113,14 @@ def _differing(policy: ConflictPolicy, dispute: Dispute, theirs: Any, etag: str 
     return _resend(policy, dispute, merged, theirs, etag)
 
 
-def _without(value: Any, names: frozenset[str]) -> Any:
-    if not is_object(value):
+def _without(value: Any, paths: frozenset[str], names: tuple[str, ...] = ()) -> Any:
+    if not paths or not is_object(value):
         return value
-    return {name: member for name, member in value.items() if name not in names}
+    return {
+        name: _without(member, paths, (*names, name))
+        for name, member in value.items()
+        if path_of((*names, name)) not in paths
+    }
 
 
 def _merge(dispute: Dispute, base: Any, theirs: Any, rules: MergeRules) -> Merged:

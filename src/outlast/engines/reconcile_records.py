@@ -58,8 +58,8 @@ class ConflictPolicy:
         on_deleted: What becomes of an edit of an entity that is gone. Default ask.
         on_duplicate: What becomes of a create of an entity that is there. Default ask.
         max_rounds: How many merged writes are sent before a person is asked, >= 0. Default 5.
-        server_fields: Names of members that only the server writes, such as `last_modified`; they are left out of
-            the merge and of what is sent. Default none.
+        server_fields: Paths of members that only the server writes, such as `data.last_modified`; they are left out
+            of the merge and of what is sent. Default none.
         unguarded: Whether a merged write may be sent to a server that names no version to base it on. Default
             False: it could overwrite what arrived in between, so a person is asked.
     """

@@ -11,6 +11,8 @@ from outlast.outbox import DeliveryPolicy, LeaseConfig, Outbox, SyncOutbox
 from outlast.sync_engine._callable_transport import CallableTransport
 from outlast.sync_engine._content import holds
 from outlast.sync_engine._http_transport import Headers, HttpTransport
+from outlast.sync_engine._metrics import SyncMetrics
+from outlast.sync_engine._metrics_snapshot import SyncSnapshot
 from outlast.sync_engine._optimistic import OptimisticChange, OptimisticStore
 from outlast.sync_engine._overlay import Overlay, SyncOverlay
 from outlast.sync_engine._runner import Runner
@@ -42,8 +44,10 @@ __all__ = [
     "Runner",
     "Seen",
     "Source",
+    "SyncMetrics",
     "SyncOutbox",
     "SyncOverlay",
+    "SyncSnapshot",
     "holds",
     "merge",
 ]

@@ -47,7 +47,9 @@ class _OverlayFace:
             mark: What `start_pull` gave before the request; None for an event that the server pushed.
             includes: The place of an own op that an event is known to come from, by its key.
         """
-        return self._core.land(entity, ABSENT if value is None else value, version, mark, includes)
+        landed = self._core.land(entity, ABSENT if value is None else value, version, mark, includes)
+        self._core.publish()
+        return landed
 
     def follow(self, seq: int, *, on_success: OnSettled | None = None, on_error: OnSettled | None = None) -> None:
         """Tell somebody, at most once in this process, what becomes of an op.
@@ -105,6 +107,7 @@ class Overlay(_OverlayFace):
         """
         tickets = await self._box.enqueue(*writes)
         self._core.wrote(writes, [ticket.seq for ticket in tickets])
+        self._core.publish()
         return tickets
 
     async def refresh(self) -> None:
@@ -115,6 +118,7 @@ class Overlay(_OverlayFace):
             with contextlib.suppress(StopIteration):
                 while True:
                     answer = await self._source.result(look.send(answer))
+        self._core.publish()
 
     async def get(self, entity: str) -> Any:
         """Return the value of an entity, None if there is none."""
@@ -188,6 +192,7 @@ class SyncOverlay(_OverlayFace):
         """Queue writes and show them, however soon they are delivered; see `Outbox.enqueue`."""
         tickets = self._box.enqueue(*writes)
         self._core.wrote(writes, [ticket.seq for ticket in tickets])
+        self._core.publish()
         return tickets
 
     def refresh(self) -> None:
@@ -198,6 +203,7 @@ class SyncOverlay(_OverlayFace):
             with contextlib.suppress(StopIteration):
                 while True:
                     answer = look.send(answer).result()
+        self._core.publish()
 
     def get(self, entity: str) -> Any:
         """Return the value of an entity, None if there is none."""

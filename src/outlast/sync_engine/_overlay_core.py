@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from outlast.engines.coalesce import MERGE_PATCHES
@@ -32,8 +34,8 @@ _SETTLED: Final = frozenset({OpState.DELIVERED, OpState.CONFLICT, OpState.DEAD})
 class OverlaySource(Protocol):
     """Say what an overlay needs of an outbox; what `Outbox` and `SyncOutbox` have in common has it."""
 
-    def data_version(self) -> Future[int]:
-        """Return a number that changes whenever the file does."""
+    def data_version(self) -> Future[int | str]:
+        """Return something that is another whenever anybody has committed."""
         ...
 
     def pending(self, kind: str) -> Future[list[Op]]:
@@ -56,7 +58,9 @@ class OverlaySource(Protocol):
 class OverlayCore:
     """Hold what both faces share: what is known, who is told, and what a look at the outbox means.
 
-    Thread-safe: yes; listeners run outside of the lock.
+    What is to be told waits in `_news` until `publish`, which the faces call when they hold no lock.
+
+    Thread-safe: yes, but for `look`, of which one may run at a time.
     """
 
     def __init__(self, kind: str, shadow: MutableMapping[str, Any] | None, effect: Effect) -> None:
@@ -67,7 +71,9 @@ class OverlayCore:
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self._followers: dict[int, tuple[OnSettled | None, OnSettled | None]] = {}
-        self._version: int | None = None
+        self._news: deque[Callable[[], object]] = deque()
+        self._version: int | str | None = None
+        self._reasons_to_look = 0
 
     def wrote(self, writes: Sequence[Write], seqs: Sequence[int]) -> None:
         """Add writes of this program, which may be delivered before anybody looks."""
@@ -77,18 +83,25 @@ class OverlayCore:
                 if write.kind == self._kind and self._engine.op(seq) is None:
                     self._engine.queue(local_op(seq, write))
                     self._contents[seq] = write.verb, write.body
-            self._version = None  # it may be delivered already, and then the file will not change any more
+            self._look_again()
         self._tell([write.entity for write in writes if write.kind == self._kind])
 
     def look(self, source: OverlaySource) -> Look:
         """Look what has become of the ops, if the file has changed; one look at a time."""
+        reasons = self._reasons_to_look
         version = yield source.data_version()
         if version == self._version:
             return
         for seq in self._adopt((yield source.pending(self._kind))):
             found = yield source.statuses(None, seq, 1)
             self._settle(seq, found[0] if found else None)
-        self._version = version
+        with self._lock:
+            self._version = version if reasons == self._reasons_to_look else None
+
+    def _look_again(self) -> None:
+        # What was written or is followed may be settled already, and then the file will not change any more.
+        self._reasons_to_look += 1
+        self._version = None
 
     def _adopt(self, ops: Sequence[Op]) -> list[int]:
         """Take over what the outbox holds; returns the places of the ops that it no longer does."""
@@ -120,7 +133,7 @@ class OverlayCore:
         self._tell([] if op is None else [op.entity])
         callback = on_success if delivered else on_error
         if callback is not None:
-            _guarded(callback, status)
+            self._news.append(partial(callback, status))
 
     def land(self, entity: str, value: Any, version: Version, mark: int | None, includes: int | None) -> bool:
         """Put what was pulled into the shadow, unless it is older than what is there."""
@@ -155,7 +168,7 @@ class OverlayCore:
         """Tell somebody what becomes of an op."""
         with self._lock:
             self._followers[seq] = (on_success, on_error)
-            self._version = None  # it may be settled already, and then the file will not change any more
+            self._look_again()
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Call a listener for each entity that may look different; returns how to stop."""
@@ -165,15 +178,19 @@ class OverlayCore:
 
     def _tell(self, entities: Sequence[str]) -> None:
         for entity in dict.fromkeys(entities):
-            for listener in tuple(self._listeners):
-                _guarded(listener, entity)
+            self._news.extend(partial(listener, entity) for listener in tuple(self._listeners))
 
-
-def _guarded(listener: Callable[..., object], *arguments: object) -> None:
-    try:
-        listener(*arguments)
-    except Exception:  # one listener's mistake must not keep the news from the others
-        _log.exception("a listener of an overlay raised")
+    def publish(self) -> None:
+        """Tell the listeners what they have not been told yet; call it without a lock."""
+        while self._news:
+            try:
+                news = self._news.popleft()
+            except IndexError:  # pragma: no cover - another thread was quicker, between the two lines
+                return
+            try:
+                news()
+            except Exception:  # one listener's mistake must not keep the news from the others
+                _log.exception("a listener of an overlay raised")
 
 
 def local_op(seq: int, op: Op | Write) -> LocalOp:

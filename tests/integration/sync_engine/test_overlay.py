@@ -47,16 +47,16 @@ class Desk:
 
 
 @pytest.fixture(params=["async", "sync"])
-def desk(request, tmp_path):
+def desk(request, place):
     """A function that opens a desk; each is closed at the end."""
     opened = []
 
     async def open_desk(**options):
         if request.param == "async":
-            box = await Outbox.open(tmp_path / "app.db")
+            box = await Outbox.open(place)
             opened.append(box)
             return Desk(box, Overlay(box, "note", **options))
-        box = await asyncio.to_thread(SyncOutbox.open, tmp_path / "app.db")
+        box = await asyncio.to_thread(SyncOutbox.open, place)
         opened.append(box)
         return Desk(box, SyncOverlay(box, "note", **options))
 
@@ -211,9 +211,25 @@ async def test_listeners_hear_which_entities_changed(desk, caplog):
     assert "a listener of an overlay raised" in caplog.text
 
 
-async def test_inside_the_block_listeners_hear_without_anybody_reading(tmp_path):
+async def test_a_listener_may_use_the_overlay(desk):
+    """Listeners run outside of every lock: one that reads does not wait for itself."""
+    desk, seen = await desk(), []
+
+    def listen(entity):
+        read = desk.overlay.see(entity) if isinstance(desk.overlay, SyncOverlay) else None
+        seen.append(read or Seen({"t": "mine"}, (1,)))
+        desk.overlay.follow(1)
+
+    desk.overlay.on_change(listen)
+    await desk.ask(desk.box.put, "note", "n1", {"t": "mine"})
+    await desk.see()
+
+    assert seen == [Seen({"t": "mine"}, (1,))]
+
+
+async def test_inside_the_block_listeners_hear_without_anybody_reading(place):
     """The task sees writes of this process and deliveries, and ends with the block."""
-    async with await Outbox.open(tmp_path / "app.db") as box, asyncio.timeout(60):
+    async with await Outbox.open(place) as box, asyncio.timeout(60):
         overlay, heard = Overlay(box, "note", look_every=0.01), asyncio.Queue()
         overlay.on_change(heard.put_nowait)
         async with overlay:
@@ -241,9 +257,9 @@ class Broken:
         raise OSError("the disk is away")
 
 
-async def test_a_look_that_fails_is_not_the_last(tmp_path, caplog):
+async def test_a_look_that_fails_is_not_the_last(place, caplog):
     """The task logs what it ran into and goes on."""
-    async with await Outbox.open(tmp_path / "app.db") as box, asyncio.timeout(60):
+    async with await Outbox.open(place) as box, asyncio.timeout(60):
         overlay, heard, broken = Overlay(box, "note", look_every=0.01), asyncio.Queue(), Broken()
         overlay.on_change(heard.put_nowait)
         async with overlay:
@@ -255,9 +271,9 @@ async def test_a_look_that_fails_is_not_the_last(tmp_path, caplog):
     assert "could not look" in caplog.text
 
 
-async def test_a_write_after_the_loop_has_gone_wakes_nobody(tmp_path):
+async def test_a_write_after_the_loop_has_gone_wakes_nobody(place):
     """A listener of the outbox outlives its loop without harm."""
-    box = await Outbox.open(tmp_path / "app.db")
+    box = await Outbox.open(place)
 
     def short_life():
         async def open_and_leave():

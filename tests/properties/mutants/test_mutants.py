@@ -37,6 +37,14 @@ LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
 TRANSPORT = ("tests/unit/http/test_transport.py",)
 MIDDLEWARE = ("tests/unit/http/test_middleware.py",)
 MULTI = ("tests/unit/errors/test_multi.py",)
+COALESCE = ("tests/properties/sync/test_coalesce.py",)
+COALESCE_TABLE = ("tests/unit/engines/test_coalesce.py",)
+PATCHES = ("tests/properties/sync/test_merge_patch.py",)
+MERGE = ("tests/properties/sync/test_merge.py",)
+MERGE_TABLE = ("tests/unit/engines/test_merge.py",)
+RECONCILE = ("tests/unit/engines/test_reconcile.py",)
+BATCHES = ("tests/properties/sync/test_batches.py",)
+OVERLAY = ("tests/properties/sync/test_overlay.py",)
 
 
 @dataclass
@@ -51,6 +59,139 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "what-was-sent-is-merged-into",
+        "engines/coalesce.py",
+        "if queued.sealed:",
+        "if False:",
+        COALESCE,
+    ),
+    Mutant(
+        "a-transaction-is-folded",
+        "engines/coalesce.py",
+        "queued.group is not None or new.group is not None",
+        "False",
+        COALESCE,
+    ),
+    Mutant(
+        "a-dependent-loses-what-it-waits-for",
+        "engines/coalesce.py",
+        '"another op waits for the queued one": queued.awaited',
+        '"another op waits for the queued one": False',
+        COALESCE,
+    ),
+    Mutant(
+        "the-precondition-is-lost",
+        "engines/coalesce.py",
+        "replace(queued, verb=new.verb,",
+        "replace(queued, if_match=new.if_match, verb=new.verb,",
+        COALESCE,
+    ),
+    Mutant(
+        "what-waits-is-folded-into-what-does-not",
+        "engines/coalesce.py",
+        "not in {None, queued.seq, queued.after}",
+        "in {object()}",
+        COALESCE_TABLE,
+    ),
+    Mutant(
+        "a-lane-is-overtaken",
+        "engines/coalesce.py",
+        "queued.followed",
+        "False",
+        COALESCE_TABLE,
+    ),
+    Mutant(
+        "patches-compose-by-guess",
+        "engines/merge_patch.py",
+        "        return Inexpressible(path, _REPLACES)",
+        "        first = {}",
+        PATCHES,
+    ),
+    Mutant(
+        "null-is-dropped",
+        "engines/merge_patch.py",
+        "            result.pop(name, None)",
+        "            pass",
+        PATCHES,
+    ),
+    Mutant(
+        "two-way-merge",
+        "engines/merge.py",
+        "if base is not UNKNOWN and same(ours, base):",
+        "if False:",
+        MERGE,
+    ),
+    Mutant(
+        "an-unknown-base-is-an-empty-one",
+        "engines/merge.py",
+        "absent = UNKNOWN if whole.base is UNKNOWN else ABSENT",
+        "absent = ABSENT",
+        MERGE_TABLE,
+    ),
+    Mutant(
+        "union-brings-back",
+        "engines/merge_rules.py",
+        "if _has(ours, item) and _has(theirs, item)]",
+        "if _has(ours, item) or _has(theirs, item)]",
+        MERGE_TABLE,
+    ),
+    Mutant(
+        "conflicts-go-round-for-ever",
+        "engines/reconcile.py",
+        "    if dispute.rounds >= policy.max_rounds:\n        return _spent(dispute, step, merged)\n",
+        "",
+        RECONCILE,
+    ),
+    Mutant(
+        "a-merge-overwrites-blindly",
+        "engines/reconcile.py",
+        "if version is None and not policy.unguarded:",
+        "if False:",
+        RECONCILE,
+    ),
+    Mutant(
+        "one-budget-for-all",
+        "engines/failure_budgets.py",
+        "count = getattr(spent, failure.value) + 1",
+        "count = sum(asdict(spent).values()) + 1",
+        ("tests/properties/sync/test_failure_budgets.py",),
+    ),
+    Mutant(
+        "what-is-not-mentioned-was-applied",
+        "engines/batches.py",
+        'answers.get(item.seq, InDoubt("the answer does not mention it"))',
+        "answers.get(item.seq, Applied())",
+        BATCHES,
+    ),
+    Mutant(
+        "a-consequence-is-judged",
+        "engines/batches.py",
+        "if earlier is not None and not _stands(answer):",
+        "if False:",
+        BATCHES,
+    ),
+    Mutant(
+        "a-clock-stretches-a-pause",
+        "engines/origin_pause.py",
+        "min(max(0.0, self.until - wall), self.length)",
+        "max(0.0, self.until - wall)",
+        ("tests/properties/sync/test_origin_pause.py",),
+    ),
+    Mutant(
+        "a-delivered-write-flickers",
+        "engines/overlay.py",
+        "if seq in self._echoed or _contains(known, version):",
+        "if True:",
+        OVERLAY,
+    ),
+    Mutant(
+        "an-older-pull-lands",
+        "engines/overlay.py",
+        "        if older:",
+        "        if False:",
+        OVERLAY,
+    ),
     Mutant(
         "a-permit-settles-twice", "engines/breaker_core.py", "if permit.settled or permit.era", "if permit.era", BREAKER
     ),

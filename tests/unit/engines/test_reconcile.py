@@ -246,6 +246,20 @@ def test_members_of_the_server_are_left_out():
     assert isinstance(read(dispute, other([1]), policy), Ask)
 
 
+def test_members_of_the_server_may_lie_deeper():
+    """A path leads to them, as in rules."""
+    policy = ConflictPolicy(server_fields=frozenset({"meta", "data.modified"}))
+    base = {"data": {"n": 1, "modified": 1}, "meta": {"modified": 1}}
+    dispute = Dispute(PUT, {"data": {"n": 2}}, Stale("412"), base)
+
+    found = read(dispute, other({"data": {"n": 1, "t": "b", "modified": 2}, "meta": {}}), policy)
+
+    assert found.body == {"data": {"n": 2, "t": "b"}}
+    again = ConflictPolicy(on_deleted=OnDeleted.RECREATE, server_fields=policy.server_fields)
+    patch = Dispute(PATCH, {"data": {"n": 2}}, Gone("404"), base)
+    assert answered(patch, again).body == {"data": {"n": 2}}
+
+
 @pytest.mark.parametrize("etag", [None, 'W/"2"'])
 def test_without_a_version_nothing_is_overwritten_blindly(etag):
     """A merge that cannot be guarded is asked about, unless the policy says that it may go."""
