@@ -30,8 +30,8 @@ MUTANTS = {
     "breaker/decorated-stays-what-it-was": [
         (
             "policies/_policy.py",
-            "return fn if wrapped is fn else functools.update_wrapper(wrapped, fn)",
-            "return wrapped",
+            "functools.update_wrapper(wrapped, fn)",
+            "wrapped",
         )
     ],
     "breaker/object-with-async-call": [

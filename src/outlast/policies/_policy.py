@@ -171,7 +171,11 @@ class Policy(ABC):
             bound: Callable[P, R] = kind(self(inside.__func__))
             return bound
         wrapped = wrap(self, fn)
-        return fn if wrapped is fn else functools.update_wrapper(wrapped, fn)
+        if wrapped is fn:
+            return fn
+        decorated = functools.update_wrapper(wrapped, fn)
+        vars(decorated)["__outlast_policy__"] = self  # the registry holds it weakly, and it must be found by its name
+        return decorated
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled.
