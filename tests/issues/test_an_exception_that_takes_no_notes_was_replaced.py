@@ -1,10 +1,9 @@
-"""A retry, a fallback, a hedge or a cache raised FrozenInstanceError in place of the user's frozen dataclass."""
+"""A retry, a fallback or a hedge raised FrozenInstanceError in place of the user's frozen dataclass."""
 
 from dataclasses import dataclass
 
 import pytest
 
-from outlast.cache import SyncCache
 from outlast.policies import Fallback, Hedge, Retry
 
 
@@ -36,19 +35,6 @@ def test_the_users_exception_comes_out(face, make, error):
 
     with pytest.raises(type(error)) as caught:
         face.call(make(face.around), fn)
-
-    assert caught.value is error
-
-
-def test_it_comes_out_of_a_cache_too():
-    """A failed load with nothing to answer instead raises what the loader raised."""
-    error = NotFoundError("a")
-
-    def load(key):
-        raise error
-
-    with pytest.raises(NotFoundError) as caught:
-        SyncCache("notes").get_or_load("a", load)
 
     assert caught.value is error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -210,9 +210,8 @@ class CacheCore:
 
     def _noted(self, error: Exception, key: str) -> Exception:
         note = f"cache {self.name!r} had no usable stored value of {key!r} to answer instead"
-        with suppress(AttributeError, TypeError):  # one that takes no notes, such as a frozen dataclass, has none
-            if note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         return error
 
     # A load
