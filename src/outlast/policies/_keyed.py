@@ -143,10 +143,7 @@ class KeyedPipeline(Policy):
 
     def enter(self, key: Hashable) -> _Member:
         """Find or make the member of a key, and count a call in it."""
-        try:
-            member = self._find(key, None)
-        except TypeError as error:
-            raise ConfigError(f"{self.name}: {key!r} cannot be a key, since it cannot be hashed", path="key") from error
+        member = self._find(key, None)
         while member is None:
             # Policies are made outside of the lock; if another thread was quicker, its member is taken.
             version = self._version

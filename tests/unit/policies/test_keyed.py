@@ -273,9 +273,3 @@ def test_key_that_cannot_be_told_is_the_callers_error(face):
     with pytest.raises(TypeError, match="unhashable"):
         face.call(keyed, face.function(answer), [])
     assert keyed.idle()
-
-
-def test_key_that_cannot_be_hashed_is_named(face):
-    """A key function that returns a list is a mistake in the set-up, and the error says which pipeline and key."""
-    with pytest.raises(ConfigError, match=r"api: \['a'\] cannot be a key"):
-        face.call(make(face), face.function(answer), ["a"])
