@@ -8,7 +8,7 @@ MUTANTS = {
     "single-flight/failure-is-shared": [
         (
             "policies/_landing.py",
-            "        if self._error is None:\n            return self._value",
+            "        if error is None:\n            return self._value",
             "        if self.landed:\n            return self._value",
         )
     ],
