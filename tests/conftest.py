@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 TESTS = Path(__file__).parent
 VIRTUAL = (TESTS / "unit", TESTS / "properties")
+
+sys.path.append(str(TESTS))
 
 # Coverage makes the first example slow, so no deadline. The examples are the same in every run: a check that fails
 # fails for everybody. `OUTLAST_HYPOTHESIS=search make test ARGS=tests/properties` looks for new ones.
@@ -56,3 +59,24 @@ def blocking(test, factory):
             runner.run(test(*args, **kwargs))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """One PostgreSQL for all tests of this process; whoever wants to stop one starts one of their own."""
+    from postgres_server import PostgresServer
+
+    with PostgresServer.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where an outbox may be opened, on each store in turn; there is nothing yet."""
+    if request.param == "sqlite":
+        from stores import SqlitePlace
+
+        return SqlitePlace(tmp_path / "app.db")
+    from stores import PostgresPlace
+
+    return PostgresPlace(request.getfixturevalue("postgres_server"))

@@ -7,13 +7,13 @@ from outlast.outbox import Applied, Busy, Counts, DeliveryPolicy, OpState, Outbo
 from outlast.sync_engine import CallableTransport, Runner
 
 
-async def test_what_waits_or_died_holds_back_only_its_own_entity(tmp_path):
+async def test_what_waits_or_died_holds_back_only_its_own_entity(place):
     """The others go while one waits for an hour and another lies in the dead letters."""
 
     async def server(op):
         return {"slow": Busy("503", 3600.0), "bad": Rejected("400")}.get(op.entity, Applied())
 
-    async with await Outbox.open(tmp_path / "app.db") as box:
+    async with await Outbox.open(place) as box:
         for entity in ("slow", "bad", "slow", "bad"):
             await box.put("note", entity, {})
         tickets = [await box.put("note", f"n{number}", {}) for number in range(20)]
