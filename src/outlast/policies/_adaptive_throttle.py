@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
+from outlast.config import check_callable
 from outlast.engines.adaptive_throttle import (
     AdaptiveThrottleConfig,
     AdaptiveThrottleEngine,
@@ -90,6 +91,7 @@ class AdaptiveThrottle(Policy):
     ) -> None:
         self._engine = AdaptiveThrottleEngine(AdaptiveThrottleConfig(k, over_seconds, min_calls, max_chance))
         self._judge = Judge(ignore if isinstance(ignore, tuple) else (ignore,), failure_if)
+        check_callable("priority", priority)
         self._rule = priority
         self._name = name
         self._clock = clock

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.config import check_callable
 from outlast.engines.slots import QueueOrder, SlotsConfig, SlotsSnapshot
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
@@ -73,6 +74,7 @@ class Bulkhead(Policy):
         self._name = name
         self._clock = clock
         self._bus = bus
+        check_callable("priority", priority)
         self._rule = priority
         self._gate = SlotGate(self.name, config, clock, bus)
         if name is not None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.config import check_number
 from outlast.engines.breaker_records import Refusal
 from outlast.engines.rate import RateConfig, RateEngine, RateSnapshot, Ticket
 from outlast.engines.worst import Worst
@@ -70,8 +71,11 @@ class RateLimit(Policy):
         bus: EventBus = DEFAULT_BUS,
         registry: Registry = DEFAULT_REGISTRY,
     ) -> None:
+        for setting, value in (("calls", calls), ("per", per), ("burst", burst), ("max_wait", max_wait)):
+            check_number(setting, 1.0 if value is None else value)
         self._engine = RateEngine(RateConfig(calls, per, burst, max_wait))
         if not callable(cost):
+            check_number("cost", cost)
             self._engine.check_cost(cost)
         self._cost = cost
         self._name = name

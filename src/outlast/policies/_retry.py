@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
-from outlast.config import check_number
+from outlast.config import check_callable, check_number
 from outlast.engines import Backoff, RetryConfig
 from outlast.engines.budget import BudgetConfig, BudgetEngine
 from outlast.engines.worst import Worst
@@ -123,6 +123,8 @@ class Retry(Policy):
         random: Random = SYSTEM_RANDOM,
         bus: EventBus = DEFAULT_BUS,
     ) -> None:
+        _check(attempts, max_retry_after, max_elapsed, attempt_timeout, budget)
+        check_callable("again_if", again_if)
         config = RetryConfig(
             attempts=attempts,
             backoff=Backoff() if backoff is None else _waits(backoff),
@@ -264,12 +266,26 @@ class Retry(Policy):
         return f"Retry({self.name!r}, {self.parts.config!r}, budget={self.budget!r})"
 
 
+def _check(attempts: Any, max_retry_after: Any, max_elapsed: Any, attempt_timeout: Any, budget: Any) -> None:
+    if not isinstance(attempts, int):
+        raise ConfigError(f"must be a whole number of at least 1, not {attempts!r}", path="attempts")
+    check_number("max_retry_after", max_retry_after)
+    check_number("max_elapsed", 1.0 if max_elapsed is None else max_elapsed)
+    if attempt_timeout is not None and not isinstance(attempt_timeout, Timeout):
+        check_number("attempt_timeout", attempt_timeout)
+    if budget is not None and budget is not False and not isinstance(budget, RetryBudget):
+        raise ConfigError(f"must be a RetryBudget, or False for none, not {budget!r}", path="budget")
+
+
 def _waits(backoff: Waits) -> Backoff:
     if isinstance(backoff, Backoff):
         return backoff
     if isinstance(backoff, (int, float)):
         check_number("backoff", backoff, least=0.0)
         return Backoff.fixed(backoff)
+    given: Any = backoff
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(f"must be a Backoff, a number of seconds or a list of them, not {given!r}", path="backoff")
     return Backoff.of(backoff)
 
 

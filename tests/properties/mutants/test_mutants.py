@@ -539,8 +539,8 @@ MUTANTS = [
     Mutant(
         "shared-tracebacks-grow",
         "policies/_landing.py",
-        "raise self._error.with_traceback(self._trace)",
-        "raise self._error",
+        "raise error.with_traceback(self._trace)",
+        "raise error",
         FLIGHT_FACE,
     ),
     Mutant(

@@ -1,11 +1,10 @@
-"""The drivers' own exceptions; where only the base install is present there is nothing to classify."""
+"""What the exceptions of httpx2 and apsw mean, the drivers of our own extras, as the real libraries raise them."""
 
+import apsw
+import httpx2
 import pytest
 
 from outlast.errors import Category, Outcome, classify
-
-apsw = pytest.importorskip("apsw")
-httpx2 = pytest.importorskip("httpx2")
 
 RETRIABLE, TRANSIENT, FATAL = Category.RETRIABLE, Category.TRANSIENT, Category.FATAL
 INPUT, NOTHING_KNOWN = Category.INVALID_INPUT, Category.UNKNOWN
