@@ -15,6 +15,7 @@ STANDARD = frozenset(
     {
         "__future__",
         "abc",
+        "array",
         "bisect",
         "collections",
         "collections.abc",

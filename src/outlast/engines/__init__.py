@@ -14,6 +14,7 @@ from outlast.engines.breaker import (
     Verdict,
 )
 from outlast.engines.budget import BudgetConfig, BudgetSnapshot
+from outlast.engines.calls import CallStats, Latencies
 from outlast.engines.chaos import ChaosSnapshot
 from outlast.engines.fallback import FallbackSnapshot
 from outlast.engines.freshness import Freshness, Use
@@ -39,6 +40,7 @@ __all__ = [
     "BreakerSnapshot",
     "BudgetConfig",
     "BudgetSnapshot",
+    "CallStats",
     "ChaosSnapshot",
     "CircuitState",
     "ConsecutiveFailures",
@@ -50,6 +52,7 @@ __all__ = [
     "HalfOpen",
     "HedgeSnapshot",
     "Jitter",
+    "Latencies",
     "LeakyFailures",
     "LeaseConfig",
     "Permit",
