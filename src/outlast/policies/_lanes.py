@@ -30,7 +30,8 @@ _show_expiry: Callable[[BaseException], None] | None = getattr(asyncio.Timeout, 
 _RESOLUTION: Final = 1e-9
 _COARSE: Final = 1e-3
 
-# Before 3.12 the public function costs a third of a call; the table that it reads is the same.
+# Before 3.12 the public functions cost most of a call: they ask the system for the process each time. The table that
+# `current_task` reads is the same, and the loop of a thread is the one that we found there, if it says so itself.
 _on_3_11 = not hasattr(asyncio.Task, "get_context")
 task_of: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = (
     getattr(asyncio.tasks, "_current_tasks").get if _on_3_11 else asyncio.current_task  # noqa: B009

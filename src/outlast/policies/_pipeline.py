@@ -23,6 +23,7 @@ from outlast.policies._one_budget import share_one_budget
 from outlast.policies._policy import Guard, Policy
 from outlast.policies._relay import arelay, relay
 from outlast.policies._shape import AnyFunction
+from outlast.policies._straight import wrap_async, wrap_sync
 from outlast.registry import DEFAULT_REGISTRY, Registry
 
 
@@ -155,13 +156,11 @@ class Pipeline(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value."""
-        way = reduce(lambda inner, policy: policy.wrap_sync(inner), reversed(self._policies), fn)
-        return sync_metered(self._meter, way)
+        return sync_metered(self._meter, wrap_sync(self._policies, fn))
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        way = reduce(lambda inner, policy: policy.wrap_async(inner), reversed(self._policies), fn)
-        return async_metered(self._meter, way)
+        return async_metered(self._meter, wrap_async(self._policies, fn))
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a generator function; its whole stream is one call, which its reader may close."""
