@@ -180,9 +180,9 @@ class Lanes:
                 if lane.gone:
                     known.pop(key, None)
         by_loop, key = self._by_loop, id(loop)
-        lane = by_loop.get(key)
-        if lane is None:
-            lane = by_loop[key] = self._make(loop, weakref.ref(loop, lambda _: by_loop.pop(key, None)))
+        if key not in by_loop:
+            by_loop[key] = self._make(loop, weakref.ref(loop, lambda _: by_loop.pop(key, None)))
+        lane = by_loop[key]
         if self.find_here is not None and hasattr(loop, "_thread_id"):
             self._by_thread[get_ident()] = lane
         return lane

@@ -80,12 +80,13 @@ def sync_straight(three: Three, fn: AnyFunction) -> AnyFunction:  # noqa: C901 -
         return retry.wrap_sync(attempt())
 
     def straight(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - see above
-        era = engine.closed
-        if era is None or slots.crowded > 0 or in_turn:
-            return long_way()(*args, **kwargs)
-        try:
-            take()
-        except IndexError:
+        era = None if slots.crowded > 0 or in_turn else engine.closed
+        if era is not None:
+            try:
+                take()
+            except IndexError:
+                era = None
+        if era is None:
             return long_way()(*args, **kwargs)
         meter.calls += 1
         begun, began = marks.latest, now() if era.timed else UNTIMED
@@ -145,12 +146,13 @@ def async_straight(three: Three, fn: AnyFunction) -> AnyFunction:  # noqa: C901 
         return retry.wrap_async(attempt())
 
     async def straight(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - see above
-        era = engine.closed
-        if era is None or slots.crowded > 0:
-            return await long_way()(*args, **kwargs)
-        try:
-            take()
-        except IndexError:
+        era = None if slots.crowded > 0 else engine.closed
+        if era is not None:
+            try:
+                take()
+            except IndexError:
+                era = None
+        if era is None:
             return await long_way()(*args, **kwargs)
         meter.calls += 1
         begun, began = marks.latest, now() if era.timed else UNTIMED

@@ -120,7 +120,7 @@ def test_storm(busy, order):
     assert storm.count.peak == SLOTS
     assert storm.cancelled > 100
     assert len(bulkhead.gate.engine.free) == SLOTS
-    assert (bulkhead.queue_depth, bulkhead.gate.engine.crowded, bulkhead._gate.engine._queues) == (0, 0, {})
+    assert (bulkhead.queue_depth, bulkhead.gate.engine.crowded, bulkhead.gate.engine._queues) == (0, 0, {})
 
 
 def test_storm_of_timeouts_and_resizes(busy):
@@ -225,4 +225,4 @@ def test_storm_on_an_adaptive_limit(busy):
     assert len(set(moves)) > 1
     snapshot = limit.snapshot()
     assert (snapshot.running, snapshot.waiting) == (0, 0)
-    assert len(limit.gate.engine.free) == snapshot.limit
+    assert len(limit._gate.engine.free) == snapshot.limit
