@@ -70,7 +70,7 @@ class Stage:
         self.pipe = Pipeline("p", self.retry, self.breaker, self.bulkhead, clock=clock, registry=Registry())
         self.script, self.took, self.log = [], 0, []
         self.sync = self.pipe(self.work)
-        self.later = self.pipe(lambda: self.awork())
+        self.later = self.pipe(lambda: self.awork())  # noqa: PLW0108 - a plain function that returns coroutines
         self.asynchronous = self.pipe(self.awork)
 
     def work(self):
@@ -78,7 +78,8 @@ class Stage:
         self.clock.advance(self.took)
         ending = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if ending in ERRORS:
-            raise ERRORS[ending]()
+            error = ERRORS[ending]()
+            raise error
         return ending
 
     async def awork(self):

@@ -24,6 +24,7 @@ class Bulkhead(Policy):
     One cap over all threads and event loops that use the object. A stream holds its slot from its
     first item until it ends or is closed. A call that could not wait long enough is refused at once:
     when the deadline in force leaves no time, or less than the queue ahead of it takes at its present pace.
+    Nor does a plain function wait that is called on the thread of an event loop, which it would hold up.
 
     Args:
         max_concurrent: Calls at once, >= 1. Default 10.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,8 @@ from outlast.policies._deadline import remaining
 from outlast.policies._turn import TaskTurn, ThreadTurn
 
 T = TypeVar("T", ThreadTurn, TaskTurn)
+
+_AWAIT_IT = "to wait here would block the event loop, so await it: with acall(), or by decorating an async function"
 
 
 class SlotGate:
@@ -56,11 +59,14 @@ class SlotGate:
     def wait(self, priority: float) -> None:
         """Return with a slot, blocking the thread until there is one.
 
+        The thread of an event loop does not wait: it would hold up all tasks of the loop, also those whose ends
+        would give it a slot.
+
         Raises:
             BulkheadFullError: There is none, and there is no waiting for one.
         """
         began = self._clock.now()
-        place = self._join(partial(ThreadTurn, self._clock), priority, began)
+        place = self._join(partial(ThreadTurn, self._clock), priority, began, may_wait=not _runs_a_loop())
         if place is not None:
             waiter, turn, left = place
             try:
@@ -87,9 +93,12 @@ class SlotGate:
                 raise
             self._must_have(waiter, began)
 
-    def _join(self, make: Callable[[], T], priority: float, now: float) -> tuple[Waiter, T, float | None] | None:
+    def _join(
+        self, make: Callable[[], T], priority: float, now: float, *, may_wait: bool = True
+    ) -> tuple[Waiter, T, float | None] | None:
         """Return None with a slot, or a place in the queue, the turn to wait for, and for how long."""
         engine, left, turn = self.engine, _shortest(self.engine.config.max_wait, remaining()), None
+        left = left if may_wait else 0.0
         waiter = Waiter(bool, priority)
         with self._lock:
             due = engine.grant(now)
@@ -101,6 +110,7 @@ class SlotGate:
         if due:
             self._wake([other for other in due if other is not waiter])
         if full is not None:
+            full = full if may_wait else replace(full, reason=f"{full.reason}; {_AWAIT_IT}")
             raise self._error(full, now) from None  # not from the IndexError of an empty deque
         return None if turn is None or waiter.granted else (waiter, turn, left)
 
@@ -171,6 +181,15 @@ class SlotGate:
         """Return the state as a frozen record."""
         with self._lock:
             return self.engine.snapshot()
+
+
+def _runs_a_loop() -> bool:
+    """Tell whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _shortest(limit: float | None, other: float | None) -> float | None:
