@@ -19,6 +19,7 @@ from outlast.policies._turn import TaskTurn, ThreadTurn
 
 T = TypeVar("T", ThreadTurn, TaskTurn)
 
+_IN_VAIN = "no slot came free in the time that it could wait"
 _AWAIT_IT = "to wait here would block the event loop, so await it: with acall(), or by decorating an async function"
 
 
@@ -66,15 +67,16 @@ class SlotGate:
             BulkheadFullError: There is none, and there is no waiting for one.
         """
         began = self._clock.now()
-        place = self._join(partial(ThreadTurn, self._clock), priority, began, may_wait=not _runs_a_loop())
+        place = self._join(partial(ThreadTurn, self._clock), priority, began)
         if place is not None:
             waiter, turn, left = place
+            held_up = _runs_a_loop()
             try:
-                turn.wait(left)
+                turn.wait(0.0 if held_up else left)
             except BaseException:
                 self._give_up(waiter)
                 raise
-            self._must_have(waiter, began)
+            self._must_have(waiter, began, _AWAIT_IT if held_up else _IN_VAIN)
 
     async def await_turn(self, priority: float) -> None:
         """Return with a slot, suspending the task until there is one; the twin of `wait`.
@@ -93,12 +95,9 @@ class SlotGate:
                 raise
             self._must_have(waiter, began)
 
-    def _join(
-        self, make: Callable[[], T], priority: float, now: float, *, may_wait: bool = True
-    ) -> tuple[Waiter, T, float | None] | None:
+    def _join(self, make: Callable[[], T], priority: float, now: float) -> tuple[Waiter, T, float | None] | None:
         """Return None with a slot, or a place in the queue, the turn to wait for, and for how long."""
         engine, left, turn = self.engine, _shortest(self.engine.config.max_wait, remaining()), None
-        left = left if may_wait else 0.0
         waiter = Waiter(bool, priority)
         with self._lock:
             due = engine.grant(now)
@@ -110,15 +109,14 @@ class SlotGate:
         if due:
             self._wake([other for other in due if other is not waiter])
         if full is not None:
-            full = full if may_wait else replace(full, reason=f"{full.reason}; {_AWAIT_IT}")
             raise self._error(full, now) from None  # not from the IndexError of an empty deque
         return None if turn is None or waiter.granted else (waiter, turn, left)
 
-    def _must_have(self, waiter: Waiter, began: float) -> None:
+    def _must_have(self, waiter: Waiter, began: float, why: str = _IN_VAIN) -> None:
         full = None
         with self._lock:
             if not self.engine.leave(waiter):
-                full = self.engine.refuse("no slot came free in the time that it could wait")
+                full = self.engine.refuse(why)
         now = self._clock.now()
         if full is not None:
             raise self._error(full, now)
