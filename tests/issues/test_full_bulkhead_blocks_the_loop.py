@@ -29,7 +29,11 @@ async def test_calls_wait_in_the_loop_and_not_for_its_thread():
     assert peak == 1
 
 
-@pytest.mark.parametrize("policy", [Bulkhead(1), AdaptiveLimit(1, max_waiting=5)], ids=["bulkhead", "adaptive limit"])
+@pytest.mark.parametrize(
+    "policy",
+    [Bulkhead(1, max_wait=0.01), AdaptiveLimit(1, max_waiting=5, max_wait=0.01)],
+    ids=["bulkhead", "adaptive limit"],
+)
 async def test_the_first_call_does_not_block_the_loop_either(policy):
     """That such a function returns coroutines is known only after a call; into a full one it is refused at once."""
     ask = policy(lambda: asyncio.sleep(0, "fine"))
