@@ -9,7 +9,7 @@ so does every attempt after the first; a property test holds the two ways equal.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from outlast.engines import Permit
@@ -70,14 +70,15 @@ def sync_straight(three: Three, fn: AnyFunction) -> AnyFunction:  # noqa: C901 -
     slots = slots_gate.engine
     take, give = slots.free.pop, slots.free.append
     in_turn: list[AnyFunction] = []  # see Bulkhead.later
+    ways: list[AnyFunction] = []  # the long way, made when it is first needed
 
-    @cache
     def attempt() -> AnyFunction:
         return breaker.wrap_sync(bulkhead.holding(fn, in_turn))
 
-    @cache
     def long_way() -> AnyFunction:
-        return retry.wrap_sync(attempt())
+        if not ways:
+            ways.append(retry.wrap_sync(attempt()))
+        return ways[0]
 
     def straight(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - see above
         era = None if slots.crowded > 0 or in_turn else engine.closed
@@ -136,14 +137,15 @@ def async_straight(three: Three, fn: AnyFunction) -> AnyFunction:  # noqa: C901 
     engine, now, failed, landed = gate.engine, gate.now, gate.failed, gate.landed
     slots = slots_gate.engine
     take, give = slots.free.pop, slots.free.append
+    ways: list[AnyFunction] = []  # the long way, made when it is first needed
 
-    @cache
     def attempt() -> AnyFunction:
         return breaker.wrap_async(bulkhead.wrap_async(fn))
 
-    @cache
     def long_way() -> AnyFunction:
-        return retry.wrap_async(attempt())
+        if not ways:
+            ways.append(retry.wrap_async(attempt()))
+        return ways[0]
 
     async def straight(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - see above
         era = None if slots.crowded > 0 else engine.closed
