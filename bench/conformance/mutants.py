@@ -217,8 +217,8 @@ MUTANTS = {
     "breaker/open-refuses-streams": [
         (
             FACE,
-            "        permit = self._gate.admit()\n        permit.began",
-            "        try:\n            permit = self._gate.admit()\n        except Exception:\n            permit = Permit(None)\n"
+            "        permit = self.gate.admit()\n        permit.began",
+            "        try:\n            permit = self.gate.admit()\n        except Exception:\n            permit = Permit(None)\n"
             "        permit.began",
         )
     ],
@@ -284,8 +284,8 @@ MUTANTS = {
     "breaker/listener-that-raises": [
         (
             "events/_bus.py",
-            "        subscription.listener(event)\n    except Exception:",
-            "        subscription.listener(event)\n    except LookupError:",
+            "                subscription.listener(event)\n            except Exception:",
+            "                subscription.listener(event)\n            except LookupError:",
         )
     ],
     "breaker/refusal-can-be-pickled": [
@@ -529,9 +529,9 @@ MUTANTS = {
     "bulkhead/one-cap-over-colours": [
         (
             "policies/_bulkhead.py",
-            'that then holds the slot while it is awaited."""\n        gate, engine, rule = self._gate, self._gate.engine, self._rule\n',
-            'that then holds the slot while it is awaited."""\n'
-            "        gate = SlotGate(self.name, self._gate.engine.config, self._clock, self._bus)\n        engine, rule = gate.engine, self._rule\n",
+            'is known to return coroutines; empty until then. See `later`.\n        """\n        gate, engine, rule = self.gate, self.gate.engine, self._rule\n',
+            'is known to return coroutines; empty until then. See `later`.\n        """\n'
+            "        gate = SlotGate(self.name, self.gate.engine.config, self._clock, self._bus)\n        engine, rule = gate.engine, self._rule\n",
         )
     ],
     "rate-limit/burst": [
