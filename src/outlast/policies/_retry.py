@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
@@ -167,6 +168,11 @@ class Retry(Policy):
         """Return what pays for further attempts, or None."""
         return self.parts.budget
 
+    @property
+    def is_simple(self) -> bool:
+        """Tell whether an attempt is nothing but a call: not timed, its result not looked at."""
+        return self._limit is None and not self.parts.watched
+
     def share_budget(self, budget: RetryBudget, *, pays_in: bool = True) -> None:
         """Use a budget instead of its own; nothing happens where the user has given one, or False.
 
@@ -210,12 +216,20 @@ class Retry(Policy):
         return self._sync(fn, judged=True)
 
     def _sync(self, fn: AnyFunction, *, judged: bool) -> AnyFunction:
-        def later(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            self.parts.meter.calls -= 1  # the async form counts the same call again
-            return self.wrap_async(after_first(result, fn))(*args, **kwargs)
-
         attempt = fn if self._limit is None else self._limit.wrap_sync(fn)
-        return sync_loop(self, attempt, later, judged=judged)
+        return sync_loop(self, attempt, partial(self.later, fn), judged=judged)
+
+    def later(self, fn: AnyFunction, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what `fn` gave that must be awaited, so that it is tried again when it fails.
+
+        Args:
+            fn: What an attempt calls.
+            result: An awaitable that it gave.
+            args: The arguments of the call.
+            kwargs: Its keyword arguments.
+        """
+        self.parts.meter.calls -= 1  # the async form counts the same call again
+        return self.wrap_async(after_first(result, fn))(*args, **kwargs)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
