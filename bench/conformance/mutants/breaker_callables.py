@@ -37,8 +37,8 @@ MUTANTS = {
     "breaker/object-with-async-call": [
         (
             FACE,
-            "return async_call(self._gate, fn)",
-            "return async_call(self._gate, fn) if hasattr(fn, '__name__') else fn",
+            "return async_call(self.gate, fn)",
+            "return async_call(self.gate, fn) if hasattr(fn, '__name__') else fn",
         )
     ],
 }

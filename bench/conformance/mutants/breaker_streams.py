@@ -31,8 +31,8 @@ MUTANTS = {
     "breaker/open-refuses-streams": [
         (
             FACE,
-            "        permit = self._gate.admit()\n        permit.began",
-            "        try:\n            permit = self._gate.admit()\n        except Exception:\n            permit = Permit(None)\n"
+            "        permit = self.gate.admit()\n        permit.began",
+            "        try:\n            permit = self.gate.admit()\n        except Exception:\n            permit = Permit(None)\n"
             "        permit.began",
         )
     ],

@@ -34,8 +34,8 @@ MUTANTS = {
     "breaker/listener-that-raises": [
         (
             "events/_bus.py",
-            "        subscription.listener(event)\n    except Exception:",
-            "        subscription.listener(event)\n    except LookupError:",
+            "                subscription.listener(event)\n            except Exception:",
+            "                subscription.listener(event)\n            except LookupError:",
         )
     ],
     "breaker/refusal-can-be-pickled": [
@@ -44,9 +44,9 @@ MUTANTS = {
     "breaker/calls-run-side-by-side": [
         (
             FACE,
-            "        return sync_call(self._gate, fn)",
+            "        return sync_call(self.gate, fn)",
             "        import threading\n        four = threading.Semaphore(4)\n\n        def some(*args):\n"
-            "            with four:\n                return fn(*args)\n\n        return sync_call(self._gate, some)",
+            "            with four:\n                return fn(*args)\n\n        return sync_call(self.gate, some)",
         )
     ],
 }

@@ -23,9 +23,9 @@ MUTANTS = {
     "bulkhead/one-cap-over-colours": [
         (
             "policies/_bulkhead.py",
-            'that then holds the slot while it is awaited."""\n        gate, engine, rule = self._gate, self._gate.engine, self._rule\n',
-            'that then holds the slot while it is awaited."""\n'
-            "        gate = SlotGate(self.name, self._gate.engine.config, self._clock, self._bus)\n        engine, rule = gate.engine, self._rule\n",
+            'is known to return coroutines; empty until then. See `later`.\n        """\n        gate, engine, rule = self.gate, self.gate.engine, self._rule\n',
+            'is known to return coroutines; empty until then. See `later`.\n        """\n'
+            "        gate = SlotGate(self.name, self.gate.engine.config, self._clock, self._bus)\n        engine, rule = gate.engine, self._rule\n",
         )
     ],
     "bulkhead/no-overshoot": [
