@@ -30,11 +30,12 @@ from outlast.outbox._judge import Disputed, Reconcile
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
-from outlast.outbox._queries import Report, Terms
+from outlast.outbox._queries import Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
+from outlast.outbox._transaction import Transaction
 from outlast.outbox._transport import Batching, Parcel, Polling, Refreshing, Transport
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "BeforeSettle",
     "Busy",
     "Claimed",
+    "Coalescing",
     "Counts",
     "Course",
     "DeliveryLoop",
@@ -85,6 +87,7 @@ __all__ = [
     "SyncTicket",
     "Terms",
     "Ticket",
+    "Transaction",
     "Transport",
     "Unreadable",
     "Verb",

@@ -5,51 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from outlast.clock import SYSTEM_RANDOM, Random
 from outlast.engines.delivery import Course
 from outlast.engines.op import Answer, DeliveryPolicy
-from outlast.errors import LeaseLostError, OutlastError
+from outlast.errors import ConfigError, LeaseLostError, OutlastError
 from outlast.events import OpSent
 from outlast.outbox import _queries as sql
 from outlast.outbox._accounts import Accounts
 from outlast.outbox._core import OutboxCore
+from outlast.outbox._flight import Flight
 from outlast.outbox._gates import Admission, Gates, Permits
 from outlast.outbox._judge import Judge, Judged, Reconcile, whole
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._recorder import LoopStats, Recorder, patiently
-from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable
+from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
 from outlast.outbox._routes import BeforeSettle, Route, Routes
-from outlast.policies import BreakerPermit
 
 _POLL_EVERY: Final = 0.25
-
-
-@dataclass(slots=True, eq=False)
-class Flight:
-    """Hold ops that travel one group after the other, on one permit.
-
-    Args:
-        route: How they travel.
-        groups: Ops of which several in a group travel in one request.
-        permit: Lets them call their origin.
-        open: Those of which nothing is recorded yet, by place.
-        alone: Whether nothing else may fly meanwhile.
-    """
-
-    route: Route
-    groups: list[list[Claimed]]
-    permit: BreakerPermit
-    open: dict[int, Claimed] = field(default_factory=dict[int, Claimed])
-    alone: bool = False
-
-    def __post_init__(self) -> None:
-        """Note what is open."""
-        self.open = {claimed.op.seq: claimed for group in self.groups for claimed in group}
 
 
 class DeliveryLoop:
@@ -119,8 +95,8 @@ class DeliveryLoop:
         self._suspects.clear()
         self._foreign.clear()
         self._seen_decisions = await patiently(core, core.decisions)
-        for seq, lane in await patiently(core, lambda: core.queued(0)):
-            self._lanes.add(seq, lane)
+        for seq, lane, after, passable in await patiently(core, lambda: core.queued(0)):
+            self._lanes.add(seq, lane, after, passable=passable)
         wall = core.clock.wall()
         for seq, due, delay in await patiently(core, core.dues):
             if seq not in self._lanes:
@@ -179,17 +155,18 @@ class DeliveryLoop:
     async def _refresh(self) -> None:
         self._dirty = False
         # What lands while the file is read may still stand in what was read; it must not come back by that.
-        landed = self._recorder.landed
+        landed, delivered = self._recorder.landed, self._recorder.delivered
         landed.clear()
+        delivered.clear()
         self._recorder.parked = False
         held = self._lanes.held if self._park_lanes else set[int]()
         changes = await patiently(
             self._core, lambda: self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
         )
         self._seen_version, self._seen_decisions = changes.version, changes.decisions
-        for seq, lane in changes.queued:
+        for seq, lane, after, passable in changes.queued:
             if seq not in landed:
-                self._lanes.add(seq, lane)
+                self._lanes.add(seq, lane, None if after in delivered else after, passable=passable)
         if changes.parked is not None:
             for lane in held - changes.parked:
                 self._lanes.free(lane)
@@ -240,7 +217,7 @@ class DeliveryLoop:
                 self._lanes.give_back(seq)
         return chosen
 
-    async def _claim(self, seqs: Sequence[int], quotas: dict[str, int]) -> list[Claimed | Unsendable | Passed]:
+    async def _claim(self, seqs: Sequence[int], quotas: dict[str, int]) -> list[sql.Claim]:
         admission = Admission(self._routes, quotas, self._accounts.blocked)
         terms = sql.Terms(
             seal=self._seal, policy=self._policy, admission=admission, suspects=self._suspects.intersection(seqs)
@@ -253,24 +230,30 @@ class DeliveryLoop:
             raise
 
     def _seal(self, op: Op) -> SealedRequest:
-        route = self._routes.find(op.kind)
-        assert route is not None  # noqa: S101 - admitted
-        return route.transport.seal(op)
+        return self._route(op).transport.seal(op)
 
-    def _start(self, claims: Sequence[Claimed | Unsendable | Passed], permits: Permits) -> bool:
+    def _route(self, op: Op) -> Route:
+        route = self._routes.find(op.kind)
+        if route is None:  # taken away since the op was admitted
+            raise ConfigError(f"nothing carries writes of the kind {op.kind!r} any more", path="routes")
+        return route
+
+    def _start(self, claims: Sequence[sql.Claim], permits: Permits) -> bool:
         passed = False
         by_route: dict[int, tuple[Route, list[Claimed]]] = {}
         for claimed in claims:
-            route = self._routes.find(claimed.op.kind)
             match claimed:
+                case Claimed(op=op):
+                    route = self._route(op)
+                    by_route.setdefault(id(route), (route, []))[1].append(claimed)
+                case Passed(op=op):
+                    self._pass_over(op, self._routes.find(op.kind))
+                    passed = True
                 case Unsendable(op=op, reason=reason):
                     self._suspects.discard(op.seq)
                     self._recorder.bury(op, reason)
-                case Claimed() if route is not None:
-                    by_route.setdefault(id(route), (route, []))[1].append(claimed)
-                case Passed() | Claimed():
-                    self._pass_over(claimed.op, route)
-                    passed = True
+                case Withdrawn(seq=seq):
+                    self._lanes.remove(seq)
         for route, ops in by_route.values():
             self._board(route, ops, permits)
         return passed

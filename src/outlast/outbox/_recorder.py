@@ -105,6 +105,8 @@ class Recorder:
         self.stats = LoopStats(last_progress=core.clock.now())
         self.landed: set[int] = set()
         """What was settled since a look at the file began."""
+        self.delivered: set[int] = set()
+        """What was delivered since then."""
         self.parked = False
         """Whether something was parked since then."""
 
@@ -168,13 +170,14 @@ class Recorder:
         op = claimed.op
         match step:
             case Deliver(outcome=outcome):
+                self.delivered.add(op.seq)
                 self.lanes.remove(op.seq)
                 self.stats.delivered += 1
                 if outcome != "delivered":
                     self.emit(OpResolved, op, resolution=outcome)
                 self.emit(OpDelivered, op, attempt=claimed.attempt)
             case Conflict(reason=reason):
-                self.lanes.remove(op.seq, hold=self._park_lanes)
+                self.lanes.remove(op.seq, hold=self._park_lanes, parked=True)
                 self.emit(OpConflicted, op, reason=reason)
             case Die(reason=reason):
                 self.bury(op, reason)
@@ -190,7 +193,7 @@ class Recorder:
 
     def bury(self, op: Op, reason: str) -> None:
         """Let the lanes and the listeners know that an op lies in the dead letters."""
-        self.lanes.remove(op.seq, hold=self._park_lanes)
+        self.lanes.remove(op.seq, hold=self._park_lanes, parked=True)
         self.emit(OpDied, op, reason=reason)
 
     def _postpone(self, route: Route, claimed: Claimed, step: Postpone, *, patient: bool) -> None:

@@ -14,6 +14,8 @@ from outlast.sync_engine._content import holds
 from outlast.sync_engine._credentials import Credentials, Headers
 from outlast.sync_engine._http_batch import HttpBatch
 from outlast.sync_engine._http_transport import HttpTransport
+from outlast.sync_engine._metrics import SyncMetrics
+from outlast.sync_engine._metrics_snapshot import SyncSnapshot
 from outlast.sync_engine._optimistic import OptimisticChange, OptimisticStore
 from outlast.sync_engine._overlay import Overlay, SyncOverlay
 from outlast.sync_engine._runner import Runner
@@ -51,8 +53,10 @@ __all__ = [
     "Runner",
     "Seen",
     "Source",
+    "SyncMetrics",
     "SyncOutbox",
     "SyncOverlay",
+    "SyncSnapshot",
     "holds",
     "merge",
 ]

@@ -20,6 +20,9 @@ KEYED = ("tests/properties/test_keyed.py",)
 BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
+CALLS = ("tests/properties/test_calls.py",)
+METER = ("tests/unit/policies/test_pipeline_calls.py",)
+STRAIGHT = ("tests/properties/test_straight.py",)
 FALLBACK = ("tests/properties/test_fallback.py",)
 FLIGHT = ("tests/properties/test_single_flight.py",)
 CHAOS = ("tests/properties/test_chaos.py",)
@@ -481,6 +484,46 @@ MUTANTS = [
         LATENCY,
     ),
     Mutant(
+        "a-call-is-quicker-than-it-was",
+        "engines/calls.py",
+        "divmod(number + 1, _STEPS)",
+        "divmod(number, _STEPS)",
+        CALLS,
+    ),
+    Mutant(
+        "folding-loses-the-last-call", "engines/calls.py", 'array("d", self.log[:])', 'array("d", self.log[:-1])', CALLS
+    ),
+    Mutant(
+        "folding-counts-twice", "engines/calls.py", "del self.log[: len(taken)]", "del self.log[1 : len(taken)]", CALLS
+    ),
+    Mutant("before-the-clock-is-for-ever", "engines/calls.py", "number if number < _NEGATIVE else 0", "number", CALLS),
+    Mutant("a-rejection-is-a-failure", "policies/_meter.py", "return Ending.REJECTED", "return Ending.FAILURE", METER),
+    Mutant(
+        "a-closed-stream-is-cancelled",
+        "policies/_meter.py",
+        "None if isinstance(error, GeneratorExit) else error",
+        "error",
+        METER,
+    ),
+    Mutant("blocks-are-never-sorted", "policies/_meter.py", "if len(self.engine.log) > LUMP:", "if False:", METER),
+    Mutant(
+        "further-attempts-go-past-the-breaker",
+        "policies/_straight.py",
+        "await async_rest(attempt())(run",
+        "await async_rest(fn)(run",
+        STRAIGHT,
+    ),
+    Mutant(
+        "a-stranger-goes-straight", "policies/_straight.py", "and retry.is_simple", "and retry is not None", STRAIGHT
+    ),
+    Mutant(
+        "the-loop-waits-for-a-slot",
+        "policies/_gate.py",
+        "held_up = _runs_a_loop()",
+        "held_up = False",
+        ("tests/issues/test_full_bulkhead_blocks_the_loop.py",),
+    ),
+    Mutant(
         "a-fallback-answers-a-cancelled-call",
         "policies/_fallback.py",
         "if isinstance(error, CancelledError):",
@@ -539,8 +582,8 @@ MUTANTS = [
     Mutant(
         "shared-tracebacks-grow",
         "policies/_landing.py",
-        "raise self._error.with_traceback(self._trace)",
-        "raise self._error",
+        "raise error.with_traceback(self._trace)",
+        "raise error",
         FLIGHT_FACE,
     ),
     Mutant(

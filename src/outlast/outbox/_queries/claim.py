@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
-from outlast.errors import ConfigError, LeaseLostError
+from outlast.errors import ConfigError
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
-from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable
+from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
 
 Sealer = Callable[[Op], SealedRequest]
+Claim = Claimed | Unsendable | Passed | Withdrawn
 Admit = Callable[[Op], Literal["", "no transport", "closed"]]
 
 
@@ -41,9 +42,7 @@ class Terms:
     suspects: Collection[int] = ()
 
 
-def claim(
-    db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float
-) -> list[Claimed | Unsendable | Passed]:
+def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
     admit = terms.admission()
@@ -53,12 +52,11 @@ def claim(
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
-def _claim_one(
-    db: Tables, store: str, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float
-) -> Claimed | Unsendable | Passed:
-    row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?", (seq,)).fetchone()
+def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float) -> Claim:
+    # Locked, so that nobody folds another write into it while it is sealed.
+    row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
     if row is None:
-        raise LeaseLostError(f"op {seq} was settled by another process", operation="outbox")
+        return Withdrawn(seq=seq)
     op = read_op(row, store)
     why = admit(op)
     if why:
@@ -101,7 +99,7 @@ def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_
     return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
 
 
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
+def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
     try:
         request = seal(op)
     except Exception as error:

@@ -102,10 +102,11 @@ def _show(db: Tables, seq: int, step: Conflict) -> None:
 
 def _deliver(db: Tables, claimed: Claimed, step: Deliver, wall: float) -> None:
     op = claimed.op
+    outcome = "delivered" if step.outcome == "delivered" else f"delivered:{step.outcome}"
     db.execute(
         "INSERT INTO $receipt (seq, generation, attempts, etag, kind, entity, done, outcome)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (op.seq, op.generation, claimed.attempt, step.etag, op.kind, op.entity, wall, step.outcome),
+        (op.seq, op.generation, claimed.attempt, step.etag, op.kind, op.entity, wall, outcome),
     )
     shadows.remember(db, op, step)
     _remove(db, op.seq)
