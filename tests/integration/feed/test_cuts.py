@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from outlast.sync_engine import FeedStore, Rung
+
+CUTS = 50
+CLIENT = Path(__file__).with_name("client.py")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("rung", list(Rung))
+async def test_no_event_is_lost_or_applied_twice_over_fifty_cuts(feed, until, rung):
+    """However often the connection is cut, each event is applied once and in order."""
+    async with feed() as world, world.store() as store:
+        async with world.channel(store, rungs=[rung], own=lambda key: key.startswith("ours")) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            for number in range(CUTS):
+                world.server.append(2, key=f"ours:{number}" if number % 5 == 0 else None)
+                if number % 2:
+                    await until(lambda: channel.position.seq == world.server.length)
+                cutting = asyncio.create_task(world.cut(channel, until))
+                world.server.append(1)
+                await cutting
+            await until(lambda: channel.position.seq == world.server.length)
+
+        assert await world.applied(store) == list(range(1, 3 * CUTS + 1))
+        assert channel.stats.own == 2 * CUTS / 5
+
+
+@pytest.mark.timeout(120)
+async def test_a_kill_between_receiving_and_committing_loses_nothing(feed, until):
+    """A process that is killed with an event in its hands has not applied it, and the next one does, once."""
+    kills = 12
+    async with feed() as world:
+        world.server.append(1)
+        for number in range(1, kills + 1):
+            rung = list(Rung)[number % 2]  # a WebSocket and a stream in turn
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-W", "error", str(CLIENT), world.url, str(world.path), rung.value, str(2 * number)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            try:
+                world.server.append(2)
+                async with asyncio.timeout(30):
+                    said = json.loads(await process.stdout.readline())
+            finally:
+                process.kill()
+                await process.wait()
+            assert said == {"at": 2 * number}
+            assert await stored(world.path) < 2 * number
+        async with world.store() as store, world.channel(store) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await until(lambda: channel.position.seq == world.server.length)
+
+            assert await world.applied(store) == list(range(1, 2 * kills + 2))
+
+
+async def stored(path):
+    """Return the place that another process has stored."""
+    async with await FeedStore.open(path) as store:
+        return (await store.position()).seq or 0
