@@ -91,7 +91,7 @@ class FeedLadder:
         self._here = 0  # failures in a row on this rung
         self._failures = 0  # failures since a connection was stable: how far the waits have grown
         self._attempts = 0  # attempts since a connection was open
-        self._falls = 0  # how often the upper rungs have shown to be of no use
+        self._falls = 0  # how often upper rungs were tried again in vain, or opened and did not last
         self._outage = False  # no rung answered, so the present one was not chosen for its own sake
         self._asked = False  # new credentials were asked for, and no connection has been open since
 
@@ -184,7 +184,6 @@ class FeedLadder:
         self._attempts += 1
         if trouble is Trouble.UNSUPPORTED and self._place + 1 < len(self._config.rungs):
             self._place, self._here = self._place + 1, 0
-            self._falls += 1
             self._pause(now, asked, _Ready())
             return
         self._failures += 1
