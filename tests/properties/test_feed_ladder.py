@@ -1,4 +1,4 @@
-"""The ladder of a feed: it never hammers, never uses credentials that were refused, and never forgets the upper rungs."""
+"""The ladder of a feed: it never hammers, never uses refused credentials, and never forgets the upper rungs."""
 
 import math
 
@@ -92,7 +92,7 @@ class LadderMachine(RuleBasedStateMachine):
 
     def listen(self, rung, seconds, due, trouble, chance):
         """Listen, and hear something, or nothing for as long as was said."""
-        assert 0.0 <= seconds
+        assert seconds >= 0.0
         if trouble == "opens":
             self.ladder.heard()
             self.quiet = 0.0

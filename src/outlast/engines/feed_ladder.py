@@ -183,6 +183,7 @@ class FeedLadder:
             return
         self._attempts += 1
         if trouble is Trouble.UNSUPPORTED and self._place + 1 < len(self._config.rungs):
+            self._falls += isinstance(self._phase, _Open)  # it only seemed to be offered
             self._place, self._here = self._place + 1, 0
             self._pause(now, asked, _Ready())
             return

@@ -12,6 +12,8 @@ from outlast.engines.retry_after import parse_retry_after
 from outlast.errors import SyncError, classify, remote_error
 
 _REFUSED: Final = frozenset({401, 403})
+_NO_RUNG: Final = 403
+"""How some servers and most proxies refuse a WebSocket they do not know; if it is the credentials, the pull says so."""
 _LATER: Final = frozenset({408, 425, 429})
 _NEVER: Final = frozenset({501, 505})
 _SERVER_ERRORS: Final = 500
@@ -49,7 +51,7 @@ def judge_status(status: int, headers: Mapping[str, str], wall: float, *, rung: 
     if status in range(200, 300):
         return None
     reason = f"the server answered {status}"
-    if status in _REFUSED:
+    if status in _REFUSED and not (rung and status == _NO_RUNG):
         return RefusedError(reason)
     if status in _LATER or (status >= _SERVER_ERRORS and status not in _NEVER):
         return RungError(Trouble.UNREACHABLE, reason, parse_retry_after(headers, wall) or 0.0)

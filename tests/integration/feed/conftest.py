@@ -50,28 +50,36 @@ class Server:
         return self.tell()["asked"]
 
     def end(self):
-        self.process.terminate()
+        self.process.kill()
         self.process.wait(10)
         self.process.stdout.close()
 
 
-@pytest.fixture
-def server():
-    """Serve a feed for one test."""
+@pytest.fixture(scope="session")
+def shared_server():
+    """Serve a feed for all tests of this folder."""
     server = Server()
     yield server
     server.end()
 
 
+@pytest.fixture
+def server(shared_server):
+    """Give each test a feed that begins anew."""
+    shared_server.length = shared_server.tell(reset=True)["length"]
+    return shared_server
+
+
 class Feed:
     """A store, a proxy before the server, and channels over them."""
+
+    healthy, refuse = Healthy(), Refuse()
 
     def __init__(self, server, proxy, folder):
         self.server = server
         self.proxy = proxy
         self.path = folder / "feed.db"
         self.bus = EventBus()
-        self.log = []
 
     @property
     def url(self):
@@ -103,9 +111,9 @@ class Feed:
 
     async def cut(self, channel, until):
         """Reset every connection of a live channel, and let it come back once it has noticed."""
-        self.proxy.set(Refuse())
+        self.proxy.set(self.refuse)
         await until(lambda: not channel.state.live)
-        self.proxy.set(Healthy())
+        self.proxy.set(self.healthy)
         await until(lambda: channel.state.live)
 
 

@@ -3,8 +3,8 @@
     python server.py            prints {"listening": PORT} and serves until SIGTERM
 
 `/feed` is the feed: a pull, a held pull (`wait`), a stream of server-sent events or a WebSocket. `/control` plants what
-a test needs: the members of `Plan`, `append` with a list of events to add, `close` with a code for all WebSockets. It
-answers with what was asked for so far.
+a test needs: the members of `Plan`, `append` with a list of events to add, `close` with a code for all WebSockets,
+`reset` to begin anew. It answers with what was asked for so far.
 """
 
 import asyncio
@@ -157,6 +157,10 @@ async def control(request):
     """Plant, append, and say what was asked for so far."""
     if request.method == "POST":
         told = await request.json()
+        if told.pop("reset", False):
+            LOG.clear()
+            ASKED.clear()
+            PLAN.__init__()
         for name in {one.name for one in fields(Plan)} & told.keys():
             setattr(PLAN, name, told[name])
         for ws in list(OPEN) if "close" in told else []:

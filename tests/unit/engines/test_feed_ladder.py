@@ -125,6 +125,20 @@ def test_from_a_lower_rung_the_upper_ones_are_tried_again():
     assert "falls=0" in repr(engine)
 
 
+def test_a_rung_that_only_seemed_to_be_offered_counts_as_a_climb_in_vain():
+    """What opens and then turns out to be no such rung makes the next climb later, too."""
+    engine = ladder(rungs=(Rung.LONG_POLL, Rung.POLL))
+    for wait in (120.0, 240.0):
+        engine.opened(0.0, HALF)
+        assert fail(engine, Trouble.UNSUPPORTED)[0] == [Try(Rung.POLL)]
+        engine.opened(0.0, HALF)
+        engine.pulled(0.0)
+        assert engine.step(wait - 1).due is Due.PULL
+        engine.pulled(wait - 1)
+        assert engine.step(wait - 1) == Listen(Rung.POLL, 1.0, Due.CLIMB)
+        engine.climb()
+
+
 def test_after_an_outage_the_upper_rungs_are_tried_at_once():
     """A lower rung that happened to be the one to answer first was not chosen for its own sake."""
     engine = ladder(falls_after=1)
