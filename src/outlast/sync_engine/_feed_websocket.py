@@ -32,7 +32,8 @@ class WebSocketLine:
     """Read the messages of a WebSocket, and ask a silent peer whether it lives.
 
     The pings are sent from here and only while somebody listens: the library's own would cut a connection whose reader
-    is slow, because it reads no pong while its buffer is full.
+    is slow, because it reads no pong while its buffer is full. Nothing is compressed: what comes in one piece would be
+    unpacked at once, however much it is, and whoever reads it.
 
     Args:
         socket: The open connection.
@@ -74,7 +75,7 @@ class WebSocketLine:
         """
         connecting = _Connect(
             url, additional_headers=dict(headers), open_timeout=call_timeout, close_timeout=_CLOSE_TIMEOUT,
-            ping_interval=None,
+            ping_interval=None, compression=None,
         )  # fmt: skip
         try:
             return cls(await connecting, form, heartbeat)

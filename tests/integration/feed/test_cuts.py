@@ -38,7 +38,7 @@ async def test_no_event_is_lost_or_applied_twice_over_fifty_cuts(feed, until, ru
 @pytest.mark.timeout(120)
 async def test_a_kill_between_receiving_and_committing_loses_nothing(feed, until):
     """A process that is killed with an event in its hands has not applied it, and the next one does, once."""
-    kills = 12
+    kills = 10
     async with feed() as world:
         world.server.append(1)
         for number in range(1, kills + 1):

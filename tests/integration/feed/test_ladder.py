@@ -54,18 +54,18 @@ async def test_from_a_lower_rung_it_climbs_back(feed, until):
 @pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE])
 async def test_a_peer_that_falls_silent_is_left(feed, until, rung):
     """A server that is frozen, with every connection still open, is noticed by its silence."""
-    async with feed() as world:
-        async with world.channel(rungs=[rung], limits={"heartbeat_timeout": 0.5}, call_timeout=0.3) as channel:
-            world.server.tell(heartbeat=0.1)
-            await channel.connect()
-            await channel.caught_up()
-            os.kill(world.server.process.pid, signal.SIGSTOP)
-            try:
-                await until(lambda: not channel.state.live)
-            finally:
-                os.kill(world.server.process.pid, signal.SIGCONT)
-            world.server.append(2)
-            await until(lambda: channel.state.live and channel.position.seq == 2)
+    limits = {"heartbeat_timeout": 0.5}
+    async with feed() as world, world.channel(rungs=[rung], limits=limits, call_timeout=0.3) as channel:
+        world.server.tell(heartbeat=0.1)
+        await channel.connect()
+        await channel.caught_up()
+        os.kill(world.server.process.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: not channel.state.live)
+        finally:
+            os.kill(world.server.process.pid, signal.SIGCONT)
+        world.server.append(2)
+        await until(lambda: channel.state.live and channel.position.seq == 2)
 
 
 @pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE])
