@@ -22,6 +22,7 @@ from outlast.engines.feed_records import (
 )
 
 CHANCES = st.sampled_from([0.25, 0.5, 0.999])
+OUTCOMES = st.sampled_from([*Trouble, "opens", "refuses"])
 RECONNECT = Backoff(base=3.0, cap=60.0, jitter=Jitter.FULL)
 
 
@@ -49,9 +50,18 @@ class LadderMachine(RuleBasedStateMachine):
         self.now += seconds
         self.at_once = 0 if seconds else self.at_once
 
-    @rule(
-        trouble=st.sampled_from([*Trouble, "opens", "refuses"]), chance=CHANCES, asked=st.sampled_from([0.0, 0.0, 20.0])
-    )
+    @rule(outcomes=st.lists(st.tuples(OUTCOMES, CHANCES), min_size=5, max_size=15))
+    def follow_on(self, outcomes):
+        """Do what the ladder says again and again."""
+        for outcome, chance in outcomes:
+            self.follow(outcome, chance, 0.0)
+            self.never_hammers()
+
+    @rule(trouble=OUTCOMES, chance=CHANCES, asked=st.sampled_from([0.0, 0.0, 20.0]))
+    def step(self, trouble, chance, asked):
+        """Do once what the ladder says."""
+        self.follow(trouble, chance, asked)
+
     def follow(self, trouble, chance, asked):
         """Do what the ladder says, with some outcome."""
         match self.ladder.step(self.now):
@@ -155,7 +165,7 @@ class LadderMachine(RuleBasedStateMachine):
             assert self.ladder.rung.value in repr(self.ladder)
 
 
-LadderMachine.TestCase.settings = settings(stateful_step_count=40)
+LadderMachine.TestCase.settings = settings(stateful_step_count=25)
 
 
 class TestLadder(LadderMachine.TestCase):

@@ -9,7 +9,7 @@ from outlast.engines.sse import ServerSentEvent, SseParser
 
 LINES = [b"data", b"id", b"event", b"retry", b":", b": ", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"7", b"x\0y"]
 ODD = [b"\xef\xbb\xbf", "é".encode(), b"\xff", b"\xc3", "\u2028".encode()]
-PIECES = st.sampled_from([*LINES, *ODD, b"data: a\n\n", b"id: 1\n", b"data:b\r\n\r\n"])
+PIECES = st.sampled_from([*LINES, *ODD, b"data: a\n\n", b"event: e\n", b"id: 1\n", b"data:b\r\n\r\n"])
 STREAMS = st.lists(PIECES, max_size=40).map(b"".join)
 
 
@@ -37,6 +37,8 @@ def by_the_book(stream):
 
 
 @given(stream=STREAMS, cuts=st.lists(st.integers(0, 200), max_size=20))
+@example(stream=b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", cuts=[])
+@example(stream=b"event: e\ndata: a\n\ndata: b\n\nevent: f\n\n", cuts=[])
 @example(stream=b"data: a\r\r\ndata: b\r\n\r\n", cuts=[8, 9])
 @example(stream=b"data: a\rdata: b\n\n", cuts=[8])
 @example(stream=b"\xef\xbb\xbfdata: a\n\n", cuts=[1, 2])

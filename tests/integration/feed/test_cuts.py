@@ -78,3 +78,23 @@ async def stored(path):
     """Return the place that another process has stored."""
     async with await FeedStore.open(path) as store:
         return (await store.position()).seq or 0
+
+
+@pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE])
+async def test_it_needs_a_tenth_of_the_requests_of_polling(feed, until, rung):
+    """Each of forty events arrives before the next one happens; polling needs a request for each, at the least."""
+    needed = {}
+    async with feed() as world:
+        for way in (rung, Rung.POLL):
+            world.server.tell(reset=True)
+            async with world.channel(rungs=[way], limits={"poll_every": 0.005}) as channel:
+                await channel.connect()
+                world.server.append(1)
+                await until(lambda channel=channel: channel.position.seq == 1)
+                for length in range(2, 42):
+                    world.server.append(1)
+                    await until(lambda channel=channel, length=length: channel.position.seq == length)
+            needed[way] = sum(world.server.asked.values())
+
+    assert needed[rung] <= 4
+    assert needed[rung] <= needed[Rung.POLL] / 10

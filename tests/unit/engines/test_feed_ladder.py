@@ -228,7 +228,8 @@ def test_a_refresh_that_fails_is_tried_again_later():
     engine.refused(refreshable=True)
     engine.refresh_failed(0.0, HALF)
     assert engine.step(0.0) == Wait(3.0)
-    assert engine.step(3.0) == Refresh()
+    engine.wake()
+    assert engine.step(0.0) == Refresh()
     engine.refresh_failed(3.0, HALF)
     assert engine.step(9.0) == GiveUp(2)
 
