@@ -4,6 +4,9 @@ import asyncio
 import functools
 import inspect
 import os
+import signal
+import sys
+import threading
 from pathlib import Path
 
 import hypothesis
@@ -12,11 +15,18 @@ import pytest
 TESTS = Path(__file__).parent
 VIRTUAL = (TESTS / "unit", TESTS / "properties")
 
+sys.path.append(str(TESTS))
+
 # Coverage makes the first example slow, so no deadline. The examples are the same in every run: a check that fails
 # fails for everybody. `OUTLAST_HYPOTHESIS=search make test ARGS=tests/properties` looks for new ones.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
+
+
+# Whoever starts the tests in the background of a shell has Ctrl-C ignored, and every process of theirs as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,3 +59,24 @@ def blocking(test, factory):
             runner.run(test(*args, **kwargs))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """One PostgreSQL for all tests of this process; whoever wants to stop one starts one of their own."""
+    from postgres_server import PostgresServer
+
+    with PostgresServer.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where an outbox may be opened, on each store in turn; there is nothing yet."""
+    if request.param == "sqlite":
+        from stores import SqlitePlace
+
+        return SqlitePlace(tmp_path / "app.db")
+    from stores import PostgresPlace
+
+    return PostgresPlace(request.getfixturevalue("postgres_server"))

@@ -21,7 +21,7 @@ from outlast.sync_engine import CallableTransport, Runner
         pytest.param("post", Found(True), 1, id="a-message"),
     ],
 )
-async def test_a_server_that_always_says_409_gets_few_requests(tmp_path, verb, found, most):
+async def test_a_server_that_always_says_409_gets_few_requests(place, verb, found, most):
     """After at most six of them the write lies in the conflict inbox, and a person is asked."""
     requests = 0
 
@@ -33,11 +33,11 @@ async def test_a_server_that_always_says_409_gets_few_requests(tmp_path, verb, f
     async def read_back(op):
         return found
 
-    async with await Outbox.open(tmp_path / "app.db") as box:
+    async with await Outbox.open(place) as box:
         ticket = await getattr(box, verb)("note", "n1", {})
         transport = CallableTransport(server, read_back=None if found is None else read_back)
         policy = DeliveryPolicy(backoff=Backoff.fixed(0.01))
-        async with Runner(box, transport, policy=policy) as runner, asyncio.timeout(10):
+        async with Runner(box, transport, policy=policy) as runner, asyncio.timeout(50):
             await runner.run_until_idle()
 
         assert (await ticket.status()).state is OpState.CONFLICT

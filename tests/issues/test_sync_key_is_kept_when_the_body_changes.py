@@ -5,7 +5,7 @@ from outlast.outbox import Applied, DeliveryPolicy, InDoubt, Outbox, Rejected
 from outlast.sync_engine import CallableTransport, Runner
 
 
-async def test_a_key_stands_for_one_body_for_ever(tmp_path):
+async def test_a_key_stands_for_one_body_for_ever(place):
     """Attempts in doubt repeat key and body; a decision that changes the body makes a new key."""
     answers = [InDoubt("cut"), InDoubt("cut"), Rejected("400"), InDoubt("cut"), Applied()]
     sent = []
@@ -14,7 +14,7 @@ async def test_a_key_stands_for_one_body_for_ever(tmp_path):
         sent.append((op.key, op.body))
         return answers.pop(0)
 
-    async with await Outbox.open(tmp_path / "app.db") as box:
+    async with await Outbox.open(place) as box:
         ticket = await box.put("note", "n1", {"v": 1})
         policy = DeliveryPolicy(backoff=Backoff.fixed(0.01))
         async with Runner(box, CallableTransport(server), policy=policy) as runner:

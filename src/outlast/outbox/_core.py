@@ -18,9 +18,10 @@ from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
-from outlast.outbox._layout import OUTBOX
+from outlast.outbox._enqueue_in import borrow_beside, plan_in
+from outlast.outbox._layout import open_database
 from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
-from outlast.storage import Connection, SqliteDatabase, require
+from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
 
@@ -37,14 +38,14 @@ class OutboxCore:
         durability: str = "power",
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
+        inside: bool = False,
     ) -> None:
-        if durability not in {"power", "process"}:
-            raise ConfigError(f"must be 'power' or 'process', not {durability!r}", path="durability")
         self.clock = clock
         self.bus = bus
-        self.database = SqliteDatabase(path, OUTBOX, durability=durability)
-        self.name = str(path)
-        self.store_id = self.database.read(sql.identity).result()
+        self.database = open_database(path, durability=durability, inside=inside)
+        self.ways = sql.ways_of(self.database.dialect, self.database.sender)
+        self.name = self.database.name
+        self.store_id = self._read(sql.identity).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._assist: LoopAssist | None = None
@@ -61,10 +62,21 @@ class OutboxCore:
 
     def enqueue(self, writes: Sequence[Write]) -> Future[list[int]]:
         """Store writes in one transaction; the future has their places once they are durable."""
-        wall = self.clock.wall()
-        future = self.database.write(lambda db: sql.enqueue(db, writes, wall))
+        future = self.database.write_item(self._enqueue, (writes, self.clock.wall()))
         future.add_done_callback(lambda done: self._announce(done, writes))
         return future
+
+    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[int]]:
+        return sql.enqueue(sql.Tables(db, self.ways), calls)
+
+    def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
+        """Return a caller's connection and the plan that queues writes in its transaction.
+
+        Raises:
+            ConfigError: The connection is none of this outbox's database, or has no transaction.
+        """
+        borrowed = borrow_beside(connection, self.database.dialect)
+        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id)
 
     def _announce(self, done: Future[list[int]], writes: Sequence[Write]) -> None:
         if done.cancelled() or done.exception() is not None:
@@ -82,6 +94,19 @@ class OutboxCore:
             self._listeners.append(listener)
         return lambda: self._forget(listener)
 
+    def watch(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener as `on_change` does, and when another process says that it has changed something.
+
+        The latter is a hint only: SQLite gives none, and a lost connection loses some.
+        """
+        stops = (self.on_change(listener), self.database.listen(listener))
+
+        def stop() -> None:
+            for end in stops:
+                end()
+
+        return stop
+
     def _forget(self, listener: Callable[[], None]) -> None:
         with self._listeners_lock:
             if listener in self._listeners:
@@ -97,16 +122,19 @@ class OutboxCore:
             except Exception:  # one listener's mistake must not keep the news from the others
                 _log.exception("a listener for changes of %s raised", self.name)
 
-    def _read(self, job: Callable[[Connection], T]) -> Future[T]:
+    def _write(self, job: Callable[[sql.Tables], T]) -> Future[T]:
+        return self.database.write(lambda db: job(sql.Tables(db, self.ways)))
+
+    def _read(self, job: Callable[[sql.Tables], T]) -> Future[T]:
         try:
-            return self.database.read(job)
+            return self.database.read(lambda db: job(sql.Tables(db, self.ways)))
         except RuntimeError as error:  # what a pool says that was shut down
             raise ShuttingDownError(f"{self.name} is closed", operation="read") from error
 
     def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self.database.write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal=seal, wall=wall))
+        return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal=seal, wall=wall))
 
     def settle(
         self, fence: int, claimed: Claimed, step: Step, follower: int | None, *, known_to: int | None = None
@@ -121,7 +149,7 @@ class OutboxCore:
             known_to: The last place that the caller has seen; the follower may lie behind it.
         """
         wall = self.clock.wall()
-        return self.database.write(
+        return self._write(
             lambda db: sql.settle(db, fence, claimed, step, follower=follower, known_to=known_to, wall=wall)
         )
 
@@ -129,12 +157,12 @@ class OutboxCore:
         """Put a parked op back at its place, under a new key."""
         new, keep = encode_body(body), if_match == KEEP
         return self._changing(
-            self.database.write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
+            self._write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
         )
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""
-        return self._changing(self.database.write(lambda db: sql.discard(db, seq)))
+        return self._changing(self._write(lambda db: sql.discard(db, seq)))
 
     def _changing(self, future: Future[None]) -> Future[None]:
         future.add_done_callback(lambda _: self.notify())
@@ -156,8 +184,8 @@ class OutboxCore:
         """Return (seq, lane) of every op behind a place."""
         return self._read(lambda db: sql.queued(db, after))
 
-    def changes(self, version: int, decisions: int, after: int) -> Future[Changes]:
-        """Return what is new since a version of the file and a number of decisions."""
+    def changes(self, version: sql.Version, decisions: int, after: int) -> Future[Changes]:
+        """Return what is new since a moment and a number of decisions."""
         return self._read(lambda db: sql.changes(db, version, decisions, after))
 
     def dues(self) -> Future[list[tuple[int, float | None, float]]]:
@@ -184,9 +212,9 @@ class OutboxCore:
         """Return what each undelivered write does and where it goes."""
         return self._read(sql.undelivered)
 
-    def data_version(self) -> Future[int]:
-        """Return a number that changes whenever anybody has committed to the file."""
-        return self._read(lambda db: int(db.pragma("data_version")))
+    def data_version(self) -> Future[sql.Version]:
+        """Return a moment, which is another one whenever somebody else has committed."""
+        return self._read(self.ways.version)
 
 
 def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[str, Any]) -> Write:
@@ -195,8 +223,9 @@ def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[s
     Raises:
         ConfigError: The body cannot be written as JSON, or an option is unknown.
     """
-    check_known(options, ("if_match", "lane", "once", "target"), path=verb.value)
-    return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **options)
+    check_known(options, ("after", "base", "expires", "if_match", "lane", "once", "schema", "target"), path=verb.value)
+    fields: dict[str, Any] = {**options, "base": encode_body(options.get("base"))}
+    return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **fields)
 
 
 def encode_body(body: Any) -> bytes | None:

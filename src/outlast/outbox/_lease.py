@@ -1,17 +1,26 @@
-"""Own the delivery from one outbox: a row with a fence, a file lock that dies with its holder, and a beat."""
+"""Own the delivery from one outbox: a row with a fence, a lock that dies with its holder, and a beat."""
 
 from __future__ import annotations
 
 import threading
 import uuid
 from collections.abc import Callable
+from typing import Final, TypeVar
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.lease import Held, LeaseConfig, LeaseRow, Take, contend, must_stop
 from outlast.errors import LeaseHeldError, LeaseLostError
-from outlast.storage import Connection, FileLock, SqliteDatabase, boot_id
+from outlast.outbox._queries.tables import Tables, ways_of
+from outlast.storage import Database
 
-_ROLE = "deliver"
+T = TypeVar("T")
+
+_ROLE: Final = "deliver"
+_TAKE: Final = """
+INSERT INTO $lease (role, holder, fence, boot, beat, ttl, locked) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, fence = excluded.fence, boot = excluded.boot,
+    beat = excluded.beat, ttl = excluded.ttl, locked = excluded.locked
+"""
 
 
 class ProcessingLease:
@@ -25,7 +34,7 @@ class ProcessingLease:
     Thread-safe: yes.
 
     Args:
-        database: The outbox file.
+        database: The outbox's database.
         config: Seconds between beats and until a frozen holder may be replaced.
         clock: Where the time comes from.
         on_lost: Called once, from the beating thread, when another process has taken over.
@@ -33,7 +42,7 @@ class ProcessingLease:
 
     def __init__(
         self,
-        database: SqliteDatabase,
+        database: Database,
         config: LeaseConfig | None = None,
         *,
         clock: Clock = SYSTEM_CLOCK,
@@ -44,7 +53,8 @@ class ProcessingLease:
         self._clock = clock
         self._on_lost = on_lost
         self._holder = uuid.uuid4().hex
-        self._lock = FileLock(f"{database.path}-lease")
+        self._ways = ways_of(database.dialect)
+        self._lock = database.lock("lease")
         self._stop = threading.Event()
         self._beats: threading.Thread | None = None
         self._last_beat = 0.0
@@ -79,28 +89,29 @@ class ProcessingLease:
 
     def _decide(self, *, lock_free: bool) -> Take:
         now = self._clock.now()
-        decision = self._database.write(lambda db: self._contend(db, now, lock_free=lock_free)).result()
+        decision = self._write(lambda db: self._contend(db, now, lock_free=lock_free))
         if isinstance(decision, Held):
             raise LeaseHeldError(
-                f"another process delivers from {self._database.path}; wait until it ends, or end it",
+                f"another process delivers from {self._database.name}; wait until it ends, or end it",
                 retry_after=decision.retry_after,
                 operation="lease",
             )
         self._last_beat = now
         return decision
 
-    def _contend(self, db: Connection, now: float, *, lock_free: bool) -> Take | Held:
+    def _write(self, job: Callable[[Tables], T]) -> T:
+        return self._database.write(lambda db: job(Tables(db, self._ways))).result()
+
+    def _contend(self, db: Tables, own_now: float, *, lock_free: bool) -> Take | Held:
+        db.ways.begin_contest(db)
+        now, boot = db.ways.lease_clock(db, own_now)
         found = db.execute(
-            "SELECT holder, fence, boot, beat, ttl, locked FROM lease WHERE role = ?", (_ROLE,)
+            "SELECT holder, fence, boot, beat, ttl, locked FROM $lease WHERE role = ?", (_ROLE,)
         ).fetchone()
         row = None if found is None else LeaseRow(*found)
-        decision = contend(row, now=now, boot_id=boot_id(), lock_free=lock_free)
+        decision = contend(row, now=now, boot_id=boot, lock_free=lock_free)
         if isinstance(decision, Take):
-            db.execute(
-                "INSERT OR REPLACE INTO lease (role, holder, fence, boot, beat, ttl, locked)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (_ROLE, self._holder, decision.fence, boot_id(), now, self._config.ttl, lock_free),
-            )
+            db.execute(_TAKE, (_ROLE, self._holder, decision.fence, boot, now, self._config.ttl, lock_free))
         return decision
 
     def heartbeat(self) -> None:
@@ -112,7 +123,7 @@ class ProcessingLease:
         now, fence = self._clock.now(), self.fence
         # Whoever took over from a frozen process has to wait for the lock until that process ends.
         locked = self._lock.try_acquire()
-        changed = self._database.write(lambda db: _beat(db, self._holder, fence, now, locked=locked)).result()
+        changed = self._write(lambda db: _beat(db, self._holder, fence, now, locked=locked))
         if not changed:
             self._last_beat = float("-inf")
             self._lock.release()  # it proves the life of the new holder from now on
@@ -138,18 +149,19 @@ class ProcessingLease:
         fence, self.fence = self.fence, 0
         try:
             if fence:
-                self._database.write(lambda db: _free(db, self._holder, fence)).result()
+                self._write(lambda db: _free(db, self._holder, fence))
         finally:
             self._lock.release()
 
 
-def _beat(db: Connection, holder: str, fence: int, now: float, *, locked: bool) -> bool:
-    db.execute(
-        "UPDATE lease SET beat = ?, boot = ?, locked = ? WHERE role = ? AND holder = ? AND fence = ?",
-        (now, boot_id(), locked, _ROLE, holder, fence),
+def _beat(db: Tables, holder: str, fence: int, own_now: float, *, locked: bool) -> bool:
+    now, boot = db.ways.lease_clock(db, own_now)
+    beaten = db.execute(
+        "UPDATE $lease SET beat = ?, boot = ?, locked = ? WHERE role = ? AND holder = ? AND fence = ? RETURNING fence",
+        (now, boot, locked, _ROLE, holder, fence),
     )
-    return db.changes() == 1
+    return beaten.get is not None
 
 
-def _free(db: Connection, holder: str, fence: int) -> None:
-    db.execute("UPDATE lease SET holder = '' WHERE role = ? AND holder = ? AND fence = ?", (_ROLE, holder, fence))
+def _free(db: Tables, holder: str, fence: int) -> None:
+    db.execute("UPDATE $lease SET holder = '' WHERE role = ? AND holder = ? AND fence = ?", (_ROLE, holder, fence))

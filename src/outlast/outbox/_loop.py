@@ -104,7 +104,7 @@ class DeliveryLoop:
         self._flying: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._dirty = True
-        self._seen_version = 0
+        self._seen_version: int | str = 0
         self._seen_decisions = 0
         self._landed_meanwhile: set[int] = set()
         self._parked_meanwhile = False
@@ -137,7 +137,7 @@ class DeliveryLoop:
         Cancel: requests on the wire are left to `drain`; whatever they did is found out at the next start.
         """
         loop = asyncio.get_running_loop()
-        stop = self._core.on_change(lambda: _wake(loop, self._changed))
+        stop = self._core.watch(lambda: _wake(loop, self._changed))
         # A request that was sent before has failed before: it says nothing about the credentials of this run.
         self._failures = []
         try:

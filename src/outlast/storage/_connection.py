@@ -1,4 +1,4 @@
-"""The part of apsw's connection that is used here, typed: its own types leave the bindings open."""
+"""What jobs see of a database: the part that every store has, and the part that only SQLite's has."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ class Cursor(Protocol):
         ...
 
 
-class Connection(Protocol):
-    """Be a connection to one SQLite file."""
+class Session(Protocol):
+    """Run statements, with `?` for each value that is bound; what is written for this runs on every store."""
+
+    def execute(self, statements: str, bindings: Sequence[Any] | None = None, /) -> Cursor:
+        """Run one statement, or several if nothing is bound."""
+        ...
+
+
+class Connection(Session, Protocol):
+    """Be a connection to one SQLite file: the part of apsw's that is used, whose own types leave the bindings open."""
 
     @property
     def in_transaction(self) -> bool:
         """Tell whether a transaction is open."""
-        ...
-
-    def execute(self, statements: str, bindings: Sequence[Any] | None = None, /) -> Cursor:
-        """Run one statement or several."""
         ...
 
     def pragma(self, name: str, value: int | str | None = None, /) -> Any:

@@ -7,8 +7,13 @@ import os
 import uuid
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+from outlast.clock import SYSTEM_CLOCK
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SHORT: Final = 0.00005
+_LONG: Final = 0.001
 
 
 @cache
@@ -58,3 +63,48 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class FileGate:
+    """Let the processes that write to one file take turns, each for a moment.
+
+    Without it they would sleep in SQLite until the lock happens to be free, which is slower and lets one process
+    starve the others. It protects nothing: who has waited long enough goes on, and SQLite's own lock decides.
+
+    Thread-safe: no; one thread goes through it.
+
+    Args:
+        path: The file that carries the lock; it is made if needed and left behind.
+        patience: Seconds to wait at most, longer than any honest turn takes. Default 1.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, patience: float = 1.0) -> None:
+        # One descriptor for as long as the database is open: closing it would let go of the lock.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._patience = patience
+
+    def __enter__(self) -> None:
+        """Wait for the turn."""
+        wait, end = _SHORT, None
+        while not self._try():
+            now = SYSTEM_CLOCK.now()
+            end = now + self._patience if end is None else end
+            if now >= end:
+                return
+            SYSTEM_CLOCK.sleep(wait)
+            wait = min(2 * wait, _LONG)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        """Let the next one through."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,6 @@ from outlast.errors import (
     ConfigError,
     CorruptError,
     ForkedError,
-    NewerFormatError,
     NotOursError,
     ShuttingDownError,
     StorageError,
@@ -22,31 +20,27 @@ from outlast.errors import (
 from outlast.storage._connection import Connection
 from outlast.storage._extras import require
 from outlast.storage._failures import translate
-from outlast.storage._writer import GroupCommitWriter
+from outlast.storage._host import FileGate, FileLock
+from outlast.storage._layouts import (
+    LAYOUT_TABLE,
+    Dialect,
+    FileFormat,
+    check_owner,
+    check_version,
+    migrate,
+    store_version,
+    stored_version,
+)
+from outlast.storage._writer import GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
 
 _HEADER = b"SQLite format 3\x00"
 _SAFE_SINCE = (3, 51, 3)
 _BUSY_MS = 10_000
+_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
 _SYNCHRONOUS = {"power": 2, "process": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class FileFormat:
-    """Say which files are ours and how they are laid out.
-
-    Args:
-        name: What the file is called towards users, such as `outbox`.
-        application_id: The number in the file's header that marks it as ours.
-        version: The newest layout that this code knows, >= 1.
-        migrations: The SQL that leads from layout n to n + 1, one entry for each n from 0.
-    """
-
-    name: str
-    application_id: int
-    version: int
-    migrations: tuple[str, ...]
 
 
 class SqliteDatabase:
@@ -61,6 +55,8 @@ class SqliteDatabase:
         path: The file; it is made if it does not exist.
         layout: Which files are ours.
         durability: `power` or `process`. Default `power`.
+        inside: A prefix for the names of our tables, when they are to lie in a file that belongs to somebody
+            else; that file's own marks are left alone then. Default: the file is ours.
 
     Raises:
         ConfigError: The durability is neither.
@@ -71,11 +67,16 @@ class SqliteDatabase:
         StorageError: It cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str], layout: FileFormat, *, durability: str = "power") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], layout: FileFormat, *, durability: str = "power", inside: str = ""
+    ) -> None:
         if durability not in _SYNCHRONOUS:
             raise ConfigError(f"is one of {', '.join(_SYNCHRONOUS)}, not {durability!r}", path="durability")
         self.path = Path(path)
         self.layout = layout
+        self.name = str(path)
+        self.dialect = Dialect("sqlite", inside)
+        self.sender = ""
         self._apsw = require("apsw", extra="store", purpose=f"the {layout.name} file")
         self._pid = os.getpid()
         self._closed = False
@@ -85,15 +86,16 @@ class SqliteDatabase:
         try:
             self._inspect()
             opened.append(self._connect(durability))
-            _prepare(opened[0], self.path, layout)
+            self._prepare(opened[0])
             opened.append(self._connect(durability))
         except Exception as error:
             for connection in opened:
                 connection.close()
             raise translate(error, str(self.path)) from error
         self._connections = opened
-        self._reader = opened[1]
-        self._writer = GroupCommitWriter(opened[0], str(self.path))
+        self._main, self._reader = opened
+        self._gate = FileGate(f"{self.path}-gate")
+        self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
 
     def _inspect(self) -> None:
@@ -108,7 +110,7 @@ class SqliteDatabase:
         connection: Connection = self._apsw.Connection(uri, flags=flags)
         try:
             connection.set_busy_timeout(_BUSY_MS)
-            _check_owner(connection, self.path, self.layout)
+            self._check_owner(connection)
         finally:
             connection.close()
 
@@ -133,6 +135,27 @@ class SqliteDatabase:
         """
         self._check_process()
         return self._writer.submit(job)
+
+    def write_item(self, job: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> Future[T]:
+        """Run SQL once for all items that wait for the same job one after the other; each has its own future."""
+        self._check_process()
+        return self._writer.submit_item(job, item)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        connection = self._main
+        with self._gate:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except Exception as error:  # no job has run, and each of them would only wait as long again
+                raise GroupRefusedError(error) from error
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        return result
 
     def read(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run a query on the reader thread and return a future with its result.
@@ -161,6 +184,14 @@ class SqliteDatabase:
         """Return how many transactions the writer has committed."""
         return self._writer.commits
 
+    def lock(self, name: str) -> FileLock:
+        """Return a lock on a file beside this one, which the kernel frees when the process ends."""
+        return FileLock(f"{self.path}-{name}")
+
+    def listen(self, _listener: Callable[[], None], /) -> Callable[[], None]:
+        """Give no hints: whoever wants to know looks at the file, which costs next to nothing."""
+        return _do_nothing
+
     def close(self) -> None:
         """Finish what is queued and close the file; a second close does nothing."""
         with self._lock:
@@ -171,6 +202,51 @@ class SqliteDatabase:
         self._read_pool.shutdown(wait=True)
         for connection in self._connections:
             connection.close()
+        self._gate.close()
+
+    def _prepare(self, connection: Connection) -> None:
+        version = tuple(int(part) for part in str(connection.execute("SELECT sqlite_version()").get).split("."))
+        if version < _SAFE_SINCE:
+            raise StorageError(
+                f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer"
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._migrate(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        found = connection.execute("PRAGMA quick_check(1)").get
+        if found != "ok":
+            raise CorruptError(
+                f"{self.path} is damaged ({found}); nothing was changed. Copy it away before you do anything else"
+            )
+
+    def _check_owner(self, connection: Connection) -> None:
+        if self.dialect.prefix:
+            if connection.execute(_TABLES, (f"{self.dialect.prefix}layout",)).get:
+                stored_version(connection, self.dialect, self.layout, self.name)
+            return
+        marked = connection.pragma("application_id")
+        # A process that died between making the file and its first commit leaves an empty database behind.
+        if marked or connection.execute("SELECT count(*) FROM sqlite_schema").get:
+            check_owner(self.layout, marked, self.name)
+        check_version(self.layout, int(connection.pragma("user_version")), self.name)
+
+    def _migrate(self, connection: Connection) -> None:
+        if self.dialect.prefix:
+            connection.execute(self.dialect.text(LAYOUT_TABLE))
+            version = stored_version(connection, self.dialect, self.layout, self.name)
+            if migrate(connection, self.dialect, self.layout, version):
+                store_version(connection, self.dialect, self.layout)
+        elif migrate(connection, self.dialect, self.layout, int(connection.pragma("user_version"))):
+            connection.pragma("application_id", self.layout.application_id)
+            connection.pragma("user_version", self.layout.version)
+
+
+def _do_nothing() -> None:
+    """Stop what never began."""
 
 
 def _check_file(path: Path, layout: FileFormat) -> None:
@@ -182,44 +258,3 @@ def _check_file(path: Path, layout: FileFormat) -> None:
         with path.open("rb") as file:
             if file.read(len(_HEADER)) != _HEADER:
                 raise NotOursError(f"{path} is not an {layout.name} file; name another file. It was not touched")
-
-
-def _prepare(connection: Connection, path: Path, layout: FileFormat) -> None:
-    version = tuple(int(part) for part in str(connection.execute("SELECT sqlite_version()").get).split("."))
-    if version < _SAFE_SINCE:
-        raise StorageError(f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        _migrate(connection, layout)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    found = connection.execute("PRAGMA quick_check(1)").get
-    if found != "ok":
-        raise CorruptError(
-            f"{path} is damaged ({found}); nothing was changed. Copy it away before you do anything else"
-        )
-
-
-def _check_owner(connection: Connection, path: Path, layout: FileFormat) -> None:
-    marked = connection.pragma("application_id")
-    version = int(connection.pragma("user_version"))
-    # A process that died between making the file and its first commit leaves an empty database behind.
-    empty = not connection.execute("SELECT count(*) FROM sqlite_schema").get
-    if marked != layout.application_id and not (empty and not marked):
-        raise NotOursError(f"{path} is a database, but no {layout.name}; name another file. It was not touched")
-    if version > layout.version:
-        raise NewerFormatError(
-            f"{path} has layout {version}, and this version of outlast knows up to {layout.version}; "
-            "upgrade outlast. It was not touched"
-        )
-
-
-def _migrate(connection: Connection, layout: FileFormat) -> None:
-    version = int(connection.pragma("user_version"))
-    for step in layout.migrations[version:]:
-        connection.execute(step)
-    if version != layout.version:
-        connection.pragma("application_id", layout.application_id)
-        connection.pragma("user_version", layout.version)

@@ -89,7 +89,7 @@ class StoreDelivery:
         self._runner: Runner | None = None
         self._stopped_by: Exception | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._version = 0
+        self._version: int | str = 0
 
     @property
     def trouble(self) -> str:

@@ -45,12 +45,6 @@ def face(request):
 
 
 @pytest.fixture
-def path(tmp_path):
-    """Name an outbox file."""
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
-def box(face, path):
-    """Open an outbox of the present colour."""
-    return face.open(path)
+def box(face, place):
+    """Open an outbox of the present colour on the present store."""
+    return face.open(place)

@@ -39,10 +39,10 @@ def patient_interpreter():
 
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("patient_interpreter")
-async def test_writes_are_committed_beside_a_task_that_never_rests(tmp_path):
+async def test_writes_are_committed_beside_a_task_that_never_rests(place):
     """No write waits for more than a few hundred turns of a loop that never rests; unaided some wait for thousands."""
     hog, waits = Hog(), []
-    async with await Outbox.open(tmp_path / "app.db") as box:
+    async with await Outbox.open(place) as box:
         task = asyncio.create_task(hog.work())
         for number in range(200):
             begun = hog.turns

@@ -47,17 +47,11 @@ SOON = DeliveryPolicy(backoff=Backoff.fixed(0.01))
 LATE = DeliveryPolicy(backoff=Backoff.fixed(3600.0))
 
 
-@pytest.fixture
-def path(tmp_path):
-    """Name an outbox file."""
-    return tmp_path / "app.db"
-
-
 @contextlib.asynccontextmanager
-async def opened(path, **options):
+async def opened(place, **options):
     """Open an outbox with a bus of its own."""
     options = {"bus": EventBus(), "durability": "process", **options}
-    async with await Outbox.open(path, **options) as box:
+    async with await Outbox.open(place, **options) as box:
         yield box
 
 
@@ -94,18 +88,18 @@ async def until(condition, seconds=5.0):
             await asyncio.sleep(0.005)
 
 
-async def test_many_callers_share_a_commit(path):
+async def test_many_callers_share_a_commit(place):
     """A thousand writes at the same time take a few commits, and each caller learns its own place."""
-    async with opened(path) as box:
+    async with opened(place) as box:
         tickets = await asyncio.gather(*(box.put("note", str(number), {}) for number in range(1000)))
 
         assert [ticket.seq for ticket in tickets] == list(range(1, 1001))
         assert box.core.database.commits < 100
 
 
-async def test_a_cancelled_caller_queues_whole_or_nothing(path):
+async def test_a_cancelled_caller_queues_whole_or_nothing(place):
     """Cancelling at any moment leaves all writes of the call or none."""
-    async with opened(path) as box:
+    async with opened(place) as box:
         for turn in range(40):
             task = asyncio.create_task(box.enqueue(*[put(f"{turn}-{part}") for part in range(5)]))
             for _ in range(turn % 8):
@@ -121,10 +115,10 @@ async def test_a_cancelled_caller_queues_whole_or_nothing(path):
         assert (await box.counts()).ready == sum(found.values())
 
 
-async def test_events_tell_the_story_of_an_op(path):
+async def test_events_tell_the_story_of_an_op(place):
     """Queued, sent, postponed, sent again, delivered; and the ways in which it can end otherwise."""
     server = Server(a=[InDoubt("cut"), Busy("429", 0.02, whole_origin=True)], b=[Gone("404")], c=[Rejected("400")])
-    async with opened(path) as box:
+    async with opened(place) as box:
         with Recorder(box.core.bus, OpEvent, LeaseTaken, OriginPaused) as seen:
             for entity in "abc":
                 await box.enqueue(put(entity))
@@ -140,14 +134,14 @@ async def test_events_tell_the_story_of_an_op(path):
     assert [event.fence for event in seen.of(LeaseTaken)] == [1, 2, 3]
 
 
-async def test_lanes_keep_their_order_under_concurrency_and_failures(path):
+async def test_lanes_keep_their_order_under_concurrency_and_failures(place):
     """Whatever fails, and however many go at once, each entity sees its writes in the order of queueing."""
     entities = [f"e{number}" for number in range(12)]
     script = {
         entity: [InDoubt("cut"), NotApplied("no"), Busy("503")] * (number % 3) for number, entity in enumerate(entities)
     }
     server = Server(**script)
-    async with opened(path) as box:
+    async with opened(place) as box:
         for _ in range(10):
             await box.enqueue(*[put(entity) for entity in entities])
         async with runner(box, server, concurrency=6, breaker=CircuitBreaker(failure_threshold=10_000)) as run:
@@ -161,7 +155,7 @@ async def test_lanes_keep_their_order_under_concurrency_and_failures(path):
         assert await box.counts() == Counts(delivered=120)
 
 
-async def test_no_more_requests_fly_than_allowed(path):
+async def test_no_more_requests_fly_than_allowed(place):
     """Concurrency is a limit, and it is used."""
     flying, most = 0, 0
 
@@ -173,7 +167,7 @@ async def test_no_more_requests_fly_than_allowed(path):
         flying -= 1
         return Applied()
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(*[put(str(number)) for number in range(30)])
         async with runner(box, act, concurrency=4) as run:
             await run.run_until_idle()
@@ -181,17 +175,17 @@ async def test_no_more_requests_fly_than_allowed(path):
     assert most == 4
 
 
-async def test_decisions_made_while_ops_fly_do_no_harm(path):
+async def test_decisions_made_while_ops_fly_do_no_harm(place):
     """What is settled while the file is read after a decision does not come back as waiting."""
     dead = [f"dead{number}" for number in range(40)]
     server = Server(**{entity: [Rejected("400")] for entity in dead})
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(*[put(entity) for entity in dead])
         await box.enqueue(*[put(str(number)) for number in range(3000)])
         async with runner(box, server, concurrency=32) as run:
             running = asyncio.create_task(run.run_until_idle())
             for number in range(1, 41):
-                await box.ticket(number).settled(timeout=10)
+                await box.ticket(number).settled(timeout=50)
                 await (box.replay(number) if number % 2 else box.discard(number))
             async with asyncio.timeout(30):
                 await running
@@ -201,7 +195,7 @@ async def test_decisions_made_while_ops_fly_do_no_harm(path):
         assert len(server.seen) == 3060
 
 
-async def test_a_replay_does_not_disturb_the_op_that_flies(path):
+async def test_a_replay_does_not_disturb_the_op_that_flies(place):
     """Where lanes are not parked, a later op may fly when an earlier one comes back; both are delivered."""
     go = asyncio.Event()
     server = Server(a=[Rejected("400")])
@@ -212,7 +206,7 @@ async def test_a_replay_does_not_disturb_the_op_that_flies(path):
             await go.wait()
         return answer
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a"), put("a"), put("a"))
         async with runner(box, act, park_lanes=False) as run:
             running = asyncio.create_task(run.run_until_idle())
@@ -220,31 +214,31 @@ async def test_a_replay_does_not_disturb_the_op_that_flies(path):
             await box.replay(1)
             await asyncio.sleep(0.05)
             go.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await running
 
         assert [seq for _, seq in server.seen] == [1, 2, 1, 3]
         assert await box.counts() == Counts(delivered=3)
 
 
-async def test_a_poisoned_lane_holds_back_only_itself(path):
+async def test_a_poisoned_lane_holds_back_only_itself(place):
     """With parked lanes idle is reached, and a decision of another process lets the rest of the lane go."""
     server = Server(a=[Rejected("400")])
-    async with opened(path) as box, opened(path) as other:
+    async with opened(place) as box, opened(place) as other:
         await box.enqueue(put("a"), put("a"), put("b"))
         async with runner(box, server) as run:
             await run.run_until_idle()
             parked = await box.counts()
             await other.discard(1)
             forever = asyncio.create_task(run.run_forever())
-            await box.ticket(2).settled(timeout=5)
+            await box.ticket(2).settled(timeout=50)
             forever.cancel()
 
     assert parked == Counts(ready=1, dead=1, delivered=2 - 1)
     assert server.seen == [("a", 1), ("b", 3), ("a", 2)]
 
 
-async def test_the_version_of_an_ack_goes_to_the_follower(path):
+async def test_the_version_of_an_ack_goes_to_the_follower(place):
     """The next write of the entity is based on what this one made, and only that one."""
     seen = []
 
@@ -252,7 +246,7 @@ async def test_the_version_of_an_ack_goes_to_the_follower(path):
         seen.append((op.seq, op.if_match))
         return Applied(f'"{op.seq}"')
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a", if_match='"0"'), put("a", if_match='"0"'), put("a"), put("b", if_match='"0"'))
         async with runner(box, act, concurrency=1) as run:
             await run.run_until_idle()
@@ -271,7 +265,7 @@ async def test_the_version_of_an_ack_goes_to_the_follower(path):
         pytest.param(put("a", lane="x"), '"1"', '"1"', id="its-own"),
     ],
 )
-async def test_only_a_true_follower_gets_the_version(path, second, etag, expected):
+async def test_only_a_true_follower_gets_the_version(place, second, etag, expected):
     """A version of something else, or one that If-Match never accepts, would make a conflict of it."""
     seen = []
 
@@ -279,7 +273,7 @@ async def test_only_a_true_follower_gets_the_version(path, second, etag, expecte
         seen.append(op.if_match)
         return Applied(etag)
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a", lane="x"), second)
         async with runner(box, act) as run:
             await run.run_until_idle()
@@ -287,7 +281,7 @@ async def test_only_a_true_follower_gets_the_version(path, second, etag, expecte
     assert seen == [None, expected]
 
 
-async def test_a_follower_that_came_late_gets_the_version_too(path):
+async def test_a_follower_that_came_late_gets_the_version_too(place):
     """One that was queued while its predecessor flew, and that the loop has not seen yet, is found by the commit."""
     seen = []
 
@@ -295,7 +289,7 @@ async def test_a_follower_that_came_late_gets_the_version_too(path):
         seen.append((op.seq, op.if_match))
         return Applied('"new"')
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a", if_match='"old"'))
 
         async def queue_another(op, step):
@@ -316,14 +310,14 @@ async def test_a_follower_that_came_late_gets_the_version_too(path):
         pytest.param(Missing(), OpState.CONFLICT, "412; the entity is gone on the server", id="gone"),
     ],
 )
-async def test_a_refused_precondition_is_settled_by_reading_back(path, found, state, reason):
+async def test_a_refused_precondition_is_settled_by_reading_back(place, found, state, reason):
     """Equal is delivered, different is a conflict, and neither is sent again."""
     server = Server(a=[Stale("412")])
 
     async def read_back(op):
         return found
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         (ticket,) = await box.enqueue(put("a"))
         async with runner(box, CallableTransport(server, read_back=read_back)) as run:
             await run.run_until_idle()
@@ -333,7 +327,7 @@ async def test_a_refused_precondition_is_settled_by_reading_back(path, found, st
 
 
 @pytest.mark.parametrize("broken", ["send", "read_back", "garbage"])
-async def test_a_transport_that_breaks_its_promise_is_in_doubt(path, broken):
+async def test_a_transport_that_breaks_its_promise_is_in_doubt(place, broken):
     """What it raises, or returns instead of an answer, ends neither the loop nor the op; it is tried again."""
     turns = []
 
@@ -349,11 +343,11 @@ async def test_a_transport_that_breaks_its_promise_is_in_doubt(path, broken):
         async def read_back(self, op, request):
             raise RuntimeError("bug")
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         (ticket,) = await box.enqueue(put("a"))
         with Recorder(box.core.bus, OpEvent) as seen:
             async with runner(box, Breaking(None)) as run:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(50):
                     await run.run_until_idle()
 
         assert (await ticket.status()).state is OpState.DELIVERED
@@ -362,7 +356,7 @@ async def test_a_transport_that_breaks_its_promise_is_in_doubt(path, broken):
 
 
 @pytest.mark.parametrize("error", [ConfigError("no address for it"), KeyError("kind")], ids=["config", "bug"])
-async def test_an_op_that_cannot_be_sealed_dies_alone(path, error):
+async def test_an_op_that_cannot_be_sealed_dies_alone(place, error):
     """The others of its group go out, and its own lane waits for a decision."""
 
     class Picky(CallableTransport):
@@ -372,7 +366,7 @@ async def test_an_op_that_cannot_be_sealed_dies_alone(path, error):
             return super().seal(op)
 
     server = Server()
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a"), put("bad"), put("bad"), put("b"))
         async with runner(box, Picky(server)) as run:
             await run.run_until_idle()
@@ -388,7 +382,7 @@ async def test_an_op_that_cannot_be_sealed_dies_alone(path, error):
         assert await box.counts() == Counts(delivered=4)
 
 
-async def test_the_callback_is_told_before_the_commit(path):
+async def test_the_callback_is_told_before_the_commit(place):
     """When it raises, nothing is recorded and the same runner can go on; the write is sent again under its key."""
     states, keys = [], []
 
@@ -396,7 +390,7 @@ async def test_the_callback_is_told_before_the_commit(path):
         keys.append(op.key)
         return Applied()
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         (ticket,) = await box.enqueue(put("a"))
 
         async def note(op, step):
@@ -407,7 +401,7 @@ async def test_the_callback_is_told_before_the_commit(path):
         async with runner(box, act, before_settle=note) as run:
             with pytest.raises(RuntimeError, match="not yet"):
                 await run.run_until_idle()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert states == [OpState.SENT, OpState.SENT]
@@ -415,7 +409,7 @@ async def test_the_callback_is_told_before_the_commit(path):
         assert (await ticket.status()).state is OpState.DELIVERED
 
 
-async def test_refused_credentials_stop_everything_and_lose_nothing(path):
+async def test_refused_credentials_stop_everything_and_lose_nothing(place):
     """One round is sent, no more; with new credentials the same runner delivers it all."""
     good, asked = asyncio.Event(), []
 
@@ -423,14 +417,14 @@ async def test_refused_credentials_stop_everything_and_lose_nothing(path):
         asked.append(op.seq)
         return Applied() if good.is_set() else AuthNeeded("401")
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(*[put(str(number)) for number in range(40)])
         async with runner(box, act, concurrency=4) as run:
             with pytest.raises(AuthenticationError, match="refuses the credentials"):
                 await run.run_until_idle()
             sent, counts = len(asked), await box.counts()
             good.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert sent <= 4
@@ -438,7 +432,7 @@ async def test_refused_credentials_stop_everything_and_lose_nothing(path):
         assert await box.counts() == Counts(delivered=40)
 
 
-async def test_a_quota_pauses_the_whole_origin(path):
+async def test_a_quota_pauses_the_whole_origin(place):
     """Nothing is sent for as long as the server asks, not even what is not concerned; then all of it is."""
     at = {}
 
@@ -446,7 +440,7 @@ async def test_a_quota_pauses_the_whole_origin(path):
         at.setdefault(op.entity, []).append(time.monotonic())
         return Busy("429", 0.4, whole_origin=True) if len(at) == 1 and len(at[op.entity]) == 1 else Applied()
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a"), *[put(str(number)) for number in range(5)])
         with Recorder(box.core.bus, OriginPaused) as seen:
             async with runner(box, act, concurrency=1) as run:
@@ -457,7 +451,7 @@ async def test_a_quota_pauses_the_whole_origin(path):
     assert [(event.origin, event.wait, event.reason) for event in seen.events] == [("callable", 0.4, "429")]
 
 
-async def test_what_the_server_asks_to_wait_is_a_floor(path):
+async def test_what_the_server_asks_to_wait_is_a_floor(place):
     """Retry-After is not undercut by a short backoff, nor by a recovery of the circuit."""
     at = []
 
@@ -473,7 +467,7 @@ async def test_what_the_server_asks_to_wait_is_a_floor(path):
 
     tripped = []
     breaker = CircuitBreaker(failure_threshold=1, open_for=0.05, recovery=HalfOpen(max_calls=1, success_threshold=1))
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("slow"), put("x"))
         async with runner(box, act, concurrency=1, breaker=breaker) as run:
             await run.run_until_idle()
@@ -481,7 +475,7 @@ async def test_what_the_server_asks_to_wait_is_a_floor(path):
     assert at[1] - at[0] >= 0.49
 
 
-async def test_an_open_circuit_spends_no_attempts_and_a_recovery_hurries(path):
+async def test_an_open_circuit_spends_no_attempts_and_a_recovery_hurries(place):
     """During an outage few requests are made; the first success lets all that wait go at once."""
     down = True
 
@@ -489,7 +483,7 @@ async def test_an_open_circuit_spends_no_attempts_and_a_recovery_hurries(path):
         return NotApplied("refused") if down else Applied()
 
     breaker = CircuitBreaker(failure_threshold=5, open_for=0.1, recovery=HalfOpen(max_calls=1, success_threshold=1))
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(*[put(str(number)) for number in range(30)])
         async with runner(box, act, policy=LATE, breaker=breaker, concurrency=5) as run:
             running = asyncio.create_task(run.run_until_idle())
@@ -504,7 +498,7 @@ async def test_an_open_circuit_spends_no_attempts_and_a_recovery_hurries(path):
         assert await box.counts() == Counts(delivered=30)
 
 
-async def test_a_probe_that_is_cut_leaves_the_gate_usable(path):
+async def test_a_probe_that_is_cut_leaves_the_gate_usable(place):
     """A runner that ends while its probe is on the wire gives the probe's place back to the shared circuit."""
     breaker = CircuitBreaker(
         failure_threshold=1,
@@ -517,21 +511,21 @@ async def test_a_probe_that_is_cut_leaves_the_gate_usable(path):
         hanging.set()
         await asyncio.sleep(3600)
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a"))
         breaker.record_failure()
         async with runner(box, hang, breaker=breaker, drain=0.0) as run:
             running = asyncio.create_task(run.run_forever())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await hanging.wait()
             running.cancel()
-        async with runner(box, Server(), breaker=breaker) as run, asyncio.timeout(5):
+        async with runner(box, Server(), breaker=breaker) as run, asyncio.timeout(50):
             await run.run_until_idle()
 
         assert await box.counts() == Counts(delivered=1)
 
 
-async def test_leaving_lets_requests_finish(path):
+async def test_leaving_lets_requests_finish(place):
     """What is on the wire when the run is cancelled is waited for and recorded; nothing new is sent."""
     started, tasks = asyncio.Event(), asyncio.all_tasks()
 
@@ -540,7 +534,7 @@ async def test_leaving_lets_requests_finish(path):
         await asyncio.sleep(0.1)
         return Applied()
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(*[put(str(number)) for number in range(9)])
         async with runner(box, act, concurrency=3) as run:
             running = asyncio.create_task(run.run_forever())
@@ -554,7 +548,7 @@ async def test_leaving_lets_requests_finish(path):
 
 
 @pytest.mark.parametrize("impatient", [False, True], ids=["drain-is-over", "cancelled-again"])
-async def test_leaving_cuts_what_takes_too_long(path, impatient):
+async def test_leaving_cuts_what_takes_too_long(place, impatient):
     """After the drain no task is left, also when the drain itself is cut, and the lease is free."""
     started, tasks = asyncio.Event(), asyncio.all_tasks()
 
@@ -562,7 +556,7 @@ async def test_leaving_cuts_what_takes_too_long(path, impatient):
         started.set()
         await asyncio.sleep(3600)
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a"))
 
         async def program():
@@ -584,48 +578,42 @@ async def test_leaving_cuts_what_takes_too_long(path, impatient):
         assert await box.counts() == Counts(delivered=1)
 
 
-async def test_a_full_disk_stops_the_run_clearly_and_loses_nothing(path):
+async def test_a_full_disk_stops_the_run_clearly_and_loses_nothing(place):
     """The outcome that could not be recorded is found out again once there is room, by the same runner."""
-    keys, full = [], True
+    keys, empty = [], [1]
 
     async def act(op):
         keys.append(op.key)
-        if full:
-            await asyncio.wrap_future(box.core.database.write(shrink))
+        if empty:
+            empty.clear()
+            await asyncio.to_thread(place.fill, box, "receipt")
         return Applied('"1"')
 
-    def shrink(db):
-        db.pragma("max_page_count", db.pragma("page_count"))
-
-    def grow(db):
-        db.pragma("max_page_count", 1_000_000)
-
-    async with opened(path) as box:
+    async with opened(place) as box:
         # Receipts fill whole pages, so that the next one needs a new page.
         await box.enqueue(*[put(f"{number}" + "x" * 900) for number in range(40)])
         async with runner(box, act, concurrency=1) as run:
-            with pytest.raises(StorageFullError, match="no space is left"):
+            with pytest.raises(StorageFullError, match="free some and run again"):
                 await run.run_until_idle()
-            full = False
-            await asyncio.wrap_future(box.core.database.write(grow))
-            async with asyncio.timeout(10):
+            await asyncio.to_thread(place.free, box, "receipt")
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert await box.counts() == Counts(delivered=40)
         assert len(set(keys)) == 40
 
 
-async def test_a_clock_set_back_does_not_stretch_a_stored_wait(path):
+async def test_a_clock_set_back_does_not_stretch_a_stored_wait(place):
     """A wait that was planned for 50 ms is at most that after a restart, although the wall clock says a year."""
     clock = ManualClock(wall=1.8e9)
-    async with opened(path, clock=clock) as box:
+    async with opened(place, clock=clock) as box:
         await box.enqueue(put("a"))
         async with runner(box, Server(a=[InDoubt("cut")]), policy=DeliveryPolicy(backoff=Backoff.fixed(0.05))) as run:
             running = asyncio.create_task(run.run_forever())
             await until(lambda: run.stats.postponed == 1)
             running.cancel()
     clock = ManualClock(wall=1.7e9)
-    async with opened(path, clock=clock) as box, runner(box, Server()) as run:
+    async with opened(place, clock=clock) as box, runner(box, Server()) as run:
         assert run._loop._lanes.next_due() - clock.now() == pytest.approx(0.05)
         clock.advance(0.06)
         async with asyncio.timeout(2):
@@ -634,17 +622,17 @@ async def test_a_clock_set_back_does_not_stretch_a_stored_wait(path):
         assert await box.counts() == Counts(delivered=1)
 
 
-async def test_a_stored_wait_outlives_a_restart(path):
+async def test_a_stored_wait_outlives_a_restart(place):
     """What was to wait an hour is not sent at once because the process was started again."""
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("a"), put("a"), put("b"))
         async with runner(box, Server(a=[InDoubt("cut")]), policy=LATE) as run:
             running = asyncio.create_task(run.run_forever())
-            await box.ticket(3).settled(timeout=5)
+            await box.ticket(3).settled(timeout=50)
             await until(lambda: run.stats.postponed == 1)
             running.cancel()
     server = Server()
-    async with opened(path) as box, runner(box, server) as run:
+    async with opened(place) as box, runner(box, server) as run:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.4):
                 await run.run_until_idle()
@@ -654,21 +642,21 @@ async def test_a_stored_wait_outlives_a_restart(path):
         assert [status.state for status in await box.list(OpState.WAITING)] == [OpState.WAITING]
 
 
-async def test_work_of_other_processes_is_seen(path):
+async def test_work_of_other_processes_is_seen(place):
     """What another handle queues is delivered without anybody telling this one."""
     server = Server()
-    async with opened(path) as box, opened(path) as producer, runner(box, server) as run:
+    async with opened(place) as box, opened(place) as producer, runner(box, server) as run:
         running = asyncio.create_task(run.run_forever())
         ticket = await producer.put("note", "a", {})
-        status = await ticket.settled(timeout=5)
+        status = await ticket.settled(timeout=50)
         running.cancel()
 
     assert (status.state, server.entities) == (OpState.DELIVERED, ["a"])
 
 
-async def test_own_writes_wake_the_loop_at_once(path):
+async def test_own_writes_wake_the_loop_at_once(place):
     """A write that is queued while the loop sleeps does not wait for its next look at the file."""
-    async with opened(path) as box:
+    async with opened(place) as box:
         with Recorder(box.core.bus, OpEvent) as seen:
             async with runner(box, Server()) as run:
                 running = asyncio.create_task(run.run_forever())
@@ -684,9 +672,9 @@ async def test_own_writes_wake_the_loop_at_once(path):
     assert sum(b - a for a, b in zip(queued, done, strict=True)) < 0.6
 
 
-async def test_a_second_runner_is_refused(path):
+async def test_a_second_runner_is_refused(place):
     """It is told when to ask again, and may take over when the first has left, also in this process."""
-    async with opened(path) as box, opened(path) as other:
+    async with opened(place) as box, opened(place) as other:
         async with runner(box, Server()):
             with pytest.raises(LeaseHeldError, match="another process delivers") as refused:
                 async with runner(other, Server()):
@@ -697,9 +685,9 @@ async def test_a_second_runner_is_refused(path):
     assert 0 < refused.value.retry_after <= 30.0
 
 
-async def test_a_runner_may_be_entered_again(path):
+async def test_a_runner_may_be_entered_again(place):
     """Each block is a new term that reads the file anew."""
-    async with opened(path) as box:
+    async with opened(place) as box:
         run = runner(box, Server())
         for number in range(3):
             await box.put("note", str(number), {})
@@ -709,9 +697,9 @@ async def test_a_runner_may_be_entered_again(path):
         assert await box.counts() == Counts(delivered=3)
 
 
-async def test_a_cancelled_start_leaves_no_lease_behind(path):
+async def test_a_cancelled_start_leaves_no_lease_behind(place):
     """The thread that takes the lease cannot be cancelled, so what it took is given back."""
-    async with opened(path) as box, opened(path) as other:
+    async with opened(place) as box, opened(place) as other:
         for turns in range(8):
             task = asyncio.create_task(runner(box, Server()).__aenter__())
             for _ in range(turns):
@@ -726,9 +714,9 @@ async def test_a_cancelled_start_leaves_no_lease_behind(path):
                 return
 
 
-async def test_a_start_that_cannot_read_leaves_no_lease_behind(path, monkeypatch):
+async def test_a_start_that_cannot_read_leaves_no_lease_behind(place, monkeypatch):
     """An error between taking the lease and the block gives it back."""
-    async with opened(path) as box:
+    async with opened(place) as box:
         broken = runner(box, Server())
         monkeypatch.setattr(broken._loop, "load", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -738,44 +726,44 @@ async def test_a_start_that_cannot_read_leaves_no_lease_behind(path, monkeypatch
             await run.run_until_idle()
 
 
-def test_a_lease_that_cannot_be_written_leaves_no_lock_behind(path):
+def test_a_lease_that_cannot_be_written_leaves_no_lock_behind(place):
     """After a failed start another handle of the same process can deliver."""
-    with SyncOutbox.open(path) as box:
+    with SyncOutbox.open(place) as box:
         broken = ProcessingLease(box.core.database)
     with pytest.raises(ShuttingDownError):
         broken.acquire()
 
-    with SyncOutbox.open(path) as box:
+    with SyncOutbox.open(place) as box:
         lease = ProcessingLease(box.core.database)
         assert lease.acquire() == 1
         lease.release()
         lease.release()
 
 
-def test_a_lease_of_a_closed_outbox_frees_its_lock(path):
+def test_a_lease_of_a_closed_outbox_frees_its_lock(place):
     """Closing in the wrong order is the caller's mistake, and yet the next one can take over at once."""
-    box = SyncOutbox.open(path)
+    box = SyncOutbox.open(place)
     lease = ProcessingLease(box.core.database)
     lease.acquire()
     box.close()
     with pytest.raises(ShuttingDownError):
         lease.release()
 
-    with SyncOutbox.open(path) as box:
+    with SyncOutbox.open(place) as box:
         again = ProcessingLease(box.core.database)
         assert (again.acquire(), again.reason) == (2, "the holder's process has ended")
         again.release()
 
 
-async def test_whoever_took_over_from_a_frozen_holder_is_safe(path):
+async def test_whoever_took_over_from_a_frozen_holder_is_safe(place):
     """When the frozen one ends, its lock is free; a third contender must not take that for the new holder's death."""
     clock = ManualClock(auto_advance=False)
     lost = []
-    with SyncOutbox.open(path, clock=clock) as box, SyncOutbox.open(path) as other, SyncOutbox.open(path) as third:
+    with SyncOutbox.open(place, clock=clock) as box, SyncOutbox.open(place) as other, SyncOutbox.open(place) as third:
         config = LeaseConfig(beat_every=3600.0, ttl=10_800.0)
         frozen = ProcessingLease(box.core.database, config, clock=clock, on_lost=lambda: lost.append(1))
         frozen.acquire()
-        clock.advance(10_800.0)
+        place.execute("UPDATE $lease SET beat = beat - 10800")
         heir = ProcessingLease(other.core.database, config, clock=clock)
         heir.acquire()
         with pytest.raises(LeaseLostError):
@@ -793,7 +781,7 @@ async def test_whoever_took_over_from_a_frozen_holder_is_safe(path):
         heir.release()
 
 
-async def test_a_holder_that_was_replaced_stops_and_says_so(path):
+async def test_a_holder_that_was_replaced_stops_and_says_so(place):
     """The event names the term that was lost; the runner ends, and the op is delivered once by the heir."""
     hang = asyncio.Event()
 
@@ -801,7 +789,7 @@ async def test_a_holder_that_was_replaced_stops_and_says_so(path):
         await hang.wait()
         return Applied()
 
-    async with opened(path) as box, opened(path) as other:
+    async with opened(place) as box, opened(place) as other:
         await box.enqueue(put("a"))
         with Recorder(box.core.bus, LeaseLost) as seen:
             async with runner(box, slow, lease=LeaseConfig(beat_every=0.05, ttl=3600.0)) as run:
@@ -810,7 +798,7 @@ async def test_a_holder_that_was_replaced_stops_and_says_so(path):
                 takeover = "UPDATE lease SET holder = 'other', fence = fence + 1"
                 await asyncio.wrap_future(other.core.database.write(lambda db: db.execute(takeover)))
                 with pytest.raises(LeaseLostError):
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(50):
                         await running
                 hang.set()
 
@@ -818,26 +806,26 @@ async def test_a_holder_that_was_replaced_stops_and_says_so(path):
         assert (await box.counts()).waiting == 1
 
 
-async def test_a_process_that_was_frozen_after_its_claim_sends_nothing(path):
+async def test_a_process_that_was_frozen_after_its_claim_sends_nothing(place):
     """It finds out that its beat is too old before a byte leaves."""
     clock = ManualClock(auto_advance=False)
     server = Server()
-    async with opened(path, clock=clock) as box:
+    async with opened(place, clock=clock) as box:
         await box.enqueue(put("a"))
         async with runner(box, server) as run:
             box.core.bus.subscribe(lambda event: clock.advance(25.0) if event.event_type == "OpSent" else None)
             with pytest.raises(LeaseLostError, match="has stopped sending"):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(50):
                     await run.run_until_idle()
 
     assert server.seen == []
 
 
-async def test_a_settlement_of_an_old_term_is_refused(path):
+async def test_a_settlement_of_an_old_term_is_refused(place):
     """The fence and the number of the attempt guard what is recorded."""
     from outlast.engines.op import Deliver
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         core = box.core
         await box.enqueue(put("a"))
         lease = ProcessingLease(core.database)
@@ -857,10 +845,10 @@ async def test_a_settlement_of_an_old_term_is_refused(path):
         assert (waiting, await box.counts()) == (Counts(waiting=1), Counts(delivered=1))
 
 
-async def test_a_busy_file_is_waited_for(path):
+async def test_a_busy_file_is_waited_for(place):
     """Another process that holds the write lock for a while delays this one and no more."""
-    async with opened(path) as box, opened(path) as other:
-        hold = asyncio.wrap_future(other.core.database.write(lambda db: time.sleep(0.3)))
+    async with opened(place) as box, opened(place) as other:
+        hold = asyncio.wrap_future(place.lock(other, 0.3))
         await asyncio.sleep(0.05)
         ticket = await box.put("note", "a", {})
         async with runner(box, Server()) as run:
@@ -871,11 +859,11 @@ async def test_a_busy_file_is_waited_for(path):
 
 
 @pytest.mark.timeout(60)
-async def test_delivery_does_not_slow_down_with_the_queue(path):
+async def test_delivery_does_not_slow_down_with_the_queue(place):
     """A queue ten times as long takes about ten times as long, not a hundred times."""
 
     async def rate(number):
-        async with opened(path.with_name(f"{number}.db")) as box:
+        async with opened(place.another(str(number))) as box:
             await box.enqueue(*[put(str(entity)) for entity in range(number)])
             async with runner(box, Server(), concurrency=32) as run:
                 begin = time.perf_counter()
@@ -909,7 +897,7 @@ def while_reading(monkeypatch, box, *, before=None, after=None):
     return turns
 
 
-async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkeypatch):
+async def test_what_lands_while_the_file_is_read_does_not_come_back(place, monkeypatch):
     """A decision makes the loop read all places; one that is settled in just that moment is not taken for new."""
     go = asyncio.Event()
     server = Server(dead=[Rejected("400")])
@@ -920,11 +908,11 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkey
             await go.wait()
         return answer
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("dead"), put("a"))
         async with runner(box, act) as run:
             running = asyncio.create_task(run.run_until_idle())
-            await box.ticket(1).settled(timeout=5)
+            await box.ticket(1).settled(timeout=50)
             await until(lambda: len(server.seen) == 2)
 
             async def let_it_land():
@@ -933,7 +921,7 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkey
 
             turns = while_reading(monkeypatch, box, after=let_it_land)
             await box.discard(1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await running
 
         assert turns == [1]
@@ -941,7 +929,7 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(path, monkey
 
 
 @pytest.mark.parametrize("decision", ["replay", "discard"])
-async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(path, monkeypatch, decision):
+async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(place, monkeypatch, decision):
     """An op that dies and is decided upon while the file is read comes back, or lets its lane go."""
     go = asyncio.Event()
     server = Server(first=[Rejected("400")], a=[Rejected("400")])
@@ -952,28 +940,28 @@ async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(path,
             await go.wait()
         return answer
 
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(put("first"), put("a"), put("a"))
         async with runner(box, act) as run:
             running = asyncio.create_task(run.run_until_idle())
-            await box.ticket(1).settled(timeout=5)
+            await box.ticket(1).settled(timeout=50)
             await until(lambda: len(server.seen) == 2)
 
             async def die_and_decide():
                 go.set()
-                await box.ticket(2).settled(timeout=5)
+                await box.ticket(2).settled(timeout=50)
                 await (box.replay(2) if decision == "replay" else box.discard(2))
 
             turns = while_reading(monkeypatch, box, before=die_and_decide)
             await box.discard(1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await running
 
         assert turns == [1]
         assert await box.counts() == Counts(delivered=2 if decision == "replay" else 1)
 
 
-async def test_a_claim_that_fails_leaves_everything_as_it_was(path):
+async def test_a_claim_that_fails_leaves_everything_as_it_was(place):
     """A disk that is full before anything is sent stops the run; with room the same runner goes on."""
 
     class Large(CallableTransport):
@@ -981,16 +969,14 @@ async def test_a_claim_that_fails_leaves_everything_as_it_was(path):
             return SealedRequest(method="put", url="x" * 3000, body=op.body)
 
     server = Server()
-    async with opened(path) as box:
+    async with opened(place) as box:
         await box.enqueue(*[put(str(number)) for number in range(8)])
-        limit = "max_page_count"
-        write = box.core.database.write
         async with runner(box, Large(server)) as run:
-            await asyncio.wrap_future(write(lambda db: db.pragma(limit, db.pragma("page_count"))))
+            await asyncio.to_thread(place.fill, box, "seal")
             with pytest.raises(StorageFullError):
                 await run.run_until_idle()
-            await asyncio.wrap_future(write(lambda db: db.pragma(limit, 1_000_000)))
-            async with asyncio.timeout(5):
+            await asyncio.to_thread(place.free, box, "seal")
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert len(server.seen) == 8

@@ -1,0 +1,60 @@
+"""The SQL of an outbox, the same for every store: each function is a job for one transaction and may run twice.
+
+By theme: `enqueue` stores, `claim` seals, `settle` records, `decide` replays and discards, `look` reads. `tables` holds
+all in which the stores differ, `plans` what also runs on a connection that is awaited.
+"""
+
+from outlast.outbox._queries.claim import Sealer, claim
+from outlast.outbox._queries.decide import decisions, discard, replay
+from outlast.outbox._queries.enqueue import Call, enqueue, plan
+from outlast.outbox._queries.look import (
+    changes,
+    counts,
+    dues,
+    kinds,
+    once_names,
+    parked_lanes,
+    pending,
+    queued,
+    statuses,
+    undelivered,
+)
+from outlast.outbox._queries.plans import Ask, Plan, arun, run
+from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
+from outlast.outbox._queries.settle import check_fence, settle
+from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
+
+__all__ = [
+    "IDENTITY",
+    "Ask",
+    "Call",
+    "Plan",
+    "Sealer",
+    "Tables",
+    "Version",
+    "Ways",
+    "arun",
+    "changes",
+    "check_fence",
+    "claim",
+    "counts",
+    "decisions",
+    "discard",
+    "dues",
+    "enqueue",
+    "identity",
+    "identity_of",
+    "kinds",
+    "once_names",
+    "parked_lanes",
+    "pending",
+    "plan",
+    "queued",
+    "read_op",
+    "replay",
+    "run",
+    "settle",
+    "statuses",
+    "undelivered",
+    "ways_of",
+]

@@ -1,0 +1,39 @@
+"""What somebody decides about a parked op, and how others learn of it."""
+
+from __future__ import annotations
+
+from outlast.errors import ConfigError
+from outlast.outbox._queries.rows import OP
+from outlast.outbox._queries.tables import Tables
+
+
+def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
+    """Put a parked op back at its old place under a new generation, and so under a new key."""
+    _note_decision(db)
+    done = db.execute(
+        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"
+        " CASE WHEN ? THEN if_match ELSE ? END, created, coalesce(?, body), grp, after_seq, schema_v, rounds, expires,"
+        " base FROM $parked WHERE seq = ? RETURNING seq",
+        (keep_match, if_match, body, seq),
+    ).get
+    if done is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    db.execute("DELETE FROM $parked WHERE seq = ?", (seq,))
+
+
+def discard(db: Tables, seq: int) -> None:
+    """Forget a parked op."""
+    _note_decision(db)
+    if db.execute("DELETE FROM $parked WHERE seq = ? RETURNING seq", (seq,)).get is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+
+
+def _note_decision(db: Tables) -> None:
+    # A deliverer in another process sees by this number that it must look at old places too. Counted first, so that
+    # two who decide at the same time do it one after the other.
+    db.execute("UPDATE $meta SET value = CAST(value AS BIGINT) + 1 WHERE name = 'decisions'")
+
+
+def decisions(db: Tables) -> int:
+    """Return how many parked ops were replayed or discarded so far."""
+    return int(db.execute("SELECT value FROM $meta WHERE name = 'decisions'").get)

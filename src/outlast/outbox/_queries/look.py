@@ -1,0 +1,116 @@
+"""Look at an outbox without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from outlast.engines.op import OpState, Verb
+from outlast.outbox._queries.decide import decisions
+from outlast.outbox._queries.rows import OP, read_op
+from outlast.outbox._queries.tables import Tables, Version
+from outlast.outbox._records import Changes, Counts, Op, OpStatus
+
+_COUNTS = """
+SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal), (SELECT count(*) FROM $receipt),
+       (SELECT count(*) FROM $parked WHERE state = 'conflict'), (SELECT count(*) FROM $parked WHERE state = 'dead')
+"""
+
+
+def counts(db: Tables) -> Counts:
+    """Count the ops by state."""
+    # One statement, and so one snapshot: between two of them a write may move from one table to another.
+    ops, seals, receipts, conflict, dead = db.execute(_COUNTS).fetchone()
+    return Counts(ready=ops - seals, waiting=seals, conflict=conflict, dead=dead, delivered=receipts)
+
+
+_STATUS = """
+SELECT o.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
+       verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created
+FROM $op AS o LEFT JOIN $seal AS s ON s.seq = o.seq
+UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked FROM $parked
+UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done FROM $receipt
+"""
+
+
+def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
+    """List ops by place, of one state or all, or only the one at a place."""
+    # Only a plain comparison lets SQLite look a place up instead of reading every row.
+    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value}
+    where = {text: value for text, value in wanted.items() if value is not None}
+    condition = " AND ".join(where) or "TRUE"
+    rows = db.execute(
+        f"SELECT * FROM ({_STATUS}) AS found WHERE {condition} ORDER BY seq LIMIT ?",
+        (*where.values(), limit),
+    )
+    return [
+        OpStatus(
+            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3],
+            entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def queued(db: Tables, after: int) -> list[tuple[int, int]]:
+    """Return (seq, lane) of every op behind a place."""
+    return list(db.execute("SELECT seq, lane FROM $op WHERE seq > ? ORDER BY seq", (after,)))
+
+
+def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
+    """Return what is new since a moment and a number of decisions, in one snapshot.
+
+    Args:
+        db: The connection.
+        version: The moment that the caller has seen.
+        decided: The number of decisions that the caller has seen.
+        after: The last place that the caller knows.
+    """
+    # Asked before the snapshot is taken: too old a version costs one more look, too new a one would miss something.
+    now_at = db.ways.version(db)
+    if now_at == version and decided >= 0:
+        return Changes(version=now_at, decisions=decided, queued=[], parked=None)
+    db.ways.begin(db)
+    try:
+        found = decisions(db)
+        if found == decided:
+            rows = [(seq, lane) for seq, lane in db.execute(*db.ways.newer(version, after))]
+            return Changes(version=now_at, decisions=found, queued=rows, parked=None)
+        return Changes(version=now_at, decisions=found, queued=queued(db, 0), parked=set(parked_lanes(db)))
+    finally:
+        db.ways.end(db)
+
+
+def dues(db: Tables) -> list[tuple[int, float | None, float]]:
+    """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
+    return list(db.execute("SELECT seq, due, delay FROM $seal"))
+
+
+def parked_lanes(db: Tables) -> list[int]:
+    """Return the lanes in which a parked op holds back its followers."""
+    return [row[0] for row in db.execute("SELECT DISTINCT lane FROM $parked")]
+
+
+def pending(db: Tables, store: str, kind: str) -> list[Op]:
+    """Return the ops of a kind that are not delivered yet, oldest first."""
+    rows = db.execute(f"SELECT {OP} FROM $op WHERE kind = ? ORDER BY seq", (kind,))
+    return [read_op(row, store) for row in rows]
+
+
+def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:
+    """Return, for each prefix, the names under which something was queued once, each with its place."""
+    query = "SELECT name, seq FROM $once WHERE name >= ? AND name < ?"
+    return [list(db.execute(query, (prefix, prefix + "\U0010ffff"))) for prefix in prefixes]
+
+
+def kinds(db: Tables) -> set[str]:
+    """Return the kinds of all writes that were ever queued and not discarded."""
+    return {
+        row[0]
+        for row in db.execute("SELECT kind FROM $op UNION SELECT kind FROM $parked UNION SELECT kind FROM $receipt")
+    }
+
+
+def undelivered(db: Tables) -> list[tuple[Verb, str | None]]:
+    """Return what each write that is not delivered does and where it goes, None for what the transport routes."""
+    rows = db.execute("SELECT verb, target FROM $op UNION ALL SELECT verb, target FROM $parked")
+    return [(Verb(verb), target) for verb, target in rows]

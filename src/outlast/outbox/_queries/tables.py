@@ -1,0 +1,212 @@
+"""An outbox's tables on one connection, and all in which SQLite and PostgreSQL differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+from outlast.outbox._queries.plans import Ask, Plan, run
+from outlast.storage import Cursor, Dialect, Session, boot_id
+
+T = TypeVar("T")
+
+Version = int | str
+"""Stands for a moment of an outbox; 0 for the beginning."""
+
+
+class Tables:
+    """Run statements on the tables of one outbox; `$op` stands for its table `op`, `?` for a value.
+
+    Args:
+        db: The connection.
+        ways: What is done differently on its store.
+    """
+
+    def __init__(self, db: Session, ways: Ways) -> None:
+        self.db = db
+        self.ways = ways
+        self._text = ways.dialect.text
+
+    def execute(self, statement: str, bindings: Sequence[Any] = ()) -> Cursor:
+        """Run one statement."""
+        return self.db.execute(self._text(statement), bindings)
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan."""
+        return run(plan, self._text, lambda statement, bindings: list(self.db.execute(statement, bindings)))
+
+
+class Ways(Protocol):
+    """Do what the two stores do differently; everything else is written once."""
+
+    dialect: Dialect
+    find: str
+    """Asks whether the tables are there, by a statement that never fails."""
+    share: str
+    """Behind a SELECT: nobody may change the row until this transaction ends."""
+    returning: str
+    """Behind an INSERT into `op`: give the places back."""
+
+    def for_others(self) -> Ways:
+        """Return the ways of a connection that is somebody else's."""
+        ...
+
+    def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
+        """See to it that places are given in the order of commits, in each lane and for each `once`."""
+        ...
+
+    def places(self, rows: Sequence[Sequence[Any]], count: int) -> Plan[list[int]]:
+        """Return the places that an INSERT of so many rows has given, which had these rows as its result."""
+        ...
+
+    def version(self, db: Tables) -> Version:
+        """Return the present moment, asked before a snapshot that must not miss anything since."""
+        ...
+
+    def begin(self, db: Tables) -> None:
+        """Begin a snapshot for several statements, if a read is not one anyway."""
+        ...
+
+    def end(self, db: Tables) -> None:
+        """End it."""
+        ...
+
+    def newer(self, version: Version, after: int) -> Ask:
+        """Return the question for (seq, lane) of what was queued since a moment, and may lie behind a place."""
+        ...
+
+    def behind(self, seq: int, known_to: int) -> int:
+        """Return the place behind which all of a lane's followers of an op lie that a caller cannot know."""
+        ...
+
+    def begin_contest(self, db: Tables) -> None:
+        """Let only one at a time decide who holds the lease."""
+        ...
+
+    def lease_clock(self, db: Tables, now: float) -> tuple[float, str]:
+        """Return the time by which a lease is judged and the boot that it counts in, given this process's time."""
+        ...
+
+
+class SqliteWays:
+    """One process writes at a time, so places are given in the order of commits and nothing needs a lock."""
+
+    share: str = ""
+    returning: str = ""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.find = f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
+
+    def for_others(self) -> Ways:
+        """Return itself."""
+        return self
+
+    def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
+        """Do nothing."""
+        yield from ()
+
+    def places(self, rows: Sequence[Sequence[Any]], count: int) -> Plan[list[int]]:
+        """Count back from the last row: within one statement under the write lock they follow each other."""
+        ((last,),) = yield Ask("SELECT last_insert_rowid()")
+        return list(range(last - count + 1, last + 1))
+
+    def version(self, db: Tables) -> Version:
+        """Return a number that SQLite changes when another connection commits."""
+        return int(db.execute("PRAGMA data_version").get)
+
+    def begin(self, db: Tables) -> None:
+        """Begin a transaction: each statement of its own would see another moment."""
+        db.execute("BEGIN")
+
+    def end(self, db: Tables) -> None:
+        """End it."""
+        db.execute("ROLLBACK")
+
+    def newer(self, version: Version, after: int) -> Ask:
+        """Look behind the last known place, for a smaller one cannot be committed any more."""
+        return Ask("SELECT seq, lane FROM $op WHERE seq > ? ORDER BY seq", (after,))
+
+    def behind(self, seq: int, known_to: int) -> int:
+        """Trust the caller, who has seen all places up to one; there is no index of lanes to look in."""
+        return known_to
+
+    def begin_contest(self, db: Tables) -> None:
+        """Do nothing: this transaction is the only one that writes."""
+
+    def lease_clock(self, db: Tables, now: float) -> tuple[float, str]:
+        """Trust the monotonic clock of this machine, and for this boot only."""
+        return now, boot_id()
+
+
+class PostgresWays:
+    """Many write at a time, so the order within a lane is made by a lock, and what is new is told by snapshots.
+
+    Args:
+        dialect: Where the tables lie.
+        sender: What marks this process's own notifications.
+    """
+
+    share: str = " FOR SHARE"
+    returning: str = " RETURNING seq"
+    _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
+
+    def __init__(self, dialect: Dialect, sender: str = "") -> None:
+        self.dialect = dialect
+        self._sender = sender
+        self._salt = dialect.key("lane")
+        self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
+
+    def for_others(self) -> Ways:
+        """Return ways whose notifications this process hears too, because it does not hear of the commit otherwise."""
+        return PostgresWays(self.dialect)
+
+    def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
+        """Lock the lanes and names until the commit, always in the same order, and wake whoever delivers then.
+
+        A place is taken only under the lock of its lane, so within a lane they are committed in their order.
+        """
+        numbers = {lane ^ self._salt for lane in lanes} | {self.dialect.key(f"once\x1f{name}") for name in names}
+        yield Ask(self._BEFORE, (self.dialect.channel, self._sender, sorted(numbers)))
+
+    def places(self, rows: Sequence[Sequence[Any]], count: int) -> Plan[list[int]]:
+        """Return what the INSERT has returned."""
+        yield from ()
+        return [row[0] for row in rows]
+
+    def version(self, db: Tables) -> Version:
+        """Return the snapshot: which transactions are visible. It is the same until another one commits."""
+        return str(db.execute("SELECT pg_current_snapshot()::text").get)
+
+    def begin(self, db: Tables) -> None:
+        """Do nothing: a read is one snapshot."""
+
+    def end(self, db: Tables) -> None:
+        """Do nothing."""
+
+    def newer(self, version: Version, after: int) -> Ask:
+        """Compare transactions and not places: one with a smaller place may be committed later."""
+        if not version:
+            return Ask("SELECT seq, lane FROM $op ORDER BY seq")
+        return Ask(
+            "SELECT seq, lane FROM $op WHERE tx >= pg_snapshot_xmin(?::pg_snapshot)"
+            " AND NOT pg_visible_in_snapshot(tx, ?::pg_snapshot) ORDER BY seq",
+            (version, version),
+        )
+
+    def behind(self, seq: int, known_to: int) -> int:
+        """Look behind the op itself: its lane is in order, the others that the caller knows need not be."""
+        return seq
+
+    def begin_contest(self, db: Tables) -> None:
+        """Lock until the commit; a row that is not there yet could not be locked."""
+        db.execute("SELECT pg_advisory_xact_lock(?)", (self.dialect.key("contest"),))
+
+    def lease_clock(self, db: Tables, now: float) -> tuple[float, str]:
+        """Ask the server, which is the only clock that all contenders share."""
+        return float(db.execute("SELECT extract(epoch FROM clock_timestamp())::float8").get), "postgresql"
+
+
+def ways_of(dialect: Dialect, sender: str = "") -> Ways:
+    """Return the ways of a store."""
+    return SqliteWays(dialect) if dialect.kind == "sqlite" else PostgresWays(dialect, sender)

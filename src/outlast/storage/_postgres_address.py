@@ -1,0 +1,98 @@
+"""Take a `postgresql://` address apart, and never show its password."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from outlast.errors import ConfigError
+from outlast.storage._extras import require
+from outlast.storage._layouts import Dialect
+
+SCHEMES: Final = ("postgresql://", "postgres://")
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# A server that is gone without a word is noticed after a minute, by either side, instead of after hours.
+_DEFAULTS: Final = {
+    "connect_timeout": "5",
+    "application_name": "outlast",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+
+
+def driver(purpose: str) -> ModuleType:
+    """Import psycopg.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    return require("psycopg", extra="postgres", purpose=purpose)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAddress:
+    """Hold where a database is.
+
+    Args:
+        name: What it is called towards users, without user and password.
+        schema: The schema of our tables.
+        words: What libpq connects by; it may hold a password.
+    """
+
+    name: str
+    schema: str
+    words: dict[str, Any] = field(repr=False)
+
+
+def is_address(where: object) -> bool:
+    """Tell whether something names a PostgreSQL database and not a file."""
+    return isinstance(where, str) and where.startswith(SCHEMES)
+
+
+def parse_address(text: str) -> PostgresAddress:
+    """Take an address apart.
+
+    Args:
+        text: As libpq takes it, with `?schema=` for the schema of our tables. Default `outlast`.
+
+    Raises:
+        ConfigError: It is no address; the text is not shown, because it may hold a password.
+        MissingExtraError: psycopg is not installed.
+    """
+    psycopg = driver("a PostgreSQL outbox")
+    try:
+        parts = urlsplit(text)
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        query = urlencode([pair for pair in pairs if pair[0] != "schema"])
+        words = psycopg.conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=query)))
+    except (ValueError, psycopg.Error):
+        raise ConfigError(
+            "is no PostgreSQL address; write postgresql://user:password@host:port/database, with special characters of "
+            "the password written as %XX (it is not shown here)",
+            path="address",
+        ) from None  # what libpq says may quote the password
+    schema = dict(pairs).get("schema", "outlast")
+    postgres_dialect(schema)
+    return PostgresAddress(_name(words, schema), schema, {**_DEFAULTS, **words})
+
+
+def postgres_dialect(schema: str) -> Dialect:
+    """Return how the tables of a schema are named.
+
+    Raises:
+        ConfigError: It cannot be the name of a schema.
+    """
+    if not _SCHEMA.fullmatch(schema):
+        raise ConfigError(f"is small letters, digits and _, not {schema!r}", path="schema")
+    return Dialect("postgres", f'"{schema}".')
+
+
+def _name(words: dict[str, Any], schema: str) -> str:
+    host = words.get("host") or words.get("hostaddr") or ""
+    port = f":{words['port']}" if "port" in words else ""
+    name = f"postgresql://{host}{port}/{words.get('dbname', '')}"
+    return name if schema == "outlast" else f"{name}?schema={schema}"
