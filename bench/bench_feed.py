@@ -1,12 +1,12 @@
 """How many requests a feed needs, beside polling that is as quick, and beside polling as it is usual.
 
-A server of its own process (the one of the tests, which shares no code with us) writes events down at random moments.
-One client follows them over each rung, and others poll: at the interval at which the median event arrives as soon as it
-does over the WebSocket (twice that median, as an event waits for half an interval), at 1 s, and at 3 s, the delay that
-the sync engine which we replace begins with; it names no interval for its polling. The requests are those that the
-server has counted.
+A server in a process of its own (the one of the tests, which shares no code with us) writes events down at random
+moments. One client follows them over each rung, and others poll: at the interval at which the median event should
+arrive as soon as it does over the WebSocket (twice that median, as an event waits for half an interval), at 1 s, and at
+3 s, the delay that the sync engine which we replace begins with; it names no interval for its polling. The requests are
+those that the server has counted.
 
-Usage: `make bench ARGS=feed`, or `python bench/bench_feed.py [--seconds 60] [--json]`
+Usage: `make bench ARGS=feed`, or `python bench/bench_feed.py [--seconds 120] [--json]`
 """
 
 import argparse
@@ -46,7 +46,6 @@ async def write(port, seconds, chance):
 
 async def measure(port, rung, seconds, poll_every=30.0):
     """Return how long events took, in seconds, and how many requests there were in all."""
-    tell(port, reset=True)
     took = []
     ladder = LadderConfig(rungs=(rung,), poll_every=poll_every)
     channel = RealtimeChannel(f"http://127.0.0.1:{port}/feed", ladder=ladder)
@@ -75,22 +74,29 @@ async def channel_at(channel, length, seconds):
             await asyncio.sleep(0.01)
 
 
-async def compare(port, seconds):
-    """Measure every contestant, one after the other, on the same events."""
-    rows = []
-
-    async def add(name, rung, poll_every=30.0):
+async def contest(name, rung, seconds, poll_every=30.0):
+    """Measure one contestant with a server of its own."""
+    server = await asyncio.create_subprocess_exec(sys.executable, str(SERVER), stdout=subprocess.PIPE)
+    try:
+        port = json.loads(await server.stdout.readline())["listening"]
         took, requests = await measure(port, rung, seconds, poll_every)
-        rows.append({"name": name, "requests": requests, "events": len(took), "median": statistics.median(took)})
-        return rows[-1]["median"]
+    finally:
+        server.kill()
+        await server.wait()
+    return {"name": name, "requests": requests, "events": len(took), "median": statistics.median(took)}
 
-    median = await add("websocket", Rung.WEBSOCKET)
-    await add("server-sent events", Rung.SSE)
-    await add("long poll", Rung.LONG_POLL)
-    await add(f"poll every {2 * median * 1000:.1f} ms (as quick)", Rung.POLL, 2 * median)
-    await add("poll every 1 s", Rung.POLL, 1.0)
-    await add("poll every 3 s", Rung.POLL, 3.0)
-    return rows
+
+async def compare(seconds):
+    """Measure those that ask now and then side by side, and then the one that asks all the time."""
+    rows = await asyncio.gather(
+        contest("websocket", Rung.WEBSOCKET, seconds),
+        contest("server-sent events", Rung.SSE, seconds),
+        contest("long poll", Rung.LONG_POLL, seconds),
+        contest("poll every 1 s", Rung.POLL, seconds, 1.0),
+        contest("poll every 3 s", Rung.POLL, seconds, 3.0),
+    )
+    every = 2 * rows[0]["median"]
+    return [*rows, await contest(f"poll every {every * 1000:.1f} ms (as quick)", Rung.POLL, seconds, every)]
 
 
 def show(rows, seconds):
@@ -107,15 +113,10 @@ def show(rows, seconds):
 def main():
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="seconds for each contestant")
+    parser.add_argument("--seconds", type=float, default=120.0, help="seconds for each contestant")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    with subprocess.Popen([sys.executable, str(SERVER)], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            port = json.loads(server.stdout.readline())["listening"]
-            rows = asyncio.run(compare(port, options.seconds))
-        finally:
-            server.kill()
+    rows = asyncio.run(compare(options.seconds))
     print(json.dumps(rows)) if options.json else show(rows, options.seconds)
 
 
