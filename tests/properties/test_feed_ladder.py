@@ -50,7 +50,7 @@ class LadderMachine(RuleBasedStateMachine):
         self.now += seconds
         self.at_once = 0 if seconds else self.at_once
 
-    @rule(outcomes=st.lists(st.tuples(OUTCOMES, CHANCES), min_size=5, max_size=15))
+    @rule(outcomes=st.lists(st.tuples(OUTCOMES, CHANCES), min_size=5, max_size=12))
     def follow_on(self, outcomes):
         """Do what the ladder says again and again."""
         for outcome, chance in outcomes:
@@ -165,7 +165,7 @@ class LadderMachine(RuleBasedStateMachine):
             assert self.ladder.rung.value in repr(self.ladder)
 
 
-LadderMachine.TestCase.settings = settings(stateful_step_count=25)
+LadderMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 class TestLadder(LadderMachine.TestCase):
