@@ -215,6 +215,7 @@ def test_a_server_that_comes_back_is_waited_for(own_server, open_notes, how):
     assert futures[0].result(30) is None
     assert futures[1].result(30) in ([1], [1, 2])
     assert lock.try_acquire()
+    assert not notes.lock("x").try_acquire(), "it was taken for held, but it had gone with the server"
     assert notes.read(ids).result() == [1, 2]
     lock.release()
 
