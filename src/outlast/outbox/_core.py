@@ -34,6 +34,7 @@ from outlast.outbox._records import (
     Shadow,
     Write,
 )
+from outlast.outbox._routes import Routes
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
@@ -67,6 +68,8 @@ class OutboxCore:
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._assist: LoopAssist | None = None
+        self.routes = Routes()
+        """What carries the writes of each kind in this process, for those who share one runner."""
 
     async def result(self, future: Future[T]) -> T:
         """Wait on the running event loop for one of the futures below; a busy loop does not starve its thread.

@@ -193,7 +193,8 @@ class DeliveryLoop:
         try:
             quotas = {origin: len(found) * self._load(origin) for origin, found in permits.items()}
             seqs = self._take(min(sum(quotas.values()), room * max(map(self._load, permits), default=1)))
-            return bool(seqs) and self._start(await self._claim(seqs, quotas), permits)
+            routes = self._routes.now()
+            return bool(seqs) and self._start(await self._claim(seqs, routes, quotas), routes, permits)
         finally:
             for found in permits.values():
                 for permit in found:
@@ -217,10 +218,13 @@ class DeliveryLoop:
                 self._lanes.give_back(seq)
         return chosen
 
-    async def _claim(self, seqs: Sequence[int], quotas: dict[str, int]) -> list[sql.Claim]:
-        admission = Admission(self._routes, quotas, self._accounts.blocked)
+    async def _claim(self, seqs: Sequence[int], routes: Routes, quotas: dict[str, int]) -> list[sql.Claim]:
+        admission = Admission(routes, quotas, self._accounts.blocked)
         terms = sql.Terms(
-            seal=self._seal, policy=self._policy, admission=admission, suspects=self._suspects.intersection(seqs)
+            seal=partial(_seal, routes),
+            policy=self._policy,
+            admission=admission,
+            suspects=self._suspects.intersection(seqs),
         )
         try:
             return await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
@@ -229,25 +233,16 @@ class DeliveryLoop:
                 self._lanes.give_back(seq)
             raise
 
-    def _seal(self, op: Op) -> SealedRequest:
-        return self._route(op).transport.seal(op)
-
-    def _route(self, op: Op) -> Route:
-        route = self._routes.find(op.kind)
-        if route is None:  # taken away since the op was admitted
-            raise ConfigError(f"nothing carries writes of the kind {op.kind!r} any more", path="routes")
-        return route
-
-    def _start(self, claims: Sequence[sql.Claim], permits: Permits) -> bool:
+    def _start(self, claims: Sequence[sql.Claim], routes: Routes, permits: Permits) -> bool:
         passed = False
         by_route: dict[int, tuple[Route, list[Claimed]]] = {}
         for claimed in claims:
             match claimed:
                 case Claimed(op=op):
-                    route = self._route(op)
+                    route = _route(routes, op)
                     by_route.setdefault(id(route), (route, []))[1].append(claimed)
                 case Passed(op=op):
-                    self._pass_over(op, self._routes.find(op.kind))
+                    self._pass_over(op, routes.find(op.kind))
                     passed = True
                 case Unsendable(op=op, reason=reason):
                     self._suspects.discard(op.seq)
@@ -372,6 +367,17 @@ class DeliveryLoop:
         for order in orders:
             with contextlib.suppress(OutlastError):
                 await self._core.result(order)
+
+
+def _seal(routes: Routes, op: Op) -> SealedRequest:
+    return _route(routes, op).transport.seal(op)
+
+
+def _route(routes: Routes, op: Op) -> Route:
+    route = routes.find(op.kind)
+    if route is None:
+        raise ConfigError(f"nothing carries writes of the kind {op.kind!r}", path="routes")
+    return route
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

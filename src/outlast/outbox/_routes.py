@@ -84,6 +84,10 @@ class Routes:
                 self.by_kind = {name: one for name, one in self.by_kind.items() if name != kind}
                 self.version += 1
 
+    def now(self) -> Routes:
+        """Return the routes as they are, whatever becomes of them."""
+        return Routes(self.by_kind, self.default)
+
     def all(self) -> list[Route]:
         """Return every route once."""
         found = [*self.by_kind.values(), *([] if self.default is None else [self.default])]

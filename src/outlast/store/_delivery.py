@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from outlast.engines.backoff import Backoff, Jitter
 from outlast.engines.op import AskCredentials, Conflict, Deliver, OpState, Step
 from outlast.errors import LeaseHeldError, LeaseLostError, OutlastError
 from outlast.events import DeliveryStopped, OpConflicted, OpDelivered, OpDied, OpEvent
-from outlast.outbox import Op, Outbox, OutboxCore
+from outlast.outbox import Op, Outbox, OutboxCore, Route
 from outlast.policies import CircuitBreaker, CircuitState, HalfOpen, Retry
 from outlast.store._backend import Backend
 from outlast.store._config import StoreConfig
@@ -22,6 +23,9 @@ _LOOK_EVERY: Final = 0.25
 _TRY_AGAIN: Final = 5.0
 _HEAD_START: Final = 0.3
 """Seconds, a little more than the delivery loop sleeps at most."""
+
+_TURNS: Final[WeakKeyDictionary[OutboxCore, asyncio.Lock]] = WeakKeyDictionary()
+"""Stores that share an outbox share a runner: one of them runs it, for the kinds of all."""
 
 Show = Callable[[str, bytes | None, str | None], Awaitable[None]]
 Refresh = Callable[[str], Awaitable[None]]
@@ -52,10 +56,11 @@ def default_retry(core: OutboxCore, load_timeout: float) -> Retry:
 
 
 class StoreDelivery:
-    """Run a runner for as long as a store is open.
+    """Run a runner for as long as a store is open, or let another store of the same outbox run it for both.
 
-    When another process holds the lease, this one watches the file: what the other delivers is no longer
-    pending here either, and when it ends, this one takes over.
+    Each brings what carries its own kind; whatever else lies in the outbox is left alone. When another process holds
+    the lease, this one watches the file: what the other delivers is no longer pending here either, and when it ends,
+    this one takes over.
 
     Args:
         outbox: Where writes wait.
@@ -85,6 +90,8 @@ class StoreDelivery:
         self._pending = pending
         self._show = show
         self._refresh = refresh
+        self._turn = _TURNS.setdefault(outbox.core, asyncio.Lock())
+        self._route = Route(backend.transport, breaker, self._before_settle)
         self._shown: set[int] = set()
         self._runner: Runner | None = None
         self._stopped_by: Exception | None = None
@@ -109,11 +116,14 @@ class StoreDelivery:
         self._subscription = self._outbox.core.bus.subscribe(self._settled, OpDelivered, OpConflicted, OpDied)
         self._tasks.append(asyncio.create_task(self._watch(), name="outlast-store-watch"))
         if self._config.deliver:
+            self._outbox.core.routes.add(self._backend.kind, self._route)
+            self._outbox.core.notify()
             self._tasks.append(asyncio.create_task(self._deliver(), name="outlast-store-deliver"))
 
     async def stop(self) -> None:
         """End both tasks; requests on the wire get the runner's time to finish."""
         self._subscription.close()
+        self._outbox.core.routes.remove(self._backend.kind, self._route)
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -134,7 +144,7 @@ class StoreDelivery:
         the circuit from the writes.
         """
         probing = self._breaker.state is not CircuitState.CLOSED and not self._breaker.is_tripped()
-        delivering = self._runner is not None and self._stopped_by is None
+        delivering = self._turn.locked() and self._stopped_by is None
         if probing and delivering and len(self._pending):
             await self._outbox.core.clock.asleep(_HEAD_START)
 
@@ -142,10 +152,8 @@ class StoreDelivery:
         """Show the readers what the server has now, before the outbox forgets the write."""
         if not isinstance(step, AskCredentials):
             self._stopped_by = None
-        if op.kind != self._backend.kind:
-            return
         match step:
-            case Deliver(etag=etag) if op.verb in WHOLE:
+            case Deliver(etag=etag, outcome="delivered") if op.verb in WHOLE:
                 self._pending.applied(op.entity, op.seq, etag)
                 await self._show(op.entity, op.body, etag)
                 self._shown.add(op.seq)
@@ -166,7 +174,8 @@ class StoreDelivery:
     async def _deliver(self) -> None:
         while True:
             try:
-                await self._run()
+                async with self._turn:
+                    await self._run()
             except LeaseHeldError as error:
                 self._stopped_by = error
                 await self._outbox.core.clock.asleep(min(_TRY_AGAIN, error.retry_after or _TRY_AGAIN))
@@ -183,12 +192,10 @@ class StoreDelivery:
         config = self._config
         async with Runner(
             self._outbox,
-            self._backend.transport,
+            self._outbox.core.routes,
             concurrency=config.concurrency,
             policy=config.delivery,
             lease=config.lease,
-            breaker=self._breaker,
-            before_settle=self._before_settle,
         ) as runner:
             self._runner = runner
             if isinstance(self._stopped_by, LeaseHeldError | LeaseLostError) or not len(self._pending):

@@ -1,6 +1,7 @@
-"""Deliver queued writes: the runner and what carries a write to its server."""
+"""Deliver queued writes, and hear of the changes of others: the runner, its transports, and the realtime channel."""
 
 from outlast.engines.coalesce import OpCoalescer
+from outlast.engines.feed_records import LadderConfig, Rung
 from outlast.engines.json_values import ABSENT, UNKNOWN
 from outlast.engines.merge import MergeRules, merge
 from outlast.engines.merge_report import FieldReport, Merged, Source
@@ -12,12 +13,16 @@ from outlast.sync_engine._callable_transport import CallableTransport
 from outlast.sync_engine._conflict import Conflict, Decision, Resend, Resolver
 from outlast.sync_engine._content import holds
 from outlast.sync_engine._credentials import Credentials, Headers
+from outlast.sync_engine._feed_intake import FeedStats
+from outlast.sync_engine._feed_records import FeedEvent, FeedFormat, FeedPage, JsonFeed, Position
+from outlast.sync_engine._feed_store import FeedRow, FeedStore
 from outlast.sync_engine._http_batch import HttpBatch
 from outlast.sync_engine._http_transport import HttpTransport
 from outlast.sync_engine._metrics import SyncMetrics
 from outlast.sync_engine._metrics_snapshot import SyncSnapshot
 from outlast.sync_engine._optimistic import OptimisticChange, OptimisticStore
 from outlast.sync_engine._overlay import Overlay, SyncOverlay
+from outlast.sync_engine._realtime import RealtimeChannel
 from outlast.sync_engine._runner import Runner
 
 __all__ = [
@@ -30,11 +35,19 @@ __all__ = [
     "Credentials",
     "Decision",
     "DeliveryPolicy",
+    "FeedEvent",
+    "FeedFormat",
+    "FeedPage",
+    "FeedRow",
+    "FeedStats",
+    "FeedStore",
     "FieldConflict",
     "FieldReport",
     "Headers",
     "HttpBatch",
     "HttpTransport",
+    "JsonFeed",
+    "LadderConfig",
     "LeaseConfig",
     "LocalOp",
     "MergeRules",
@@ -46,10 +59,13 @@ __all__ = [
     "OptimisticStore",
     "Outbox",
     "Overlay",
+    "Position",
+    "RealtimeChannel",
     "Resend",
     "Resolution",
     "Resolver",
     "Rule",
+    "Rung",
     "Runner",
     "Seen",
     "Source",

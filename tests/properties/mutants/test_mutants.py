@@ -40,6 +40,10 @@ LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
 TRANSPORT = ("tests/unit/http/test_transport.py",)
 MIDDLEWARE = ("tests/unit/http/test_middleware.py",)
 MULTI = ("tests/unit/errors/test_multi.py",)
+LADDER = ("tests/unit/engines/test_feed_ladder.py",)
+LADDER_LAWS = ("tests/properties/test_feed_ladder.py",)
+ORDER = ("tests/properties/test_feed_order.py",)
+SSE = ("tests/properties/test_sse.py",)
 COALESCE = ("tests/properties/sync/test_coalesce.py",)
 COALESCE_TABLE = ("tests/unit/engines/test_coalesce.py",)
 PATCHES = ("tests/properties/sync/test_merge_patch.py",)
@@ -872,6 +876,48 @@ MUTANTS = [
         "if False:",
         ("tests/unit/config/test_yaml.py",),
     ),
+    Mutant(
+        "refused-tokens-are-asked-for-again", "engines/feed_ladder.py", "and not self._asked", "and True", LADDER_LAWS
+    ),
+    Mutant(
+        "a-refusal-is-forgotten-by-a-wake",
+        "engines/feed_ladder.py",
+        "self._phase = self._phase.then",
+        "self._phase = _Ready()",
+        LADDER,
+    ),
+    Mutant("a-ladder-hammers", "engines/feed_ladder.py", "max(asked, self._wait(chance))", "asked", LADDER_LAWS),
+    Mutant(
+        "a-climb-spends-attempts",
+        "engines/feed_ladder.py",
+        "if self._home is not None:",
+        "if self._home is not None and not self._config.max_attempts:",
+        LADDER,
+    ),
+    Mutant("nobody-climbs-after-an-outage", "engines/feed_ladder.py", "0.0 if self._outage else ", "", LADDER),
+    Mutant(
+        "a-busy-listener-is-silence",
+        "engines/feed_ladder.py",
+        "self._phase.quiet = 0.0",
+        "self._phase.quiet += 0.0",
+        LADDER,
+    ),
+    Mutant("flaps-are-forgiven", "engines/feed_ladder.py", ">= self._config.stable_after", ">= 0.0", LADDER),
+    Mutant("a-gap-is-leapt", "engines/feed_order.py", "or event.seq > last + 1", "", ORDER),
+    Mutant("a-double-is-applied", "engines/feed_order.py", "if event.seq <= last:", "if event.seq < last:", ORDER),
+    Mutant(
+        "a-page-is-applied-twice", "engines/feed_order.py", "and event.seq <= last:", "and event.seq < last:", ORDER
+    ),
+    Mutant("a-cut-line-end-ends-two-lines", "engines/sse.py", 'chunk = chunk.removeprefix(b"\\n")', "pass", SSE),
+    Mutant("any-line-may-have-a-mark", "engines/sse.py", "self._fresh = False", "self._fresh = True", SSE),
+    Mutant(
+        "a-type-outlives-its-event",
+        "engines/sse.py",
+        'self._data, self._type, self._held = [], "", 0',
+        "self._data, self._held = [], 0",
+        SSE,
+    ),
+    Mutant("no-data-is-an-event", "engines/sse.py", "if self._data:", "if self._data or self._type:", SSE),
     Mutant(
         "other-settings-of-a-name-are-taken",
         "policies/_by_name.py",
