@@ -193,6 +193,7 @@ async def test_decisions_made_while_ops_fly_do_no_harm(place):
                 await (box.replay(number) if number % 2 else box.discard(number))
             async with asyncio.timeout(100):
                 await running
+                await run.run_until_idle()  # it may have been idle before the last decision
 
         counts = await box.counts()
         assert counts == Counts(delivered=1020)
