@@ -80,7 +80,8 @@ async def test_each_store_delivers_to_its_own_server(tmp_path, apis):
             left = (await late.status()).state
 
         assert (notes_api.held, users_api.held) == (
-            {"/notes/a": {"id": "a", "text": "n"}, "/notes/d": {"id": "d", "text": "m"}}, {"/users/b": {"id": "b", "name": "u"}},
+            {"/notes/a": {"id": "a", "text": "n"}, "/notes/d": {"id": "d", "text": "m"}},
+            {"/users/b": {"id": "b", "name": "u"}},
         )  # fmt: skip
         assert (left, await box.counts()) == ("ready", Counts(ready=1, delivered=3))
 
