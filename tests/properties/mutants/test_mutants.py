@@ -25,7 +25,7 @@ METER = ("tests/unit/policies/test_pipeline_calls.py",)
 STRAIGHT = ("tests/properties/test_straight.py",)
 FALLBACK = ("tests/properties/test_fallback.py",)
 FLIGHT = ("tests/properties/test_single_flight.py",)
-CHAOS = ("tests/properties/test_chaos.py",)
+CHAOS = ("tests/properties/test_chaos.py", "tests/unit/policies/test_chaos.py")
 HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
 FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
 FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
@@ -385,7 +385,7 @@ MUTANTS = [
         "engines/retry.py",
         "max(wait, failure.meaning",
         "min(wait, failure.meaning",
-        ("tests/properties/test_retry.py",),
+        ("tests/unit/engines/test_retry.py", "tests/properties/test_retry.py"),
     ),
     Mutant(
         "a-bad-date-raises",
