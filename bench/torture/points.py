@@ -38,7 +38,7 @@ RUNNER = ("takeover:before-commit", "takeover:in-commit", "takeover:committed", 
           "claim:in-commit", "claim:committed", "sent:nothing-yet", *HTTP.values(), *HTTP.values(), "settle:decided",
           "settle:before-commit", "settle:in-commit", "settle:committed", "settle:told",
           "checkpoint:writing")  # fmt: skip
-PRODUCER = ("enqueue:before-commit", "enqueue:in-commit", "enqueue:committed", "enqueue:acknowledged",
+PRODUCER = (*("enqueue:before-commit", "enqueue:in-commit", "enqueue:committed", "enqueue:acknowledged") * 2,
             "decide:before-commit", "decide:in-commit", "decide:committed", "checkpoint:writing")  # fmt: skip
 ZOMBIE = ("http:first-byte", "http:all-sent", "http:answered", "settle:decided", "sent:nothing-yet", "settle:told")
 CHECKPOINT_PAGES = 60  # so that checkpoints are frequent enough to be hit

@@ -16,7 +16,7 @@ from victim import Job, run
 
 _PR_SET_PDEATHSIG = 1
 _LONGEST = 4.0
-_OVERSLEPT = 3.0
+_OVERSLEPT = 10.0
 
 
 def fork(work):
@@ -114,7 +114,7 @@ class World:
         if role == "runner" and self.random.random() < self.stops:
             fits = [point for point in ZOMBIE if self.job.keyed or point in {"http:all-sent", "http:answered"}]
             return signal.SIGSTOP, self.random.choice(fits)
-        if self.random.random() < 0.2:
+        if role == "runner" and self.random.random() < 0.2:
             return signal.SIGKILL, None
         points = RUNNER if role == "runner" else PRODUCER
         fits = [point for point in points if self.kind == "sqlite" or point != "checkpoint:writing"]
@@ -167,10 +167,11 @@ class World:
             self.tally.failures.append(f"{victim.role} {victim.pid} ended by itself with {status}")
             return
         board = victim.board
-        if victim.aim != board.point and not board.busy:
+        if not board.busy and (victim.aim != board.point or victim.act != signal.SIGKILL):
             self.tally.idle += 1
             return
-        by = board.point if victim.aim == board.point else "random moment"
+        aimed = victim.aim == board.point and victim.act == signal.SIGKILL
+        by = board.point if aimed else "random moment"
         self.tally.kills[f"{victim.role} {by}"] += 1
         self.tally.in_flight += victim.role == "runner" and board["flying"] > 0
         with (self.folder / "kills.log").open("a") as log:
