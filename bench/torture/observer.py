@@ -67,7 +67,7 @@ def judge(world, ledgers, server, state, waiting=None, *, most_arrivals=60):
         server: The lines of the server.
         state: What the server holds in the end, by path.
         waiting: The writes that the outbox still has, by table, or None when that is not known.
-        most_arrivals: How often one write may reach the server at most.
+        most_arrivals: How often one key may reach a server that knows keys at most.
     """
     server = [line for line in server if line["world"] == world]
     wants = {line["w"]: line for line in ledgers if line["t"] == "want"}
@@ -83,11 +83,12 @@ def judge(world, ledgers, server, state, waiting=None, *, most_arrivals=60):
     verdict.restless = [f"{table}: {number}" for table, number in (waiting or {}).items() if number]
     verdict.lost = [write for write in acks if not counted[write]]
     verdict.unwanted = [write for write in counted if write not in wants]
-    verdict.hammered = [write for write, number in times.items() if number > most_arrivals]
     lanes = {lane: [line for line in effects if line["lane"] == lane] for lane in {line["lane"] for line in effects}}
     if verdict.keyed:
         verdict.doubled = [write for write, number in counted.items() if number > 1]
         verdict.changed = changed(arrivals)
+        keys = Counter(line["key"] for line in arrivals)
+        verdict.hammered = [key for key, number in keys.items() if number > most_arrivals]
     verdict.unordered = [lane for lane, lines in lanes.items() if not in_order(lines, acks, keyed=verdict.keyed)]
     verdict.diverged = diverged(lanes, wants, state, world)
     groups = defaultdict(set)
