@@ -18,10 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import apsw  # noqa: F401 - what the victims need is imported once, before they are forked
 import httpx2  # noqa: F401
 import msgspec  # noqa: F401
+import page
+import parts
 import psycopg  # noqa: F401
-
-import page  # noqa: E402
-import parts  # noqa: E402
 
 SQLITE, POSTGRES = 300, 200
 

@@ -8,11 +8,12 @@ import resource
 import tempfile
 from pathlib import Path
 
+from world import fork
+
 from outlast.errors import StorageFullError
 from outlast.events import EventBus
 from outlast.outbox import Applied, SyncOutbox
 from outlast.sync_engine import CallableTransport, Runner
-from world import fork
 
 _ROOM = 20  # pages
 _FILE = 160_000  # bytes

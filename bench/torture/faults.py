@@ -10,7 +10,7 @@ SHARES = {
     "apply-half-body": 0.03,  # applied, and an answer that ends in the middle
     "apply-slow-drip": 0.03,  # applied, and an answer that comes byte by byte
     "apply-412": 0.02,  # applied, and then 412, as a server does that sees its own new version
-    "apply-wrong-etag": 0.02,  # applied, and a version that never was
+    "apply-wrong-etag": 0.04,  # applied, and a version that never was
     "apply-duplicate": 0.04,  # applied, and the same request arrives once more a moment later
     "in-progress": 0.03,  # 409 with the problem of a key in progress, and applied a moment later
     "429-seconds": 0.005,

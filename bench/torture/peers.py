@@ -22,6 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAUSE = 0.001
+COLUMNS = ("kills", "ops", "lost", "stuck", "never", "twice")
 
 
 class Huey:
@@ -202,7 +203,9 @@ def main():
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        import huey, litequeue, persistqueue  # noqa: E401, F401 - before the forks, so that they start quickly
+        import huey  # noqa: F401 - before the forks, so that they start quickly
+        import litequeue  # noqa: F401
+        import persistqueue  # noqa: F401
 
         found = {name: torture(kind, options.ops, options.kills, options.seed) for name, kind in QUEUES.items()}
         print(json.dumps(found))
@@ -217,9 +220,9 @@ def show(found, options):
     if options.json:
         print(json.dumps(found))
     else:
-        print(f"{'queue':15}{'kills':>7}{'ops':>7}{'lost':>7}{'stuck':>7}{'never':>7}{'twice':>7}")
+        print(f"{'queue':15}" + "".join(f"{column:>7}" for column in COLUMNS))
         for name, row in found.items():
-            print(f"{name:15}" + "".join(f"{row[column]:7}" for column in ("kills", "ops", "lost", "stuck", "never", "twice")))
+            print(f"{name:15}" + "".join(f"{row[column]:7}" for column in COLUMNS))
     if options.write:
         import page
 

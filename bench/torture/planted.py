@@ -61,7 +61,7 @@ FAULTS = (
     Fault(
         "G3b", "The former holder's writes are not refused, and it never learns that its lease is gone",
         ((SETTLE, "    if current != fence:\n", "    if current is None:\n"),
-         (SETTLE, "seq = ? AND fence = ? AND attempts = ?\", guard", "seq = ? AND ? > 0 AND ? > 0\", guard"),
+         (SETTLE, 'seq = ? AND fence = ? AND attempts = ?", guard', 'seq = ? AND ? > 0 AND ? > 0", guard'),
          ("outbox/_lease.py", "        if not changed:\n", "        if changed is None:\n")),
         ("tests/issues/test_sync_takeover_is_not_atomic.py",),
     ),
@@ -76,12 +76,12 @@ FAULTS = (
         "G6a", "What is queued together is committed one by one",
         ((ENQUEUE, "    for count in chunks(len(writes)):\n",
           "    for count in [1] * len(writes):\n"
-          "        if places:\n            yield Ask(\"COMMIT\")\n            yield Ask(\"BEGIN IMMEDIATE\")\n"),),
+          '        if places:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
     Fault(
         "G6b", "The order comes from the wall clock",
-        (("outbox/_queries/look.py", "FROM $op WHERE seq > ? ORDER BY seq\", (after,)", "FROM $op WHERE seq > ? ORDER BY created\", (after,)"),
+        (("outbox/_queries/look.py", 'FROM $op WHERE seq > ? ORDER BY seq", (after,)', 'FROM $op WHERE seq > ? ORDER BY created", (after,)'),
          (LANES, "        if len(lane.seqs) > 1 and lane.seqs[-2] > seq:\n", "        if not lane.seqs:\n")),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
@@ -93,9 +93,9 @@ FAULTS = (
     ),
     Fault(
         "G8", "A conflict is tried again at once and without end",
-        ((ENGINE, "        case Found():\n            return Conflict(f\"{reason}; the server holds other content\")",
+        ((ENGINE, '        case Found():\n            return Conflict(f"{reason}; the server holds other content")',
           "        case Found():\n            return Postpone(0.0, reason)"),
-         (ENGINE, "    return Conflict(f\"{reason}; the entity is gone on the server\")", "    return Postpone(0.0, reason)")),
+         (ENGINE, '    return Conflict(f"{reason}; the entity is gone on the server")', "    return Postpone(0.0, reason)")),
         ("tests/issues/test_sync_conflicts_are_tried_for_ever.py",), KILLS,
     ),
     Fault(
@@ -107,13 +107,13 @@ FAULTS = (
     ),
     Fault(
         "P2", "Commits are not synced, whatever was asked for",
-        (("storage/_sqlite.py", "_SYNCHRONOUS = {\"power\": 2,", "_SYNCHRONOUS = {\"power\": 1,"),),
+        (("storage/_sqlite.py", '_SYNCHRONOUS = {"power": 2,', '_SYNCHRONOUS = {"power": 1,'),),
         (), POWER,
     ),
     Fault(
         "P3", "A delivered write stays in the queue when its receipt is written, and is removed later",
         ((SETTLE, "    _remove(db, op.seq)\n\n\ndef _hand_on",
-          "    db.execute(\"DELETE FROM $seal WHERE seq = ?\", (op.seq,))\n\n\ndef _hand_on"),),
+          '    db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))\n\n\ndef _hand_on'),),
         (), KILLS,
     ),
 )  # fmt: skip
@@ -160,7 +160,9 @@ def run(source, *arguments):
 def play(say=None):
     """Plant every fault; return who caught each, and who failed without any."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
-        control = Fault("none", "Nothing is planted", (), tuple(sorted({test for f in FAULTS for test in f.tests})), KILLS)
+        control = Fault(
+            "none", "Nothing is planted", (), tuple(sorted({test for f in FAULTS for test in f.tests})), KILLS
+        )
         jobs = {fault.name: pool.submit(catch, fault, folder) for fault in (*FAULTS, control)}
         found = {}
         for name, job in jobs.items():

@@ -11,6 +11,8 @@ import signal
 import threading
 import time
 
+import apsw
+
 # What a transaction is called by the table that it writes; the later one wins.
 MARKS = (
     ("INSERT INTO op (lane", "enqueue"),
@@ -132,53 +134,59 @@ class Watch:
         self.board["writing"] = 0
 
 
+class WatchedFile(apsw.VFSFile):
+    """Pass everything on to the disk, and note what is written."""
+
+    def __init__(self, watch, name, flags):
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+        self.watch, self.log, self.main = watch, path.endswith("-wal"), path.endswith(".db")
+        super().__init__("unix", name, flags)
+
+    def xLock(self, level):  # noqa: N802 - SQLite's name
+        try:
+            super().xLock(level)
+        except apsw.IOError as error:
+            # Closing a file that was opened for reading asks for a lock that it cannot have, which SQLite expects
+            # and apsw would raise; busy is the one answer that it passes on.
+            raise apsw.BusyError from error
+
+    def xWrite(self, data, offset):  # noqa: N802 - SQLite's name
+        super().xWrite(data, offset)
+        if self.log and offset > 0 and self.watch.board["writing"]:
+            self.watch.at(f"{self.watch.kind}:in-commit")  # a part of it is written, nothing of it is synced
+        elif self.main:
+            self.watch.at("checkpoint:writing")
+
+    def xSync(self, flags):  # noqa: N802 - SQLite's name
+        super().xSync(flags)
+        if self.log and self.watch.board["writing"]:
+            self.watch.done()
+
+
+class WatchedFiles(apsw.VFS):
+    """Open files that are watched."""
+
+    def __init__(self, watch):
+        self.watch = watch
+        super().__init__("torture", "unix", makedefault=True)
+
+    def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
+        return WatchedFile(self.watch, name, flags)
+
+
 def watch_sqlite(watch):
-    """Follow what SQLite does, down to the single writes of a commit."""
-    import apsw
+    """Follow what SQLite does, down to the single writes of a commit; keep what is returned."""
+
+    def told(_cursor, statement, _bindings):
+        watch.says(statement)
+        return True
 
     def opened(connection):
-        def told(_cursor, statement, _bindings):
-            watch.says(statement)
-            return True
-
         connection.exec_trace = told
         connection.wal_autocheckpoint(CHECKPOINT_PAGES)
 
-    class File(apsw.VFSFile):
-        def __init__(self, name, flags):
-            path = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
-            self.log, self.main = path.endswith("-wal"), path.endswith(".db")
-            super().__init__("unix", name, flags)
-
-        def xLock(self, level):  # noqa: N802 - SQLite's name
-            try:
-                super().xLock(level)
-            except apsw.IOError as error:
-                # Closing a file that was opened for reading asks for a lock that it cannot have, which SQLite expects
-                # and apsw would raise; busy is the one answer that it passes on.
-                raise apsw.BusyError from error
-
-        def xWrite(self, data, offset):  # noqa: N802 - SQLite's name
-            super().xWrite(data, offset)
-            if self.log and offset > 0 and watch.board["writing"]:
-                watch.at(f"{watch.kind}:in-commit")  # a part of the transaction is written, nothing of it is synced
-            elif self.main:
-                watch.at("checkpoint:writing")
-
-        def xSync(self, flags):  # noqa: N802 - SQLite's name
-            super().xSync(flags)
-            if self.log and watch.board["writing"]:
-                watch.done()
-
-    class Files(apsw.VFS):
-        def __init__(self):
-            super().__init__("torture", "unix", makedefault=True)
-
-        def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
-            return File(name, flags)
-
     apsw.connection_hooks.append(opened)
-    return Files()
+    return WatchedFiles(watch)
 
 
 def watch_postgres(watch):

@@ -7,11 +7,12 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recorder import Disk, Recorder
+
 from outlast.errors import OutlastError
 from outlast.events import EventBus, OpDelivered, OpEnqueued
 from outlast.outbox import Applied, Outbox, SyncOutbox
 from outlast.sync_engine import CallableTransport, Runner
-from recorder import Disk, Recorder
 
 NAME = "app.db"
 _CHECKPOINT = 12

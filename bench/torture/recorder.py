@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
+
 SECTOR = 512
 
 
@@ -44,56 +46,56 @@ class Recorder:
             self.events.append(Event(what, file, at, data))
 
     def __enter__(self):
-        self._vfs = make_vfs(self)
+        self._vfs = RecordedFiles(self)
         return self
 
     def __exit__(self, *_):
         self._vfs.unregister()
 
 
-def make_vfs(recorder):
-    """Make the default VFS one that tells a recorder."""
-    import apsw
+class RecordedFile(apsw.VFSFile):
+    """Pass everything on to the disk, and write it down."""
 
-    class File(apsw.VFSFile):
-        def __init__(self, name, flags):
-            path = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
-            self.name = Path(path).name
-            if not Path(path).exists():
-                recorder.note("make", self.name)
-            super().__init__("unix", name, flags)
+    def __init__(self, recorder, name, flags):
+        path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+        self.recorder, self.name = recorder, path.name
+        if not path.exists():
+            recorder.note("make", self.name)
+        super().__init__("unix", name, flags)
 
-        def xWrite(self, data, offset):  # noqa: N802 - SQLite's name
-            recorder.note("write", self.name, offset, bytes(data))
-            super().xWrite(data, offset)
+    def xWrite(self, data, offset):  # noqa: N802 - SQLite's name
+        self.recorder.note("write", self.name, offset, bytes(data))
+        super().xWrite(data, offset)
 
-        def xTruncate(self, size):  # noqa: N802 - SQLite's name
-            recorder.note("truncate", self.name, size)
-            super().xTruncate(size)
+    def xTruncate(self, size):  # noqa: N802 - SQLite's name
+        self.recorder.note("truncate", self.name, size)
+        super().xTruncate(size)
 
-        def xSync(self, flags):  # noqa: N802 - SQLite's name
-            time.sleep(recorder.sync_takes)
-            super().xSync(flags)
-            recorder.note("sync", self.name)
+    def xSync(self, flags):  # noqa: N802 - SQLite's name
+        time.sleep(self.recorder.sync_takes)
+        super().xSync(flags)
+        self.recorder.note("sync", self.name)
 
-        def xLock(self, level):  # noqa: N802 - SQLite's name
-            try:
-                super().xLock(level)
-            except apsw.IOError as error:
-                raise apsw.BusyError from error  # see points.py
+    def xLock(self, level):  # noqa: N802 - SQLite's name
+        try:
+            super().xLock(level)
+        except apsw.IOError as error:
+            raise apsw.BusyError from error  # see points.py
 
-    class Files(apsw.VFS):
-        def __init__(self):
-            super().__init__("recorder", "unix", makedefault=True)
 
-        def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
-            return File(name, flags)
+class RecordedFiles(apsw.VFS):
+    """Open files that are recorded."""
 
-        def xDelete(self, name, sync):  # noqa: N802 - SQLite's name
-            super().xDelete(name, sync)
-            recorder.note("delete", Path(name).name, int(bool(sync)))
+    def __init__(self, recorder):
+        self.recorder = recorder
+        super().__init__("recorder", "unix", makedefault=True)
 
-    return Files()
+    def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
+        return RecordedFile(self.recorder, name, flags)
+
+    def xDelete(self, name, sync):  # noqa: N802 - SQLite's name
+        super().xDelete(name, sync)
+        self.recorder.note("delete", Path(name).name, int(bool(sync)))
 
 
 class Disk:

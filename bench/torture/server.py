@@ -16,8 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from faults import fault_of, latency, refuses_always
 
-WORDS = {200: "OK", 201: "Created", 204: "No Content", 307: "Temporary Redirect", 404: "Not Found", 409: "Conflict",
-         412: "Precondition Failed", 422: "Unprocessable", 429: "Too Many Requests", 500: "Error", 503: "Away"}  # fmt: skip
+WORDS = {
+    200: "OK", 201: "Created", 204: "No Content", 307: "Temporary Redirect", 404: "Not Found", 409: "Conflict",
+    412: "Precondition Failed", 422: "Unprocessable", 429: "Too Many Requests", 500: "Error", 503: "Away",
+}  # fmt: skip
 LATER = 0.08
 
 

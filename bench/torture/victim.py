@@ -120,7 +120,7 @@ async def queue(job, watch, box, ledger, *writes):
     for ticket, write in zip(tickets, writes, strict=True):
         ledger.note(sync=True, t="ack", w=write.target.partition("?w=")[2], seq=ticket.seq)
     watch.at("enqueue:acknowledged")
-    while (await box.counts()).open > job.most:
+    while (await box.counts()).open > job.most:  # noqa: ASYNC110 - another process delivers, and tells nobody
         await asyncio.sleep(0.02)
 
 
@@ -236,8 +236,11 @@ async def deliver(job, watch):
 async def finish(job, watch):
     """Deliver and decide until nothing is left, with nobody killing."""
     bus = EventBus()
-    async with await open_box(job, bus) as box, asyncio.timeout(60):
-        async with make_runner(job, watch, box, bus) as runner:
+    async with (
+        asyncio.timeout(60),
+        await open_box(job, bus) as box,
+        make_runner(job, watch, box, bus) as runner,
+    ):
+        await runner.run_until_idle()
+        while await replay_parked(box):
             await runner.run_until_idle()
-            while await replay_parked(box):
-                await runner.run_until_idle()

@@ -32,7 +32,7 @@ def fork(work):
         if os.getppid() == parent:
             work()
             code = 0
-    except BaseException as error:  # noqa: BLE001 - told by the exit code and the log
+    except BaseException as error:
         os.write(2, f"{os.getpid()}: {type(error).__name__}: {error!s:.300}\n".encode())
     finally:
         os._exit(code)
