@@ -11,6 +11,8 @@ BIN := .venv/bin
 RUNS := .venv/.runs
 READY := .venv/.ready
 ARGS ?=
+# How many processes share the tests, file by file. More than cores, because most tests wait for servers and processes.
+WORKERS ?= 4
 
 # The first of these that starts and is new enough. Override with `make PYTHON=/path/to/python ...`.
 PYTHON ?= $(shell for name in python3.11 python3; do \
@@ -31,7 +33,7 @@ verdict: $(READY) ## Play the demo and write what was counted into the README
 .PHONY: test
 test: $(READY) ## Run all tests with branch coverage (ARGS="-k breaker", ARGS=tests/unit)
 	@$(BIN)/coverage erase
-	@status=0; $(BIN)/coverage run -m pytest $(ARGS) || status=$$?; \
+	@status=0; $(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || status=$$?; \
 	$(BIN)/coverage combine --quiet || true; exit $$status
 
 .PHONY: check

@@ -4,7 +4,9 @@ import asyncio
 import functools
 import inspect
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +22,11 @@ sys.path.append(str(TESTS))
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
+
+
+# Whoever starts the tests in the background of a shell has Ctrl-C ignored, and every process of theirs as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

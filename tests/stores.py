@@ -12,8 +12,11 @@ class SqlitePlace(os.PathLike):
 
     kind = "sqlite"
 
-    def __init__(self, path):
+    def __init__(self, path, *, inside=False):
         self.path = path
+        self.beside = ""
+        self.schema = "outlast"
+        self.prefix = "outlast_" if inside else ""
 
     def __fspath__(self):
         return str(self.path)
@@ -23,14 +26,14 @@ class SqlitePlace(os.PathLike):
 
     def another(self, name):
         """Return another place, the same one for the same name."""
-        return SqlitePlace(self.path.with_name(f"{name}.db"))
+        return SqlitePlace(self.path.with_name(f"{name}.db"), inside=bool(self.prefix))
 
     def execute(self, statement, *bindings):
         """Run a statement from outside, `$op` standing for a table, and return its rows."""
         # Not by the sqlite3 of Python: two copies of SQLite in one process undo each other's locks.
         with closing(apsw.Connection(str(self.path))) as connection:
             connection.set_busy_timeout(30_000)
-            return list(connection.execute(statement.replace("$", ""), bindings))
+            return list(connection.execute(statement.replace("$", self.prefix), bindings))
 
     def plan(self, statement, bindings):
         """Return the steps of a statement that read a whole table."""
@@ -71,6 +74,16 @@ class PostgresPlace(str):
     def schema(self):
         """Return the name of the schema."""
         return self.partition("schema=")[2]
+
+    @property
+    def beside(self):
+        """Return what the names of tables beside those of the outbox begin with."""
+        return f"{self.schema}."
+
+    @property
+    def libpq(self):
+        """Return the address without what is ours."""
+        return self.partition("?")[0]
 
     def another(self, name):
         """Return another place, the same one for the same name."""

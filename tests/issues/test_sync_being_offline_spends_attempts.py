@@ -23,7 +23,7 @@ async def test_no_number_of_missing_answers_gives_a_write_up(place):
         await box.put("note", "n1", {})
         policy = DeliveryPolicy(backoff=Backoff.fixed(0.001))
         async with Runner(box, CallableTransport(server), policy=policy, breaker=breaker) as runner:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(50):
                 await runner.run_until_idle()
 
         assert attempts == 61

@@ -37,7 +37,7 @@ async def test_a_server_that_always_says_409_gets_few_requests(place, verb, foun
         ticket = await getattr(box, verb)("note", "n1", {})
         transport = CallableTransport(server, read_back=None if found is None else read_back)
         policy = DeliveryPolicy(backoff=Backoff.fixed(0.01))
-        async with Runner(box, transport, policy=policy) as runner, asyncio.timeout(10):
+        async with Runner(box, transport, policy=policy) as runner, asyncio.timeout(50):
             await runner.run_until_idle()
 
         assert (await ticket.status()).state is OpState.CONFLICT

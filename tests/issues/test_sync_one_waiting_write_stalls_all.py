@@ -20,7 +20,7 @@ async def test_what_waits_or_died_holds_back_only_its_own_entity(place):
         policy = DeliveryPolicy(backoff=Backoff.fixed(3600.0))
         async with Runner(box, CallableTransport(server), policy=policy, concurrency=2) as runner:
             running = asyncio.create_task(runner.run_forever())
-            found = {(await ticket.settled(timeout=5)).state for ticket in tickets}
+            found = {(await ticket.settled(timeout=50)).state for ticket in tickets}
             running.cancel()
 
         assert found == {OpState.DELIVERED}

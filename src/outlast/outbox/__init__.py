@@ -21,6 +21,7 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.outbox._core import OutboxCore, encode_body
+from outlast.outbox._enqueue_in import aenqueue_in, enqueue_in
 from outlast.outbox._gate import OriginGate
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import BeforeSettle, DeliveryLoop, LoopStats
@@ -65,5 +66,7 @@ __all__ = [
     "Unreadable",
     "Verb",
     "Write",
+    "aenqueue_in",
     "encode_body",
+    "enqueue_in",
 ]

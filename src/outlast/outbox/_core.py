@@ -18,9 +18,10 @@ from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
+from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
-from outlast.storage import Session, require
+from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
 
@@ -68,6 +69,15 @@ class OutboxCore:
     def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[int]]:
         return sql.enqueue(sql.Tables(db, self.ways), calls)
 
+    def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
+        """Return a caller's connection and the plan that queues writes in its transaction.
+
+        Raises:
+            ConfigError: The connection is none of this outbox's database, or has no transaction.
+        """
+        borrowed = borrow_beside(connection, self.database.dialect)
+        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id)
+
     def _announce(self, done: Future[list[int]], writes: Sequence[Write]) -> None:
         if done.cancelled() or done.exception() is not None:
             return
@@ -83,6 +93,19 @@ class OutboxCore:
         with self._listeners_lock:
             self._listeners.append(listener)
         return lambda: self._forget(listener)
+
+    def watch(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener as `on_change` does, and when another process says that it has changed something.
+
+        The latter is a hint only: SQLite gives none, and a lost connection loses some.
+        """
+        stops = (self.on_change(listener), self.database.listen(listener))
+
+        def stop() -> None:
+            for end in stops:
+                end()
+
+        return stop
 
     def _forget(self, listener: Callable[[], None]) -> None:
         with self._listeners_lock:

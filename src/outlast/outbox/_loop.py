@@ -137,7 +137,7 @@ class DeliveryLoop:
         Cancel: requests on the wire are left to `drain`; whatever they did is found out at the next start.
         """
         loop = asyncio.get_running_loop()
-        stop = self._core.on_change(lambda: _wake(loop, self._changed))
+        stop = self._core.watch(lambda: _wake(loop, self._changed))
         # A request that was sent before has failed before: it says nothing about the credentials of this run.
         self._failures = []
         try:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
+from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
@@ -63,20 +64,26 @@ class Outbox:
         durability: str = "power",
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
+        inside: bool = False,
     ) -> Self:
-        """Open an outbox file, and make it if it does not exist.
+        """Open an outbox, and make it if it does not exist.
 
         Args:
-            path: The file.
+            path: A file, or the address of a PostgreSQL database as `postgresql://user@host/database`, with `?schema=`
+                for the schema of the tables there. Default schema: `outlast`.
             durability: `power`: an acknowledged write survives a power cut. `process`: only the death of
                 the process. Default `power`.
             clock: Where the time comes from.
             bus: Where events go.
+            inside: Whether the file is a database of your own, in which the outbox keeps to tables that begin with
+                `outlast_`, so that `enqueue_in` can queue in your transactions. It is put into WAL mode.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
         """
-        return cls(await asyncio.to_thread(OutboxCore, path, durability=durability, clock=clock, bus=bus))
+        return cls(
+            await asyncio.to_thread(OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside)
+        )
 
     async def create(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the making of an entity; if it exists with other content, that becomes a conflict.
@@ -116,6 +123,24 @@ class Outbox:
         Cancel: the writes are queued whole or not at all.
         """
         return [Ticket(self.core, seq) for seq in await self.core.result(self.core.enqueue(writes))]
+
+    async def enqueue_in(self, connection: Any, *writes: Write) -> list[Ticket]:
+        """Queue writes in the transaction that a connection of yours is in: committed with your rows or not at all.
+
+        The delivery sees them after the commit; until then the tickets know nothing, and no event tells of them.
+
+        Args:
+            connection: Of apsw or psycopg, awaited or not, to this outbox's database, inside a transaction. For the
+                sqlite3 of Python see `outlast.outbox.enqueue_in`.
+            *writes: What to queue; all of a transaction in one call, or two transactions may come into a deadlock.
+
+        Raises:
+            ConfigError: It is none of those, leads elsewhere, or has no transaction.
+
+        Cancel: what psycopg leaves behind; roll back.
+        """
+        borrowed, plan = self.core.plan_in(connection, writes)
+        return [Ticket(self.core, seq) for seq in await sql.arun(plan, self.core.ways.dialect.text, borrowed.aexecute)]
 
     def ticket(self, seq: int) -> Ticket:
         """Return the ticket of a write by its place."""

@@ -10,6 +10,7 @@ from typing import Any, Self
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
+from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
@@ -59,9 +60,10 @@ class SyncOutbox:
         durability: str = "power",
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
+        inside: bool = False,
     ) -> Self:
-        """Open an outbox file; see `Outbox.open`."""
-        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus))
+        """Open an outbox; see `Outbox.open`."""
+        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus, inside=inside))
 
     def create(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
         """Queue the making of an entity; see `Outbox.create`."""
@@ -89,6 +91,11 @@ class SyncOutbox:
     def enqueue(self, *writes: Write) -> list[SyncTicket]:
         """Queue writes in one commit: all of them or none."""
         return [SyncTicket(self.core, seq) for seq in self.core.enqueue(writes).result()]
+
+    def enqueue_in(self, connection: Any, *writes: Write) -> list[SyncTicket]:
+        """Queue writes in the transaction that a connection of yours is in; see `Outbox.enqueue_in`."""
+        borrowed, plan = self.core.plan_in(connection, writes)
+        return [SyncTicket(self.core, seq) for seq in sql.run(plan, self.core.ways.dialect.text, borrowed.execute)]
 
     def ticket(self, seq: int) -> SyncTicket:
         """Return the ticket of a write by its place."""

@@ -1,15 +1,17 @@
 """The only importers of database drivers, and what they need to know of the machine."""
 
+from outlast.storage._borrowed import Borrowed, borrow
 from outlast.storage._connection import Connection, Cursor, Session
 from outlast.storage._database import Database, Lock
 from outlast.storage._extras import require
 from outlast.storage._host import FileLock, boot_id
 from outlast.storage._layouts import Dialect, FileFormat
 from outlast.storage._postgres import PostgresDatabase
-from outlast.storage._postgres_address import is_address
+from outlast.storage._postgres_address import is_address, postgres_dialect
 from outlast.storage._sqlite import SqliteDatabase
 
 __all__ = [
+    "Borrowed",
     "Connection",
     "Cursor",
     "Database",
@@ -21,6 +23,8 @@ __all__ = [
     "Session",
     "SqliteDatabase",
     "boot_id",
+    "borrow",
     "is_address",
+    "postgres_dialect",
     "require",
 ]

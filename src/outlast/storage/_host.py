@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from outlast.clock import SYSTEM_CLOCK
+from outlast.clock import SYSTEM_CLOCK, Clock
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SHORT: Final = 0.00005
@@ -76,22 +76,24 @@ class FileGate:
     Args:
         path: The file that carries the lock; it is made if needed and left behind.
         patience: Seconds to wait at most, longer than any honest turn takes. Default 1.
+        clock: Where the time comes from.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, patience: float = 1.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, patience: float = 1.0, clock: Clock = SYSTEM_CLOCK) -> None:
         # One descriptor for as long as the database is open: closing it would let go of the lock.
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._patience = patience
+        self._clock = clock
 
     def __enter__(self) -> None:
         """Wait for the turn."""
         wait, end = _SHORT, None
         while not self._try():
-            now = SYSTEM_CLOCK.now()
+            now = self._clock.now()
             end = now + self._patience if end is None else end
             if now >= end:
                 return
-            SYSTEM_CLOCK.sleep(wait)
+            self._clock.sleep(wait)
             wait = min(2 * wait, _LONG)
 
     def _try(self) -> bool:

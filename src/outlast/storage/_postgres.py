@@ -10,8 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from outlast.errors import ConfigError, ForkedError, InDoubtError, NotOursError, ShuttingDownError, StorageError
-from outlast.storage._layouts import LAYOUT_TABLE, Dialect, FileFormat, migrate, store_version, stored_version
-from outlast.storage._postgres_address import parse_address
+from outlast.storage._layouts import LAYOUT_TABLE, FileFormat, migrate, store_version, stored_version
+from outlast.storage._postgres_address import parse_address, postgres_dialect
 from outlast.storage._postgres_failures import ServerAwayError, is_lost, translate
 from outlast.storage._postgres_hints import AdvisoryLock, Listener
 from outlast.storage._postgres_link import PostgresLink, PostgresSession
@@ -78,7 +78,7 @@ class PostgresDatabase:
         self._address = parse_address(address)
         self.layout = layout
         self.name = self._address.name
-        self.dialect = Dialect("postgres", f'"{self._address.schema}".')
+        self.dialect = postgres_dialect(self._address.schema)
         self._durability = durability
         self._pid = os.getpid()
         self._closed = False
@@ -88,7 +88,8 @@ class PostgresDatabase:
         self._main, self._reader = self._link(), self._link()
         self._links = [self._main, self._reader]
         try:
-            self._main.call(self._prepare)
+            # Not waited for: a wrong password or database looks the same to libpq as a server that is away.
+            self._main.call(self._prepare, patience=0.0)
         except Exception as error:
             self._main.close()
             raise translate(error, self.name) from error

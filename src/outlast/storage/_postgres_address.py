@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from outlast.errors import ConfigError
 from outlast.storage._extras import require
+from outlast.storage._layouts import Dialect
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -70,14 +71,24 @@ def parse_address(text: str) -> PostgresAddress:
         words = psycopg.conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=query)))
     except (ValueError, psycopg.Error):
         raise ConfigError(
-            "is no PostgreSQL address; write postgresql://user:password@host:port/database, with special characters in the "
-            "password written as %XX (it is not shown here)",
+            "is no PostgreSQL address; write postgresql://user:password@host:port/database, with special characters of "
+            "the password written as %XX (it is not shown here)",
             path="address",
         ) from None  # what libpq says may quote the password
     schema = dict(pairs).get("schema", "outlast")
-    if not _SCHEMA.fullmatch(schema):
-        raise ConfigError(f"a schema is small letters, digits and _, not {schema!r}", path="address.schema")
+    postgres_dialect(schema)
     return PostgresAddress(_name(words, schema), schema, {**_DEFAULTS, **words})
+
+
+def postgres_dialect(schema: str) -> Dialect:
+    """Return how the tables of a schema are named.
+
+    Raises:
+        ConfigError: It cannot be the name of a schema.
+    """
+    if not _SCHEMA.fullmatch(schema):
+        raise ConfigError(f"is small letters, digits and _, not {schema!r}", path="schema")
+    return Dialect("postgres", f'"{schema}".')
 
 
 def _name(words: dict[str, Any], schema: str) -> str:

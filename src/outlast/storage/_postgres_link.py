@@ -97,8 +97,12 @@ class PostgresLink:
         if version < OLDEST:
             raise StorageError(f"{self._address.name}: PostgreSQL 13 is the oldest that outlast works with")
 
-    def call(self, work: Callable[[Any], T]) -> T:
+    def call(self, work: Callable[[Any], T], *, patience: float | None = None) -> T:
         """Call work with the connection, and again with a new one when it finds the connection lost.
+
+        Args:
+            work: What to do; it may be done several times.
+            patience: Seconds for which a server that is away is waited for. Default: the link's own.
 
         Raises:
             ServerAwayError: The server stayed away.
@@ -112,8 +116,7 @@ class PostgresLink:
                     raise
                 self.drop()
                 now = SYSTEM_CLOCK.now()
-                end = now + self._patience if end is None else end
-                # Refused words, such as a wrong password, look the same to libpq; waiting costs little there.
+                end = now + (self._patience if patience is None else patience) if end is None else end
                 if now >= end or self._closing.wait(wait):
                     raise ServerAwayError from error
                 wait = min(2 * wait, _LONGEST_WAIT)

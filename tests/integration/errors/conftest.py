@@ -164,7 +164,7 @@ class Server:
     def __init__(self, command, ready, **options):
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, **options)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 50
         while not ready():
             if self.process.poll() is not None or time.monotonic() > until:
                 self.log.seek(0)

@@ -79,7 +79,7 @@ async def moved(reader, writer):
 @pytest.mark.parametrize("act", [reset, half, silence, drip], ids=lambda act: act.__name__)
 async def test_an_answer_that_does_not_come_whole_is_in_doubt_and_asked_for_once(act):
     """The server may have acted, and nothing below the outbox tries again by itself."""
-    async with serving(act) as (url, seen), client(call_timeout=0.3) as http, asyncio.timeout(5):
+    async with serving(act) as (url, seen), client(call_timeout=0.3) as http, asyncio.timeout(50):
         answer = await http.request("PUT", url, body=b"x")
 
     assert isinstance(answer, NoAnswer)

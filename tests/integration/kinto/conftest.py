@@ -68,7 +68,7 @@ class Kinto:
         self._wait(log)
 
     def _wait(self, log):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 50
         while True:
             try:
                 self.ask("GET", "/v1/")
@@ -81,7 +81,7 @@ class Kinto:
 
     def ask(self, method, path, body=None):
         """Send one request, past every proxy, and return the answer's JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=50)
         try:
             headers = {"Authorization": CREDENTIALS, "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)

@@ -100,7 +100,7 @@ def test_what_the_router_refuses_is_a_problem_too(http):
 def test_a_neighbour_edits_in_turn(run, tmp_path):
     """Another client's edits go round the seeded notes."""
     process = run("outlast.lab.notes_api", "--db", tmp_path / "n.db", "--notes", 2, "--neighbour-every", 0.05)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 50
     while len(rows := effects(tmp_path / "n.db")) < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
 

@@ -507,7 +507,7 @@ def test_the_process_ends_on_sigterm(run, api):
 def test_a_wrong_upstream_is_a_usage_error():
     """A mistake in the options is explained without a traceback."""
     command = [sys.executable, "-m", "outlast.lab.proxy", "--upstream", "nowhere"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
     assert ended.returncode == 2
     assert "'nowhere' is not HOST:PORT" in ended.stderr

@@ -55,7 +55,7 @@ def test_each_verb_is_queued_and_delivered(face, box, verb, arguments):
 
     deliver(face, box, lambda op: (seen.append(op), Applied('"2"'))[1])
 
-    after = face.do(ticket.settled(timeout=5))
+    after = face.do(ticket.settled(timeout=50))
     (op,) = seen
     assert (before.state, before.verb, before.attempts) == (OpState.READY, Verb(verb), 0)
     assert (after.state, after.etag, after.attempts, after.seq) == (OpState.DELIVERED, '"2"', 1, ticket.seq)
@@ -138,7 +138,7 @@ def test_a_dead_write_is_replayed_under_a_new_key(face, box):
     store = box.core.store_id
     assert again.seq == ticket.seq
     assert seen == [(1, 1, f"{store}:1:1", b'{"v":9}'), (2, 0, f"{store}:2:0", b'{"v":2}')]
-    assert face.do(later.settled(timeout=5)).state is OpState.DELIVERED
+    assert face.do(later.settled(timeout=50)).state is OpState.DELIVERED
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_write_is_discarded(face, box):
 
     assert face.do(box.counts()) == Counts(delivered=1)
     with pytest.raises(LookupError, match="discarded"):
-        face.do(ticket.settled(timeout=5))
+        face.do(ticket.settled(timeout=50))
 
 
 @pytest.mark.parametrize("order", ["replay", "discard"])
@@ -204,7 +204,7 @@ def test_a_ticket_works_in_any_process_that_has_the_outbox_open(face, box, place
 
     deliver(face, other, lambda op: Applied())
 
-    assert face.do(ticket.settled(timeout=5)).state is OpState.DELIVERED
+    assert face.do(ticket.settled(timeout=50)).state is OpState.DELIVERED
     assert other.ticket(ticket.seq).key == ticket.key
     assert repr(ticket) == f"{type(ticket).__name__}(1, {box.core.name!r})"
 

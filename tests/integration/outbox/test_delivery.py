@@ -185,7 +185,7 @@ async def test_decisions_made_while_ops_fly_do_no_harm(place):
         async with runner(box, server, concurrency=32) as run:
             running = asyncio.create_task(run.run_until_idle())
             for number in range(1, 41):
-                await box.ticket(number).settled(timeout=10)
+                await box.ticket(number).settled(timeout=50)
                 await (box.replay(number) if number % 2 else box.discard(number))
             async with asyncio.timeout(30):
                 await running
@@ -214,7 +214,7 @@ async def test_a_replay_does_not_disturb_the_op_that_flies(place):
             await box.replay(1)
             await asyncio.sleep(0.05)
             go.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await running
 
         assert [seq for _, seq in server.seen] == [1, 2, 1, 3]
@@ -231,7 +231,7 @@ async def test_a_poisoned_lane_holds_back_only_itself(place):
             parked = await box.counts()
             await other.discard(1)
             forever = asyncio.create_task(run.run_forever())
-            await box.ticket(2).settled(timeout=5)
+            await box.ticket(2).settled(timeout=50)
             forever.cancel()
 
     assert parked == Counts(ready=1, dead=1, delivered=2 - 1)
@@ -347,7 +347,7 @@ async def test_a_transport_that_breaks_its_promise_is_in_doubt(place, broken):
         (ticket,) = await box.enqueue(put("a"))
         with Recorder(box.core.bus, OpEvent) as seen:
             async with runner(box, Breaking(None)) as run:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(50):
                     await run.run_until_idle()
 
         assert (await ticket.status()).state is OpState.DELIVERED
@@ -401,7 +401,7 @@ async def test_the_callback_is_told_before_the_commit(place):
         async with runner(box, act, before_settle=note) as run:
             with pytest.raises(RuntimeError, match="not yet"):
                 await run.run_until_idle()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert states == [OpState.SENT, OpState.SENT]
@@ -424,7 +424,7 @@ async def test_refused_credentials_stop_everything_and_lose_nothing(place):
                 await run.run_until_idle()
             sent, counts = len(asked), await box.counts()
             good.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert sent <= 4
@@ -516,10 +516,10 @@ async def test_a_probe_that_is_cut_leaves_the_gate_usable(place):
         breaker.record_failure()
         async with runner(box, hang, breaker=breaker, drain=0.0) as run:
             running = asyncio.create_task(run.run_forever())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await hanging.wait()
             running.cancel()
-        async with runner(box, Server(), breaker=breaker) as run, asyncio.timeout(5):
+        async with runner(box, Server(), breaker=breaker) as run, asyncio.timeout(50):
             await run.run_until_idle()
 
         assert await box.counts() == Counts(delivered=1)
@@ -596,7 +596,7 @@ async def test_a_full_disk_stops_the_run_clearly_and_loses_nothing(place):
             with pytest.raises(StorageFullError, match="free some and run again"):
                 await run.run_until_idle()
             await asyncio.to_thread(place.free, box, "receipt")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert await box.counts() == Counts(delivered=40)
@@ -628,7 +628,7 @@ async def test_a_stored_wait_outlives_a_restart(place):
         await box.enqueue(put("a"), put("a"), put("b"))
         async with runner(box, Server(a=[InDoubt("cut")]), policy=LATE) as run:
             running = asyncio.create_task(run.run_forever())
-            await box.ticket(3).settled(timeout=5)
+            await box.ticket(3).settled(timeout=50)
             await until(lambda: run.stats.postponed == 1)
             running.cancel()
     server = Server()
@@ -648,7 +648,7 @@ async def test_work_of_other_processes_is_seen(place):
     async with opened(place) as box, opened(place) as producer, runner(box, server) as run:
         running = asyncio.create_task(run.run_forever())
         ticket = await producer.put("note", "a", {})
-        status = await ticket.settled(timeout=5)
+        status = await ticket.settled(timeout=50)
         running.cancel()
 
     assert (status.state, server.entities) == (OpState.DELIVERED, ["a"])
@@ -798,7 +798,7 @@ async def test_a_holder_that_was_replaced_stops_and_says_so(place):
                 takeover = "UPDATE lease SET holder = 'other', fence = fence + 1"
                 await asyncio.wrap_future(other.core.database.write(lambda db: db.execute(takeover)))
                 with pytest.raises(LeaseLostError):
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(50):
                         await running
                 hang.set()
 
@@ -815,7 +815,7 @@ async def test_a_process_that_was_frozen_after_its_claim_sends_nothing(place):
         async with runner(box, server) as run:
             box.core.bus.subscribe(lambda event: clock.advance(25.0) if event.event_type == "OpSent" else None)
             with pytest.raises(LeaseLostError, match="has stopped sending"):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(50):
                     await run.run_until_idle()
 
     assert server.seen == []
@@ -912,7 +912,7 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(place, monke
         await box.enqueue(put("dead"), put("a"))
         async with runner(box, act) as run:
             running = asyncio.create_task(run.run_until_idle())
-            await box.ticket(1).settled(timeout=5)
+            await box.ticket(1).settled(timeout=50)
             await until(lambda: len(server.seen) == 2)
 
             async def let_it_land():
@@ -921,7 +921,7 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(place, monke
 
             turns = while_reading(monkeypatch, box, after=let_it_land)
             await box.discard(1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await running
 
         assert turns == [1]
@@ -944,17 +944,17 @@ async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(place
         await box.enqueue(put("first"), put("a"), put("a"))
         async with runner(box, act) as run:
             running = asyncio.create_task(run.run_until_idle())
-            await box.ticket(1).settled(timeout=5)
+            await box.ticket(1).settled(timeout=50)
             await until(lambda: len(server.seen) == 2)
 
             async def die_and_decide():
                 go.set()
-                await box.ticket(2).settled(timeout=5)
+                await box.ticket(2).settled(timeout=50)
                 await (box.replay(2) if decision == "replay" else box.discard(2))
 
             turns = while_reading(monkeypatch, box, before=die_and_decide)
             await box.discard(1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await running
 
         assert turns == [1]
@@ -976,7 +976,7 @@ async def test_a_claim_that_fails_leaves_everything_as_it_was(place):
             with pytest.raises(StorageFullError):
                 await run.run_until_idle()
             await asyncio.to_thread(place.free, box, "seal")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await run.run_until_idle()
 
         assert len(server.seen) == 8

@@ -43,7 +43,7 @@ class Result:
 
 def finish(process, text=None):
     """Wait for the end of a push and return what it said; no push may ever end in a traceback."""
-    out, err = process.communicate(text, timeout=30)
+    out, err = process.communicate(text, timeout=50)
     assert "Traceback" not in err
     return Result(process.returncode, out, err)
 

@@ -143,8 +143,10 @@ def test_second_deliverer_is_told(push, start, finish, notes, proxy, lines):
     path = lines(16)
     first = start(path, "--to", url, "--create", "--json")
     _until(lambda: len(notes.effects()) > 0)
+    proxy.tell(fault="refuse")  # however long the second takes to start, the first is still at it
 
     second = push(path, "--to", url, "--create", "--json")
+    proxy.tell(fault="healthy")
 
     assert (second.code, second.receipt["exit"]) == (11, "already_running")
     assert "another process delivers" in second.err
@@ -156,7 +158,7 @@ def test_second_deliverer_is_told(push, start, finish, notes, proxy, lines):
 def _until(condition):
     import time
 
-    end = time.monotonic() + 15
+    end = time.monotonic() + 50
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
@@ -295,7 +297,7 @@ def test_missing_extra_is_one_line(tmp_path):
     import subprocess
 
     code = "import sys; sys.modules['typer'] = None; from outlast.cli import main; main(['push'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False)
 
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ import pytest
 
 def until(condition):
     """Wait until something holds."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + 50
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)

@@ -1,4 +1,3 @@
-import os
 import sqlite3
 import subprocess
 import sys
@@ -10,10 +9,8 @@ import pytest
 from outlast.errors import (
     ConfigError,
     CorruptError,
-    ForkedError,
     NewerFormatError,
     NotOursError,
-    ShuttingDownError,
     StorageBusyError,
     StorageError,
     StorageFullError,
@@ -57,18 +54,6 @@ def hold(database):
     return go
 
 
-def test_written_is_read(notes):
-    """What a write's future reports done is there for readers."""
-    notes.write(add(1)).result()
-
-    assert notes.read(ids).result() == [1]
-
-
-def test_result_of_a_job_is_its_futures(notes):
-    """A job's return value comes back."""
-    assert notes.write(lambda db: db.execute("SELECT 7").get).result() == 7
-
-
 @pytest.mark.parametrize(("durability", "level"), [("power", 2), ("process", 1)])
 def test_durability_is_read_back(path, durability, level):
     """The file is in WAL mode and flushes as often as was asked for."""
@@ -85,129 +70,6 @@ def test_unknown_durability_is_refused(path):
     with pytest.raises(ConfigError, match="power, process"):
         SqliteDatabase(path, NOTES, durability="hope")
     assert not path.exists()
-
-
-def test_waiting_jobs_share_commits(notes):
-    """A hundred jobs that wait at the same time need a commit or two, not a hundred."""
-    go, before = hold(notes), notes.commits
-    futures = [notes.write(add(number)) for number in range(100)]
-    go.set()
-
-    for future in futures:
-        future.result()
-
-    assert notes.commits - before <= 3
-    assert notes.read(ids).result() == list(range(100))
-
-
-def test_failing_job_costs_the_others_nothing(notes):
-    """Of a group with one mistake all the others are stored, and only its own future fails."""
-    notes.write(add(5)).result()
-    go = hold(notes)
-    futures = [notes.write(add(number)) for number in range(10)]
-    go.set()
-
-    outcomes = [future.exception() for future in futures]
-
-    assert [type(outcome) for outcome in outcomes if outcome] == [StorageError]
-    assert isinstance(outcomes[5], StorageError)
-    assert notes.read(ids).result() == list(range(10))
-
-
-def test_job_that_raises_leaves_nothing_behind(notes):
-    """What a job wrote before it raised is rolled back, and the user's own exception comes through."""
-
-    def job(db):
-        add(1)(db)
-        raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine"):
-        notes.write(job).result()
-
-    assert notes.read(ids).result() == []
-
-
-def test_cancelled_job_is_not_run(notes):
-    """A job whose future was cancelled while it waited does not run; the others of its group do."""
-    go = hold(notes)
-    cancelled, kept = notes.write(add(1)), notes.write(add(2))
-    assert cancelled.cancel()
-    go.set()
-    kept.result()
-
-    assert notes.read(ids).result() == [2]
-
-
-def test_group_of_cancelled_jobs(notes):
-    """When everything that waited was cancelled the writer goes on waiting."""
-    go = hold(notes)
-    assert notes.write(add(1)).cancel()
-    go.set()
-    notes.write(add(2)).result()
-
-    assert notes.read(ids).result() == [2]
-
-
-def test_failing_query_is_translated(notes):
-    """A query that SQLite refuses raises an error of ours."""
-    with pytest.raises(StorageError, match="no such table"):
-        notes.read(lambda db: db.execute("SELECT * FROM nowhere")).result()
-
-
-def test_closed_file_refuses_work(path):
-    """After closing, nothing is written or read, and closing again does nothing."""
-    notes = SqliteDatabase(path, NOTES)
-    last = notes.write(add(1))
-    notes.close()
-    notes.close()
-
-    assert last.done()
-    with pytest.raises(ShuttingDownError, match="is closed"):
-        notes.write(add(2))
-    with pytest.raises(ShuttingDownError, match="is closed"):
-        notes.read(ids)
-
-
-def test_close_finishes_what_waits(path):
-    """What was given to the writer before closing is stored."""
-    notes = SqliteDatabase(path, NOTES)
-    go = hold(notes)
-    for number in range(50):
-        notes.write(add(number))
-    go.set()
-    notes.close()
-
-    again = SqliteDatabase(path, NOTES)
-    assert again.read(ids).result() == list(range(50))
-    again.close()
-
-
-def test_migration_brings_an_older_file_up(path):
-    """A file of layout 1 is brought to layout 2 when it is opened, and keeps what it holds."""
-    first = SqliteDatabase(path, NOTES)
-    first.write(add(1)).result()
-    first.close()
-    newer = FileFormat("notebook", NOTES.application_id, 2, (*NOTES.migrations, "ALTER TABLE note ADD COLUMN tag"))
-
-    second = SqliteDatabase(path, newer)
-
-    assert second.read(lambda db: db.execute("SELECT id, tag FROM note").get).result() == (1, None)
-    assert second.read(lambda db: db.pragma("user_version")).result() == 2
-    second.close()
-
-
-def test_migration_that_fails_changes_nothing(path):
-    """A migration is all or nothing, and the file can be opened again as before."""
-    SqliteDatabase(path, NOTES).close()
-    steps = (*NOTES.migrations, "CREATE TABLE tag (id); CREATE TABLE note (id)")
-    broken = FileFormat("notebook", NOTES.application_id, 2, steps)
-
-    with pytest.raises(StorageError, match="already exists"):
-        SqliteDatabase(path, broken)
-
-    again = SqliteDatabase(path, NOTES)
-    assert again.read(lambda db: db.execute("SELECT count(*) FROM sqlite_schema").get).result() == 1
-    again.close()
 
 
 def foreign(path, *, version=0, application=0, mode="delete"):
@@ -450,63 +312,3 @@ class Locked:
             self.begins += 1
             raise apsw.BusyError("database is locked")
         return self.real.execute(sql, *args)
-
-
-def test_two_writers_take_turns(path, notes):
-    """Two openings of one file in a process or in several both get their writes in."""
-    other = SqliteDatabase(path, NOTES)
-    futures = [(notes if number % 2 else other).write(add(number)) for number in range(100)]
-    for future in futures:
-        future.result()
-
-    assert notes.read(ids).result() == other.read(ids).result() == list(range(100))
-    other.close()
-
-
-def test_fork_is_refused(notes):
-    """A child process may not use its parent's database; closing it there does nothing to the parent."""
-    notes.write(add(1)).result()
-    child = os.fork()
-    if child == 0:
-        refused = 0
-        for use in (notes.write, notes.read):
-            try:
-                use(ids)
-            except ForkedError:
-                refused += 1
-        notes.close()
-        os._exit(0 if refused == 2 else 1)
-    _, status = os.waitpid(child, 0)
-
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert notes.read(ids).result() == [1]
-
-
-CRASH = """
-import itertools, sys
-sys.path.insert(0, sys.argv[2])
-from test_sqlite import NOTES, add
-from outlast.storage import SqliteDatabase
-notes = SqliteDatabase(sys.argv[1], NOTES)
-first = int(sys.argv[3])
-for number in itertools.count(first):
-    notes.write(add(number)).result()
-    print(number, flush=True)
-"""
-
-
-@pytest.mark.parametrize("_round", range(3))
-def test_acknowledged_writes_survive_kill_9(path, _round):
-    """Whatever was acknowledged before the process was killed is there for the next one."""
-    program = [sys.executable, "-c", CRASH, str(path), HERE, "0"]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
-    lines = [process.stdout.readline() for _ in range(10 * (_round + 1))]
-    process.kill()
-    lines += process.stdout.readlines()
-    process.stdout.close()
-    process.wait()
-
-    notes = SqliteDatabase(path, NOTES)
-    acknowledged = {int(line) for line in lines if line.endswith("\n")}
-    assert acknowledged <= set(notes.read(ids).result())
-    notes.close()

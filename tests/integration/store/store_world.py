@@ -20,7 +20,7 @@ from outlast.policies import CircuitBreaker, HalfOpen, Retry
 from outlast.registry import Registry
 from outlast.store import HttpBackend, Store, StoreConfig
 
-PATIENCE = 8.0
+PATIENCE = 50.0
 QUICK = DeliveryPolicy(backoff=Backoff(base=0.05, factor=1.0, cap=0.05, jitter=Jitter.NONE))
 
 

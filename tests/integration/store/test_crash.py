@@ -26,7 +26,7 @@ async def writer(folder, *arguments):
         stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(50):
             assert await process.stdout.readline() == b"saved\n"
         yield process
     finally:

@@ -98,7 +98,7 @@ class World:
 
     async def deliver(self, box, **options):
         """Deliver until idle."""
-        async with self.runner(box, **options) as runner, asyncio.timeout(15):
+        async with self.runner(box, **options) as runner, asyncio.timeout(50):
             await runner.run_until_idle()
 
     def writes(self):
@@ -112,7 +112,7 @@ class World:
         self.started.append(process)
         return process
 
-    async def ended(self, process, seconds=15):
+    async def ended(self, process, seconds=50):
         """Wait for the end of a process; return its exit code."""
         async with asyncio.timeout(seconds):
             while process.poll() is None:  # noqa: ASYNC110 - a process tells nobody
@@ -121,7 +121,7 @@ class World:
 
     async def says(self, process):
         """Return the next line that a process says, None when it has ended."""
-        line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 15)
+        line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 50)
         return json.loads(line) if line else None
 
     def close(self):
@@ -145,7 +145,7 @@ def world(shared_api, tmp_path, request):
 def until():
     """Wait for what another task or process does."""
 
-    async def until(condition, seconds=10.0):
+    async def until(condition, seconds=50.0):
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)

@@ -13,7 +13,7 @@ import pytest
 from outlast.lab.proxy import DropAnswer, Healthy
 
 KILLS = 44
-SECONDS = 45.0  # for a busy machine; a third of it is usual
+SECONDS = 150.0  # for a busy machine; a tenth of it is usual
 PRODUCERS = 2
 
 
@@ -64,7 +64,7 @@ class Play:
             await self.kill(role)
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 async def test_nothing_is_lost_or_doubled_however_often_anybody_is_killed(world, tmp_path):
     """Producers and a deliverer are killed more than forty times while answers get lost; an observer counts."""
     chance = random.Random(20)
@@ -75,7 +75,7 @@ async def test_nothing_is_lost_or_doubled_however_often_anybody_is_killed(world,
         await play.act(time.monotonic() + SECONDS)
         proxy.set(Healthy())
         box = await world.open(stack)
-        async with world.runner(box, concurrency=8) as runner, asyncio.timeout(40):
+        async with world.runner(box, concurrency=8) as runner, asyncio.timeout(100):
             await runner.run_until_idle()
         counts = await box.counts()
 

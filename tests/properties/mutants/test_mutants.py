@@ -715,7 +715,7 @@ def played():
     return json.loads(done.stdout)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_tests_pass_without_a_fault(played):
     """On the copy as it is tests pass, so that it is the fault that fails them."""
     code, output = played["nothing"]
@@ -723,7 +723,7 @@ def test_the_tests_pass_without_a_fault(played):
     assert code == 0, output
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_fault_is_noticed(played, mutant):
     """With the fault planted, its tests fail."""

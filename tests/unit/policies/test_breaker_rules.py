@@ -96,7 +96,7 @@ def test_recovery_rules_are_read():
         (recovery_from, {"reset_after_cooldown": 3}, "recovery.reset_after_cooldown", ""),
         (recovery_from, 3, "recovery", ""),
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) else str(value),
 )
 def test_mistakes_have_a_path_and_a_suggestion(read, plain, path, suggestion):
     """What is wrong is told with its place, and what was probably meant."""

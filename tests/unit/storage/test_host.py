@@ -6,6 +6,7 @@ import pytest
 from outlast.errors import MissingExtraError
 from outlast.storage import FileLock, boot_id, require
 from outlast.storage import _host as host
+from outlast.testing import ManualClock
 
 HOLD = """
 import sys
@@ -75,3 +76,42 @@ def test_broken_driver_is_not_called_missing(tmp_path, monkeypatch):
 
     with pytest.raises(ModuleNotFoundError, match="no_such_part"):
         require("half_driver", extra="tea", purpose="tea")
+
+
+def test_gate_lets_one_through_at_a_time(tmp_path):
+    """Who comes meanwhile waits, goes on without the turn when it takes too long, and gets it at once when it is free."""
+    clock = ManualClock()
+    first, second = (host.FileGate(tmp_path / "gate", patience=1.0, clock=clock) for _ in range(2))
+    begun = clock.now()
+    with first:
+        with second:
+            waited = clock.now() - begun
+        with first:
+            pass
+    again = clock.now()
+    with second:
+        at_once = clock.now() - again
+
+    assert (waited, at_once) == (pytest.approx(1.0, abs=0.01), 0.0)
+    first.close()
+    second.close()
+
+
+def test_gate_waits_for_the_turn_to_end(tmp_path):
+    """It takes the turn as soon as the other has left, long before its patience ends."""
+    first, begun = host.FileGate(tmp_path / "gate"), []
+
+    class Leaving(ManualClock):
+        def sleep(self, seconds):
+            begun.append(seconds)
+            if len(begun) == 3:
+                first.__exit__()
+            super().sleep(seconds)
+
+    second = host.FileGate(tmp_path / "gate", clock=Leaving())
+    first.__enter__()
+    with second:
+        assert len(begun) == 3
+        assert not first._try()
+    first.close()
+    second.close()

@@ -20,11 +20,12 @@ from outlast.outbox._queries.look import (
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
-from outlast.outbox._queries.rows import identity, read_op
+from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
 from outlast.outbox._queries.settle import check_fence, settle
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
 __all__ = [
+    "IDENTITY",
     "Ask",
     "Call",
     "Plan",
@@ -42,6 +43,7 @@ __all__ = [
     "dues",
     "enqueue",
     "identity",
+    "identity_of",
     "kinds",
     "once_names",
     "parked_lanes",

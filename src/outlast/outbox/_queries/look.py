@@ -24,9 +24,9 @@ def counts(db: Tables) -> Counts:
 
 
 _STATUS = """
-SELECT op.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
+SELECT o.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
        verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created
-FROM $op LEFT JOIN $seal s ON s.seq = op.seq
+FROM $op AS o LEFT JOIN $seal AS s ON s.seq = o.seq
 UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked FROM $parked
 UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done FROM $receipt
 """

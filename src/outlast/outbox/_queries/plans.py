@@ -25,23 +25,27 @@ Plan = Generator[Ask, Rows, T]
 """Yields what it asks for, is sent the rows, and returns its result."""
 
 
-def run(plan: Plan[T], execute: Callable[[str, Sequence[Any]], Rows]) -> T:
+Text = Callable[[str], str]
+"""Puts the full names of tables into a statement."""
+
+
+def run(plan: Plan[T], text: Text, execute: Callable[[str, Sequence[Any]], Rows]) -> T:
     """Run a plan on a blocking connection."""
     try:
         ask = next(plan)
         while True:
-            ask = plan.send(execute(*ask))
+            ask = plan.send(execute(text(ask.statement), ask.bindings))
     except StopIteration as end:
         result: T = end.value
         return result
 
 
-async def arun(plan: Plan[T], execute: Callable[[str, Sequence[Any]], Awaitable[Rows]]) -> T:
+async def arun(plan: Plan[T], text: Text, execute: Callable[[str, Sequence[Any]], Awaitable[Rows]]) -> T:
     """Run a plan on a connection that is awaited."""
     try:
         ask = next(plan)
         while True:
-            ask = plan.send(await execute(*ask))
+            ask = plan.send(await execute(text(ask.statement), ask.bindings))
     except StopIteration as end:
         result: T = end.value
         return result

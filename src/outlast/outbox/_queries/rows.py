@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from outlast.engines.op import Verb
@@ -13,10 +13,18 @@ NEW: Final = "lane, verb, kind, entity, generation, target, content_type, if_mat
 OP: Final = f"seq, {NEW}"
 
 
+IDENTITY: Final = "SELECT name, value FROM $meta"
+
+
+def identity_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Return the outbox's own part of every idempotency key from the rows of `IDENTITY`."""
+    meta = {row[0]: row[1] for row in rows}
+    return f"{meta['store']}.{meta['epoch']}"
+
+
 def identity(db: Tables) -> str:
     """Return the outbox's own part of every idempotency key."""
-    meta = dict(db.execute("SELECT name, value FROM $meta"))
-    return f"{meta['store']}.{meta['epoch']}"
+    return identity_of(db.execute(IDENTITY))
 
 
 def read_op(row: Sequence[Any], store: str) -> Op:

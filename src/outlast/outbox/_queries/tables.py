@@ -33,17 +33,23 @@ class Tables:
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan."""
-        return run(plan, lambda statement, bindings: list(self.execute(statement, bindings)))
+        return run(plan, self._text, lambda statement, bindings: list(self.db.execute(statement, bindings)))
 
 
 class Ways(Protocol):
     """Do what the two stores do differently; everything else is written once."""
 
     dialect: Dialect
+    find: str
+    """Asks whether the tables are there, by a statement that never fails."""
     share: str
     """Behind a SELECT: nobody may change the row until this transaction ends."""
     returning: str
     """Behind an INSERT into `op`: give the places back."""
+
+    def for_others(self) -> Ways:
+        """Return the ways of a connection that is somebody else's."""
+        ...
 
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """See to it that places are given in the order of commits, in each lane and for each `once`."""
@@ -90,6 +96,11 @@ class SqliteWays:
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self.find = f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
+
+    def for_others(self) -> Ways:
+        """Return itself."""
+        return self
 
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """Do nothing."""
@@ -144,6 +155,11 @@ class PostgresWays:
         self.dialect = dialect
         self._sender = sender
         self._salt = dialect.key("lane")
+        self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
+
+    def for_others(self) -> Ways:
+        """Return ways whose notifications this process hears too, because it does not hear of the commit otherwise."""
+        return PostgresWays(self.dialect)
 
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """Lock the lanes and names until the commit, always in the same order, and wake whoever delivers then.

@@ -1,0 +1,89 @@
+"""Queue writes inside the caller's own transaction: they are committed, or rolled back, with the caller's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from outlast.clock import SYSTEM_CLOCK
+from outlast.errors import ConfigError
+from outlast.outbox import _queries as sql
+from outlast.outbox._layout import INSIDE
+from outlast.outbox._records import Write
+from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
+
+_APART: Final = (
+    "is of Python's sqlite3, and this process has the file open with apsw: two copies of SQLite in one process undo "
+    "each other's locks. Give a connection of apsw, or call outlast.outbox.enqueue_in where the outbox is not open"
+)
+
+
+def enqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
+    """Queue writes in the transaction that a connection is in, and return their places.
+
+    For programs that only produce: nothing has to be open. The tables must be there, so the outbox was opened
+    once, with `inside=True` where they lie in a SQLite file of your own. The delivery sees the writes after the
+    commit. Whoever queues writes of several entities in several calls of one transaction may come into a
+    deadlock with another transaction on PostgreSQL, which the server ends by an error: queue them in one call.
+
+    Args:
+        connection: Of apsw, sqlite3 or psycopg, inside a transaction.
+        *writes: What to queue.
+        schema: Where the tables lie on PostgreSQL. Default `outlast`.
+
+    Raises:
+        ConfigError: The connection is of another library, has no transaction, or finds no outbox.
+    """
+    borrowed = borrow(connection)
+    ways = _ways(borrowed, schema)
+    return sql.run(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.execute)
+
+
+async def aenqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
+    """Queue writes in the transaction of an awaited connection of psycopg; see `enqueue_in`.
+
+    Cancel: what psycopg leaves behind; the caller rolls back.
+    """
+    borrowed = borrow(connection)
+    ways = _ways(borrowed, schema)
+    return await sql.arun(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.aexecute)
+
+
+def _ways(borrowed: Borrowed, schema: str) -> sql.Ways:
+    return sql.ways_of(Dialect("sqlite", INSIDE) if borrowed.kind == "sqlite" else postgres_dialect(schema))
+
+
+def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
+    """Borrow a connection in a process that has the outbox open.
+
+    Raises:
+        ConfigError: It goes to another store, or it is of the sqlite3 of Python.
+    """
+    borrowed = borrow(connection)
+    if borrowed.kind != dialect.kind:
+        raise ConfigError(f"goes to {borrowed.kind}, and the outbox lies on {dialect.kind}", path="connection")
+    if borrowed.library == "sqlite3":
+        raise ConfigError(_APART, path="connection")
+    return borrowed
+
+
+def plan_in(ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | None) -> sql.Plan[list[int]]:
+    """Queue writes by whatever connection runs this.
+
+    Args:
+        ways: What is done differently on the store.
+        writes: The writes.
+        wall: Unix seconds.
+        store: The outbox that must be found there, or None for any.
+    """
+    ways = ways.for_others()
+    (found,) = (yield sql.Ask(ways.find))[0]
+    if not found:
+        raise ConfigError(
+            "leads to a database without an outbox; open it once, with inside=True for a SQLite file of your own",
+            path="connection",
+        )
+    names = yield sql.Ask(sql.IDENTITY)
+    if store not in {None, sql.identity_of(names)}:
+        raise ConfigError("leads to another database than the outbox's own", path="connection")
+    return (yield from sql.plan(ways, [(write, wall) for write in writes]))
