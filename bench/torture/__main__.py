@@ -4,7 +4,7 @@ Every part is bounded; together they take less than six minutes on a quiet machi
 the verdict: 0 when nothing was lost, doubled or out of order and every planted fault was caught, else 1.
 
 Usage: `python bench/torture [--kills N] [--seconds S] [--store sqlite|postgres|both] [--seed N] [--only PART,...]
-[--images N] [--quick] [--long] [--json] [--no-write] [--keep FOLDER]`
+[--images N] [--json] [--no-write] [--keep FOLDER]`
 """
 
 import argparse
@@ -22,7 +22,9 @@ import page
 import parts
 import psycopg  # noqa: F401
 
-SQLITE, POSTGRES = 300, 200
+USUAL = {"sqlite": 300, "postgres": 200}
+KILLS = "kills on each store (default 300 on SQLite, 200 on PostgreSQL); 0 for as many as the time allows"
+WITHOUT_END = 10**9
 
 
 class Progress:
@@ -45,7 +47,7 @@ class Progress:
 
 def parse():
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, help="kills on each store (default 300 on SQLite, 200 on PostgreSQL)")
+    parser.add_argument("--kills", type=int, help=KILLS)
     parser.add_argument("--seconds", type=float, default=240.0, help="limit of each part that kills (default 240)")
     parser.add_argument("--store", choices=["sqlite", "postgres", "both"], default="both")
     parser.add_argument("--seed", type=int, default=1, help="of the server's script and of the points")
@@ -59,9 +61,17 @@ def parse():
         parser.error(f"there is no part {min(unknown)}; there are {', '.join(parts.PARTS)}")
     options.parts = [part for part in parts.PARTS if part in options.only.split(",")]
     stores = ("sqlite", "postgres") if options.store == "both" else (options.store,)
-    usual = {"sqlite": SQLITE, "postgres": POSTGRES}
-    options.stores = {kind: options.kills or usual[kind] for kind in stores}
+    wanted = USUAL if options.kills is None else dict.fromkeys(USUAL, options.kills or WITHOUT_END)
+    options.stores = {kind: wanted[kind] for kind in stores}
     return options
+
+
+def keep(options, figures):
+    """Write a whole run, or a long one of kills alone, into the page."""
+    if options.parts == list(parts.PARTS):
+        page.write(torture=figures)
+    elif options.parts == ["kills"] and figures["kills"]["kills"] >= page.LONG:
+        page.write(long=figures)
 
 
 def main():
@@ -78,8 +88,8 @@ def main():
         print(json.dumps(figures))
     else:
         print("nothing is lost, doubled or out of order" if figures["good"] else "the verdict is red")
-    if options.write and options.parts == list(parts.PARTS) and options.store == "both":
-        page.write(torture=figures)
+    if options.write and options.store == "both":
+        keep(options, figures)
     return not figures["good"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "torture.md"
 FIGURES = HERE / "figures.json"
+LONG = 1000  # kills of a run that is shown beside the usual one
 LIBRARIES = ("huey", "litequeue", "persist-queue")
 
 
