@@ -18,7 +18,8 @@ class BadServer:
     def __init__(self, folder, seed):
         self.ledger = Path(folder) / "server.jsonl"
         command = (sys.executable, HERE / "server.py", "--ledger", self.ledger, "--seed", str(seed))
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
         self.url = f"http://127.0.0.1:{json.loads(self.process.stdout.readline())['port']}"
 
     def ask(self, path):
@@ -28,6 +29,7 @@ class BadServer:
     def close(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
 
 

@@ -10,7 +10,9 @@ import contextlib
 import email.utils
 import hashlib
 import json
+import logging
 import os
+import sys
 import time
 from urllib.parse import parse_qs, urlsplit
 
@@ -196,10 +198,12 @@ async def main():
     parser.add_argument("--ledger", required=True)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # that victims are gone is no news
     server = Server(options.ledger, options.seed)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     print(json.dumps({"port": listening.sockets[0].getsockname()[1]}), flush=True)
-    await listening.serve_forever()
+    await asyncio.to_thread(sys.stdin.read)  # until whoever has started it is gone, however that ended
+    os._exit(0)
 
 
 if __name__ == "__main__":
