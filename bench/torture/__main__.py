@@ -9,18 +9,15 @@ Usage: `python bench/torture [--kills N] [--seconds S] [--store sqlite|postgres|
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import apsw  # noqa: F401 - what the victims need is imported once, before they are forked
-import httpx2  # noqa: F401
-import msgspec  # noqa: F401
 import page
 import parts
-import psycopg  # noqa: F401
 
 USUAL = {"sqlite": 300, "postgres": 200}
 KILLS = "kills on each store (default 300 on SQLite, 200 on PostgreSQL); 0 for as many as the time allows"
@@ -94,6 +91,8 @@ def main():
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background a shell has the first one ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -227,7 +227,7 @@ async def deliver(job, watch):
                 async with runner:
                     await runner.run_forever()
             except LeaseHeldError:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)
             except LeaseLostError:
                 Ledger(job.ledger).note(t="lost", pid=os.getpid())
             watch.board["leased"] = 0

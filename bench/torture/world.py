@@ -1,6 +1,7 @@
 """One outbox, its two contending runners and its producers, all of which are killed again and again."""
 
 import ctypes
+import importlib
 import json
 import math
 import os
@@ -13,6 +14,10 @@ from pathlib import Path
 
 from points import POINTS, PRODUCER, RARE, RUNNER, ZOMBIE, Board, Watch, wait_until, watch_postgres, watch_sqlite
 from victim import Job, run
+
+# What the victims need is imported once, before they are forked; the client's parts come lazily otherwise.
+for name in ("anyio._backends._asyncio", "apsw", "h11", "httpcore2", "httpx2", "msgspec.json", "psycopg"):
+    importlib.import_module(name)
 
 _PR_SET_PDEATHSIG = 1
 _LONGEST = 4.0
@@ -28,6 +33,7 @@ def fork(work):
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # no child outlives the program
         if os.getppid() == parent:
             work()
