@@ -223,8 +223,9 @@ def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[s
     Raises:
         ConfigError: The body cannot be written as JSON, or an option is unknown.
     """
-    check_known(options, ("if_match", "lane", "once", "target"), path=verb.value)
-    return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **options)
+    check_known(options, ("after", "base", "expires", "if_match", "lane", "once", "schema", "target"), path=verb.value)
+    fields: dict[str, Any] = {**options, "base": encode_body(options.get("base"))}
+    return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **fields)
 
 
 def encode_body(body: Any) -> bytes | None:

@@ -3,7 +3,8 @@
 `op` holds what waits; it has no secondary index because one would cost more than the flush. A row in
 `seal` means that the op was sent at least once: request, key and body are frozen. `receipt` says that
 the effect took place. `parked` keeps what needs a decision, with its reason. `once` remembers names
-under which something was queued.
+under which something was queued. `shadow` holds what the server is known to hold, `origin` until when
+an origin has asked not to be called.
 """
 
 from __future__ import annotations
@@ -61,6 +62,32 @@ CREATE INDEX op_tx ON $op (tx);
 CREATE INDEX op_lane ON $op (lane, seq);
 """
 
+_V2: Final = """
+ALTER TABLE $op ADD COLUMN grp {int};
+ALTER TABLE $op ADD COLUMN after_seq {int};
+ALTER TABLE $op ADD COLUMN schema_v {int} NOT NULL DEFAULT 0;
+ALTER TABLE $op ADD COLUMN rounds {int} NOT NULL DEFAULT 0;
+ALTER TABLE $op ADD COLUMN expires {real};
+ALTER TABLE $op ADD COLUMN base {blob};
+ALTER TABLE $parked ADD COLUMN grp {int};
+ALTER TABLE $parked ADD COLUMN after_seq {int};
+ALTER TABLE $parked ADD COLUMN schema_v {int} NOT NULL DEFAULT 0;
+ALTER TABLE $parked ADD COLUMN rounds {int} NOT NULL DEFAULT 0;
+ALTER TABLE $parked ADD COLUMN expires {real};
+ALTER TABLE $parked ADD COLUMN base {blob};
+ALTER TABLE $parked ADD COLUMN theirs {blob};
+ALTER TABLE $seal ADD COLUMN unreported {int} NOT NULL DEFAULT 0;
+ALTER TABLE $seal ADD COLUMN refused {int} NOT NULL DEFAULT 0;
+ALTER TABLE $seal ADD COLUMN accepted TEXT;
+ALTER TABLE $receipt ADD COLUMN outcome TEXT NOT NULL DEFAULT 'delivered';
+CREATE TABLE $shadow (
+    kind TEXT NOT NULL, entity TEXT NOT NULL, etag TEXT, seq {int}, body {blob}, PRIMARY KEY (kind, entity)
+) {keyed};
+CREATE TABLE $origin (
+    name TEXT PRIMARY KEY, until {real} NOT NULL, delay {real} NOT NULL, reason TEXT NOT NULL
+) {keyed};
+"""
+
 
 def _spell(template: str, words: Mapping[str, str]) -> str:
     """Return a step of the layout in the words of one store."""
@@ -71,8 +98,8 @@ def _format(*migrations: str) -> FileFormat:
     return FileFormat(name="outbox", application_id=0x4F4C4F42, version=len(migrations), migrations=migrations)
 
 
-OUTBOX: Final = _format(_spell(_V1, _SQLITE))
-POSTGRES_OUTBOX: Final = _format(_spell(_V1, _POSTGRES) + _POSTGRES_V1)
+OUTBOX: Final = _format(_spell(_V1, _SQLITE), _spell(_V2, _SQLITE))
+POSTGRES_OUTBOX: Final = _format(_spell(_V1, _POSTGRES) + _POSTGRES_V1, _spell(_V2, _POSTGRES))
 
 INSIDE: Final = "outlast_"
 """What the names of our tables begin with in a file that is not ours."""

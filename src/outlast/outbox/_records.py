@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,10 @@ class Write:
         target: Where to send it, a URL or a path, or None to let the transport's routes decide.
         lane: Writes of one lane are delivered one after the other. Default: the entity's own.
         once: A name under which this write is queued at most once, ever, or None.
+        after: The place of another write that must be delivered before this one, or None.
+        expires: Seconds from now after which it is given up, unless it may be on the wire; None for never.
+        schema: The version of the shape of the body, >= 0. Default 0.
+        base: The body that the server held when the write was made, for merging, or None when it is not known.
     """
 
     verb: Verb
@@ -38,6 +43,10 @@ class Write:
     target: str | None = None
     lane: str | None = None
     once: str | None = None
+    after: int | None = None
+    expires: float | None = None
+    schema: int = 0
+    base: bytes | None = None
 
     def __post_init__(self) -> None:
         """Refuse a write that nobody could deliver."""
@@ -49,7 +58,18 @@ class Write:
             raise ConfigError(f"a {self.verb.value} needs a body", path="write.body")
         if self.body is not None and not isinstance(self.body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"the body must be bytes, not {type(self.body).__name__}", path="write.body")
+        if self.base is not None and not isinstance(self.base, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"the base must be bytes, not {type(self.base).__name__}", path="write.base")
+        self._check_numbers()
         self._check_texts()
+
+    def _check_numbers(self) -> None:
+        for name, least in (("after", 1), ("schema", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise ConfigError(f"must be a whole number from {least}, not {value!r}", path=f"write.{name}")
+        if self.expires is not None and not 0 < self.expires < math.inf:
+            raise ConfigError(f"must be above 0 seconds, not {self.expires!r}", path="write.expires")
 
     def _check_texts(self) -> None:
         for name in ("kind", "entity", "target", "lane", "once"):
@@ -94,6 +114,12 @@ class Op:
         content_type: The media type of the body.
         if_match: The version that it is based on, or None.
         created_at: Unix seconds at which it was queued.
+        group: The place of the first op of its transaction, or None when it was queued alone.
+        after: The place of an op that must be delivered before it, or None.
+        schema: The version of the shape of its body.
+        rounds: How often it was made anew after a conflict.
+        expires_at: Unix seconds at which it is given up, or None.
+        base: The body that the server held when the write was made, or None.
     """
 
     seq: int
@@ -108,6 +134,12 @@ class Op:
     content_type: str
     if_match: str | None
     created_at: float
+    group: int | None = None
+    after: int | None = None
+    schema: int = 0
+    rounds: int = 0
+    expires_at: float | None = None
+    base: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ def test_broken_driver_is_not_called_missing(tmp_path, monkeypatch):
 
 
 def test_gate_lets_one_through_at_a_time(tmp_path):
-    """Who comes meanwhile waits, goes on without the turn when it takes too long, and gets it at once when it is free."""
+    """Who comes meanwhile waits; it goes on without a turn that takes too long, and gets a free one at once."""
     clock = ManualClock()
     first, second = (host.FileGate(tmp_path / "gate", patience=1.0, clock=clock) for _ in range(2))
     begun = clock.now()

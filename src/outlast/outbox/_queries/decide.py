@@ -12,7 +12,8 @@ def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, ke
     _note_decision(db)
     done = db.execute(
         f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"
-        " CASE WHEN ? THEN if_match ELSE ? END, created, coalesce(?, body) FROM $parked WHERE seq = ? RETURNING seq",
+        " CASE WHEN ? THEN if_match ELSE ? END, created, coalesce(?, body), grp, after_seq, schema_v, rounds, expires,"
+        " base FROM $parked WHERE seq = ? RETURNING seq",
         (keep_match, if_match, body, seq),
     ).get
     if done is None:

@@ -75,7 +75,8 @@ def _insert(ways: Ways, writes: Sequence[tuple[Write, float]]) -> Plan[list[int]
 def _values(write: Write, wall: float) -> tuple[Any, ...]:
     return (
         write.lane_id, write.verb.value, write.kind, write.entity, 0, write.target, write.content_type, write.if_match,
-        wall, write.body,
+        wall, write.body, None, write.after, write.schema, 0,
+        None if write.expires is None else wall + write.expires, write.base,
     )  # fmt: skip
 
 
