@@ -64,9 +64,9 @@ def parse():
 
 
 def keep(options, figures):
-    """Write a whole run, or a long one of kills alone, into the page."""
-    if options.parts == list(parts.PARTS):
-        page.write(torture=figures)
+    """Write the parts of a usual run, or a long one of kills alone, into the page."""
+    if options.kills is None:
+        page.write(torture={**page.figures().get("torture", {}), **figures})
     elif options.parts == ["kills"] and figures["kills"]["kills"] >= page.LONG:
         page.write(long=figures)
 

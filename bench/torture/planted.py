@@ -48,7 +48,7 @@ class Fault:
 FAULTS = (
     Fault(
         "G2", "A decision changes the request and keeps its key",
-        (("outbox/_queries/decide.py", "generation + 1, target", "generation, target"),),
+        (("outbox/_queries/decide.py", "THEN generation ELSE generation + 1 END", "THEN generation ELSE generation END"),),
         ("tests/issues/test_sync_key_is_kept_when_the_body_changes.py",),
     ),
     Fault(
@@ -96,6 +96,11 @@ FAULTS = (
           "        case Found():\n            return Postpone(0.0, reason)"),
          (ENGINE, '    return Conflict(f"{reason}; the entity is gone on the server")', "    return Postpone(0.0, reason)")),
         ("tests/issues/test_sync_conflicts_are_tried_for_ever.py",), KILLS,
+    ),
+    Fault(
+        "P4", "A dead letter is sent again unchanged under a new key, though an attempt before may have taken effect",
+        (("outbox/_queries/decide.py", "THEN generation ELSE generation + 1 END", "THEN generation + 1 ELSE generation + 1 END"),),
+        ("tests/issues/test_replay_doubles_what_was_in_doubt.py",),
     ),
     Fault(
         "P1", "A write is acknowledged before its COMMIT",

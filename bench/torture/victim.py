@@ -158,11 +158,12 @@ async def decide(box):
 
 
 async def replay_parked(box):
-    parked = [*await box.list(OpState.CONFLICT), *await box.list(OpState.DEAD)]
-    for status in parked:
+    """Write over what is in conflict, and send unchanged what the server refused."""
+    conflicts, dead = await box.list(OpState.CONFLICT), await box.list(OpState.DEAD)
+    for status, options in [*((one, {"if_match": None}) for one in conflicts), *((one, {}) for one in dead)]:
         with contextlib.suppress(StorageError, ValueError):  # another one was quicker
-            await box.replay(status.seq, if_match=None)
-    return len(parked)
+            await box.replay(status.seq, **options)
+    return len(conflicts) + len(dead)
 
 
 # runners
