@@ -67,7 +67,7 @@ def judge(world, ledgers, server, state, waiting=None, *, most_arrivals=60):
         server: The lines of the server.
         state: What the server holds in the end, by path.
         waiting: The writes that the outbox still has, by table, or None when that is not known.
-        most_arrivals: How often one key may reach a server that knows keys at most.
+        most_arrivals: How often one key may reach a server that knows keys, for each time that somebody asked for it.
     """
     server = [line for line in server if line["world"] == world]
     wants = {line["w"]: line for line in ledgers if line["t"] == "want"}
@@ -88,7 +88,10 @@ def judge(world, ledgers, server, state, waiting=None, *, most_arrivals=60):
         verdict.doubled = [write for write, number in counted.items() if number > 1]
         verdict.changed = changed(arrivals)
         keys = Counter(line["key"] for line in arrivals)
-        verdict.hammered = [key for key, number in keys.items() if number > most_arrivals]
+        decided = Counter(str(line["seq"]) for line in ledgers if line["t"] == "decide")
+        verdict.hammered = [
+            key for key, number in keys.items() if number > most_arrivals * (1 + decided[key.split(":")[1]])
+        ]
     verdict.unordered = [lane for lane, lines in lanes.items() if not in_order(lines, acks, keyed=verdict.keyed)]
     verdict.diverged = diverged(lanes, wants, state, world)
     groups = defaultdict(set)
@@ -180,7 +183,7 @@ def main():
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--place")
     options = parser.parse_args()
-    ledgers = [line for path in sorted(options.ledgers.glob("*.producer.jsonl")) for line in lines_of(path)]
+    ledgers = [line for path in sorted(options.ledgers.glob("*.jsonl")) for line in lines_of(path)]
     waiting = look(options.place) if options.place else None
     state = json.loads(options.state.read_text())
     verdict = judge(options.world, ledgers, lines_of(options.server), state, waiting)

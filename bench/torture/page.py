@@ -29,7 +29,7 @@ def text_of(figures):
     run = figures.get("torture", {})
     if "kills" in run:
         parts.append(kills_of(run["kills"], "The kills of one `make torture`"))
-    if OTHERS <= run.keys():
+    if run.keys() >= OTHERS:
         parts.append(others_of(run))
     if longest := figures.get("long"):
         parts.append(kills_of(longest["kills"], f"A long run ({longest['seconds']} s)"))

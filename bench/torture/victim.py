@@ -100,7 +100,7 @@ async def produce(job, watch):
             tasks.create_task(write_entity(job, watch, box, ledger, f"{job.name}-{lane}"))
         tasks.create_task(write_groups(job, watch, box, ledger))
         tasks.create_task(share(job, watch, box, ledger))
-        tasks.create_task(decide(box))
+        tasks.create_task(decide(box, ledger))
 
 
 def wanted(job, ledger, entity, verb, number, group=None):
@@ -150,18 +150,19 @@ async def share(job, watch, box, ledger):
         await asyncio.sleep(random.uniform(0, 0.04))
 
 
-async def decide(box):
+async def decide(box, ledger):
     """Send again, now and then, what lies in the conflicts and the dead letters."""
     while True:
         await asyncio.sleep(random.uniform(0.1, 0.3))
-        await replay_parked(box)
+        await replay_parked(box, ledger)
 
 
-async def replay_parked(box):
+async def replay_parked(box, ledger):
     """Write over what is in conflict, and send unchanged what the server refused."""
     conflicts, dead = await box.list(OpState.CONFLICT), await box.list(OpState.DEAD)
     for status, options in [*((one, {"if_match": None}) for one in conflicts), *((one, {}) for one in dead)]:
         with contextlib.suppress(StorageError, ValueError):  # another one was quicker
+            ledger.note(t="decide", seq=status.seq)
             await box.replay(status.seq, **options)
     return len(conflicts) + len(dead)
 
@@ -243,5 +244,5 @@ async def finish(job, watch):
         make_runner(job, watch, box, bus) as runner,
     ):
         await runner.run_until_idle()
-        while await replay_parked(box):
+        while await replay_parked(box, Ledger(job.ledger)):
             await runner.run_until_idle()
