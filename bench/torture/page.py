@@ -139,7 +139,7 @@ queue that promises at least once; it has no key by which a receiver could tell.
 def planted_of(caught):
     import planted
 
-    rows = [(fault.name, fault.what, " and ".join(caught[fault.name]) or "nobody",
+    rows = [(fault.name, fault.what, " and ".join(caught.get(fault.name, [])) or "nobody",
              ", ".join(f"`{Path(test).stem}`" for test in fault.tests) or "-") for fault in planted.FAULTS]  # fmt: skip
     rows += [(name, what, "open", "-") for name, what in planted.OPEN.items()]
     return f"""## Planted faults
