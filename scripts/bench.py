@@ -1,4 +1,4 @@
-"""Run every benchmark, bench/bench_*.py, each in a process of its own; name one to run it alone."""
+"""Run every benchmark, bench/*.py, each in a process of its own; name one to run it alone."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ from house import ROOT
 
 def main(names: list[str]) -> int:
     """Run the benchmarks called `names` (all of them without names), return the worst exit code."""
-    programs = sorted((ROOT / "bench").glob("bench_*.py"))
-    chosen = [path for path in programs if not names or path.stem.removeprefix("bench_") in names]
+    programs = sorted(path for path in (ROOT / "bench").glob("*.py") if path.stem != "peers")  # no benchmark itself
+    chosen = [path for path in programs if not names or path.stem in names]
     if not chosen:
         print("no such benchmark" if programs else "there are no benchmarks yet")
         return 1 if programs else 0

@@ -20,7 +20,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "httpx2": frozenset({"http", "lab"}),  # the lab compares outlast with a plain client
     "starlette": frozenset({"http", "lab", "service"}),
     "uvicorn": frozenset({"lab", "service"}),
-    "websockets": frozenset({"lab", "service"}),
+    "websockets": frozenset({"lab", "service", "sync_engine"}),
     # codecs
     "msgspec": frozenset({"cache", "llm", "outbox", "schema", "store"}),
     "zstandard": frozenset({"cache", "outbox"}),

@@ -1,49 +1,29 @@
 """Play rows against libraries, each cell in a process of its own with a limit of time; run by the suite, not by hand.
 
-Usage: `python player.py LIBRARY,LIBRARY ROW,ROW COLOUR,COLOUR SECONDS`; empty means all. Prints JSON.
+Usage: `python player.py`, with the orders as JSON on standard input: `cells` (library, row, colour), `limit` in
+seconds, `at_once`, and `traced` to learn which functions of which files each cell called. Prints JSON.
 """
 
 import asyncio
 import contextlib
-import importlib
 import json
 import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
 
-HOMES = {
-    "outlast": "ours",
-    "nopanic": "peer_nopanic",
-    "interlock": "peer_interlock",
-    "grit": "peer_grit",
-    "circuitbreaker": "peers_breakers",
-    "aiobreaker": "peers_breakers",
-    "purgatory": "peers_breakers",
-    "pybreaker": "peers_breakers",
-    "hyx": "peers_breakers",
-    "tenacity": "peers_retry",
-    "stamina": "peers_retry",
-}
-
-
-def adapters(names):
-    """Load the adapters called `names`."""
-    found = {}
-    for name in names or HOMES:
-        module = importlib.import_module(HOMES[name])
-        for adapter in getattr(module, "ADAPTERS", None) or (module.ADAPTER,):
-            found[adapter.name] = adapter
-    return [found[name] for name in names or HOMES]
+import adapters
+import rows
+from demand import Broken, NotApplicable
+from stage import Stage
 
 
 def play(row, kit, colour):
     """Play one cell in this process and return `[mark, what was seen]`."""
-    from stage import Broken, NotApplicable, Stage
-
     try:
         if row.overlap and kit.one_at_a_time:
             raise NotApplicable("runs one call at a time")
@@ -58,64 +38,87 @@ def play(row, kit, colour):
     return ["yes", ""]
 
 
-def cell(row, kit, colour):
-    """Start one cell in a fork; return its process and the end of the pipe that its answer comes through."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writing)
-        return child, reading
+def play_traced(row, kit, colour):
+    """Play one cell and return also the functions of our own that it called, as `[file, first line]`."""
+    called = set()
+
+    def note(frame, event, _):
+        if event == "call" and "/outlast/" in frame.f_code.co_filename:
+            called.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
     try:
-        os.close(reading)
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        warnings.simplefilter("ignore")
-        os.write(writing, json.dumps(play(row, kit, colour)).encode())
+        told = play(row, kit, colour)
     finally:
-        os._exit(0)
+        sys.setprofile(None)
+    return [*told, sorted(called)]
 
 
-def main(names, rows, colours, limit):
-    from stage import ROWS
+class Cell:
+    """One cell under way in a fork."""
 
-    for module in ("rows_breaker", "rows_retry", "rows_limits"):
-        importlib.import_module(module)
-    todo = [
-        (kit, row, colour)
-        for kit in adapters(names)
-        for row in ROWS.values()
-        if not rows or row.name in rows
-        for colour in row.colours
-        if not colours or colour in colours
-    ]
-    results, running = [], {}
-    most = int(os.environ.get("CONFORMANCE_AT_ONCE", "6"))
-    todo.reverse()
+    def __init__(self, kit, row, colour, *, limit, how):
+        self.names, self.answer = [kit.name, row.name, colour], b""
+        self.end, self.limit = time.monotonic() + limit, limit
+        self.reading, writing = os.pipe()
+        self.child = os.fork()
+        if not self.child:
+            self._run(writing, lambda: how(row, kit, colour))
+        os.close(writing)
+
+    def _run(self, writing, work):
+        try:
+            os.close(self.reading)
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            warnings.simplefilter("ignore")
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+
+    def read(self):
+        """Read on; tell whether that was all."""
+        more = os.read(self.reading, 65536)
+        self.answer += more
+        return not more
+
+    def result(self):
+        """End the cell and return what came of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.child, signal.SIGKILL)
+        os.waitpid(self.child, 0)
+        os.close(self.reading)
+        with contextlib.suppress(ValueError):
+            return [*self.names, *json.loads(self.answer)]
+        late = time.monotonic() > self.end
+        return [*self.names, *(("hangs", f"no end within {self.limit:g} s") if late else ("no", "the process died"))]
+
+
+def play_all(cells, *, limit, at_once, how):
+    """Play cells, so many at once, and yield what came of each."""
+    todo, running = list(reversed(cells)), {}
     while todo or running:
-        while todo and len(running) < most:
-            kit, row, colour = todo.pop()
-            child, reading = cell(row, kit, colour)
-            running[reading] = (child, kit.name, row.name, colour, time.monotonic() + limit)
+        while todo and len(running) < at_once:
+            cell = Cell(*todo.pop(), limit=limit, how=how)
+            running[cell.reading] = cell
         ready, _, _ = select.select(list(running), [], [], 0.05)
-        for reading, (child, *what, end) in list(running.items()):
-            if reading in ready:
-                answer = os.read(reading, 65536)
-                results.append([*what, *(json.loads(answer) if answer else ["no", "the process died"])])
-            elif time.monotonic() > end:
-                results.append([*what, "hangs", f"no end within {limit:g} s"])
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-            else:
-                continue
-            os.close(reading)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            del running[reading]
-    print(json.dumps({"results": results, "rows": [[row.name, row.sentence, row.colours] for row in ROWS.values()]}))
+        for reading, cell in list(running.items()):
+            if (reading in ready and cell.read()) or time.monotonic() > cell.end:
+                del running[reading]
+                yield cell.result()
+
+
+def main(orders):
+    known = rows.load()
+    kits = {kit.name: kit for kit in adapters.load(sorted({name for name, _, _ in orders["cells"]}))}
+    cells = [(kits[name], known[row], colour) for name, row, colour in orders["cells"]]
+    how = play_traced if orders.get("traced") else play
+    results = play_all(cells, limit=orders["limit"], at_once=orders["at_once"], how=how)
+    print(json.dumps(list(results)))
 
 
 if __name__ == "__main__":
-    split = [part.split(",") if part else [] for part in sys.argv[1:4]]
-    main(*split, float(sys.argv[4]) if len(sys.argv) > 4 else 10.0)
+    main(json.load(sys.stdin))

@@ -10,23 +10,11 @@ import inspect
 import threading
 import time
 
-
-class Broken(AssertionError):
-    """What the row demands is not so; the text says what was seen."""
-
-
-class NotApplicable(Exception):
-    """The library has nothing that the row could be about; the text says what is missing."""
+from demand import check
 
 
 class Interrupt(BaseException):
     """Stands for Ctrl-C and the like in the sync colour, where a call cannot be cancelled."""
-
-
-def check(holds, seen):
-    """Fail the row unless something holds."""
-    if not holds:
-        raise Broken(seen)
 
 
 class Body:
@@ -54,6 +42,11 @@ class Body:
     async def arun(self):
         self._begin()
         return self._next()
+
+
+def always():
+    """Return a call that fails each time."""
+    return Body(ConnectionError("down"))
 
 
 class Held(Body):
@@ -284,67 +277,3 @@ async def until(condition, seconds=2.0):
             return False
         await asyncio.sleep(0.001)
     return True
-
-
-def step_wall_clock(seconds):  # noqa: C901 - it walks through modules and their names
-    """Set the wall clock of every loaded module forward or back; the monotonic clock goes on."""
-    import datetime as dt
-    import sys
-
-    real, real_datetime = time.time, dt.datetime
-
-    class Stepped(real_datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return real_datetime.now(tz) + dt.timedelta(seconds=seconds)
-
-        @classmethod
-        def utcnow(cls):
-            return cls.now(dt.UTC).replace(tzinfo=None)
-
-    def stepped():
-        return real() + seconds
-
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("asyncio", "threading", "stage", "concurrent")):
-            continue
-        for key, value in list(getattr(module, "__dict__", {}).items()):
-            if value is real:
-                setattr(module, key, stepped)
-            elif value is real_datetime and name != "stage":
-                setattr(module, key, Stepped)
-
-
-ROWS = {}
-
-
-class Row:
-    """One demand.
-
-    Args:
-        name: Its id, `policy/what`.
-        sentence: What is demanded.
-        scenario: Plays it.
-        colours: In which it makes sense.
-        overlap: Whether it is about calls that run side by side.
-    """
-
-    def __init__(self, name, sentence, scenario, colours, *, overlap=False):
-        self.name, self.sentence, self.scenario, self.colours = name, sentence, scenario, colours
-        self.overlap = overlap
-
-    @property
-    def policy(self):
-        return self.name.partition("/")[0]
-
-
-def row(name, sentence, colours=("sync", "async"), *, overlap=False):
-    """Register a scenario, called with the stage and the adapter."""
-
-    def register(scenario):
-        if name in ROWS:
-            raise ValueError(name)
-        ROWS[name] = Row(name, sentence, scenario, colours, overlap=overlap)
-        return scenario
-
-    return register

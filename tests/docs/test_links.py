@@ -41,5 +41,5 @@ def test_generated_part_is_replaced_between_its_marks():
 
     current = docs.regenerate(page)
 
-    assert current.startswith("before\n<!-- generated: layers -->\n```text\n 1  errors\n")
+    assert current.startswith("before\n<!-- generated: layers -->\n```text\n 1  errors | _lazy\n")
     assert current.endswith("```\n<!-- end -->\nafter\n")

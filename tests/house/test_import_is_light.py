@@ -1,6 +1,7 @@
 """What `import outlast` costs, and what it offers."""
 
 import ast
+import importlib
 import subprocess
 import sys
 
@@ -39,6 +40,44 @@ def test_errors_need_the_standard_library_alone():
     }
 
     assert roots - sys.stdlib_module_names == set()
+
+
+def test_rooms_load_their_names_when_they_are_used():
+    """`import outlast.policies` loads none of its modules, and one policy loads neither the others nor their parts."""
+    faces = loaded_by("import outlast.policies, outlast.engines")
+
+    assert {name for name in faces if name.split(".")[0] == "outlast"} == {
+        "outlast",
+        "outlast._lazy",
+        "outlast.engines",
+        "outlast.policies",
+    }
+    one = loaded_by("from outlast.policies import Bulkhead")
+
+    assert "outlast.policies._bulkhead" in one
+    assert {"outlast.policies._retry", "outlast.engines.breaker", "outlast.policies._hedge"} & one == set()
+
+
+@pytest.mark.parametrize("room", ["engines", "policies"])
+def test_the_table_of_a_room_is_what_type_checkers_read(room):
+    """Each public name comes from the module that the imports for type checkers name."""
+    module = importlib.import_module(f"outlast.{room}")
+    branches = [
+        branch for branch in parse(SOURCE / "outlast" / room / "__init__.py").body if isinstance(branch, ast.If)
+    ]
+    for_checkers = {
+        (node.module.removeprefix(f"outlast.{room}."), alias.name)
+        for branch in branches
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert {(home, name) for home, names in module._HOMES.items() for name in names.split()} == for_checkers
+    assert sorted(name for _, name in for_checkers) == sorted(module.__all__)
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"module 'outlast.{room}' has no attribute 'Bulkhed'"):
+        _ = module.Bulkhed
 
 
 def test_at_most_25_public_names():

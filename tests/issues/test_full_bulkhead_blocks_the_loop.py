@@ -2,7 +2,10 @@
 
 import asyncio
 
-from outlast.policies import Bulkhead
+import pytest
+
+from outlast.errors import BulkheadFullError
+from outlast.policies import AdaptiveLimit, Bulkhead
 
 
 async def test_calls_wait_in_the_loop_and_not_for_its_thread():
@@ -24,3 +27,20 @@ async def test_calls_wait_in_the_loop_and_not_for_its_thread():
 
     assert await asyncio.gather(*[call() for _ in range(6)]) == ["fine"] * 6
     assert peak == 1
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Bulkhead(1, max_wait=0.01), AdaptiveLimit(1, max_waiting=5, max_wait=0.01)],
+    ids=["bulkhead", "adaptive limit"],
+)
+async def test_the_first_call_does_not_block_the_loop_either(policy):
+    """That such a function returns coroutines is known only after a call; into a full one it is refused at once."""
+    ask = policy(lambda: asyncio.sleep(0, "fine"))
+
+    async with policy.guard():
+        with pytest.raises(BulkheadFullError, match="would block the event loop, so await it"):
+            ask()
+
+    assert await ask() == "fine"
+    assert policy.snapshot().running == 0

@@ -20,4 +20,4 @@ def test_a_slot_never_goes_to_one_who_left(face):
 
     assert bulkhead.snapshot().running == 0
     assert face.call(bulkhead, fn) == "fine"
-    assert len(bulkhead._gate.engine.free) == 1
+    assert len(bulkhead.gate.engine.free) == 1

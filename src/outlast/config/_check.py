@@ -63,3 +63,17 @@ def check_number(
         raise ConfigError(f"must be at least {least:g}, not {value!r}", path=name)
     if most is not None and value > most:
         raise ConfigError(f"must be at most {most:g}, not {value!r}", path=name)
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Refuse a rule that is no function; None stands for no rule.
+
+    Args:
+        name: What it is called.
+        value: The function.
+
+    Raises:
+        ConfigError: It is neither a function nor None.
+    """
+    if value is not None and not callable(value):
+        raise ConfigError(f"must be a function, not {value!r}", path=name)

@@ -131,7 +131,9 @@ class AdaptiveThrottleEngine:
             if verdict is Verdict.SUCCESS:
                 bucket.accepts += 1
                 self.accepts += 1
-        self.shedding = self.chance(now) > 0
+        else:
+            self._roll(now)
+        self.shedding = self._chance() > 0
 
     def _count(self, now: float, level: float) -> _Bucket:
         bucket = self._roll(now)
@@ -166,6 +168,9 @@ class AdaptiveThrottleEngine:
             now: The present moment, monotonic seconds.
         """
         self._roll(now)
+        return self._chance()
+
+    def _chance(self) -> float:
         requests, config = self.requests, self.config
         if requests < config.min_calls:
             return 0.0

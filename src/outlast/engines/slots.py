@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
+from typing import NamedTuple
 
 from outlast.errors import ConfigError
 
@@ -90,8 +91,7 @@ class Waiter:
     arrived: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Full:
+class Full(NamedTuple):
     """Say why a call gets no slot.
 
     Args:

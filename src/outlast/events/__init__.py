@@ -3,6 +3,7 @@
 from outlast.events._base import Event, Severity
 from outlast.events._bus import DEFAULT_BUS, EventBus, EventStream, Listener, Subscription
 from outlast.events._cache import LoadFailed, ReadAnswered
+from outlast.events._feed import ConnectionChanged, FeedApplyFailed, FeedResynced, FeedStopped
 from outlast.events._outbox import (
     DeliveryStopped,
     LeaseLost,
@@ -52,12 +53,16 @@ __all__ = [
     "CircuitDisabled",
     "CircuitHalfOpened",
     "CircuitOpened",
+    "ConnectionChanged",
     "DeliveryStopped",
     "Event",
     "EventBus",
     "EventStream",
     "FallbackFailed",
     "FallbackUsed",
+    "FeedApplyFailed",
+    "FeedResynced",
+    "FeedStopped",
     "FlightJoined",
     "HedgeStarted",
     "HedgeWon",

@@ -95,21 +95,25 @@ class EventBus:
 
     def wants(self, kind: type[Event]) -> bool:
         """Tell whether anybody listens to events of this type."""
-        return bool(self._subscriptions) and bool(self._listeners(kind))
+        found = self._by_type.get(kind)
+        return bool(self._listeners(kind) if found is None else found)
 
     def _listeners(self, kind: type[Event]) -> tuple[Subscription, ...]:
-        found = self._by_type.get(kind)
-        if found is None:
-            with self._lock:
-                found = tuple(s for s in self._subscriptions if issubclass(kind, s.types))
-                self._by_type[kind] = found
+        """Find out who listens to events of a type that was not asked about since the listeners changed."""
+        with self._lock:
+            found = tuple(s for s in self._subscriptions if issubclass(kind, s.types))
+            self._by_type[kind] = found
         return found
 
     def publish(self, event: Event) -> None:
         """Hand an event to everyone who wants it. Never call it while holding a lock."""
-        if self._subscriptions:
-            for subscription in self._listeners(type(event)):
-                _deliver(subscription, event)
+        kind = type(event)
+        found = self._by_type.get(kind)
+        for subscription in self._listeners(kind) if found is None else found:
+            try:
+                subscription.listener(event)
+            except Exception:
+                _note_failure(subscription, event)
 
     def emit(self, event_class: type[Event], /, **fields: Any) -> None:
         """Build an event and publish it, if anybody wants its type.
@@ -118,7 +122,7 @@ class EventBus:
             event_class: The event class.
             **fields: Its fields.
         """
-        if self._subscriptions and self._listeners(event_class):
+        if self.wants(event_class):
             self.publish(event_class(**fields))
 
     @asynccontextmanager
@@ -169,13 +173,10 @@ class EventStream:
         return self._events.popleft()
 
 
-def _deliver(subscription: Subscription, event: Event) -> None:
-    try:
-        subscription.listener(event)
-    except Exception:
-        subscription.errors += 1
-        if subscription.errors == 1:
-            _log.exception("a listener of %s raised; further errors of it are only counted", event.event_type)
+def _note_failure(subscription: Subscription, event: Event) -> None:
+    subscription.errors += 1
+    if subscription.errors == 1:
+        _log.exception("a listener of %s raised; further errors of it are only counted", event.event_type)
 
 
 DEFAULT_BUS: Final = EventBus()

@@ -1,4 +1,4 @@
-"""HTTP: the client without retries of its own, transports that carry a pipeline, and middleware for servers."""
+"""HTTP: clients that carry policies, middleware for servers, and the receiver, by which each write counts once."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,25 +8,62 @@ from outlast.http._client import AsyncHttpxClient, HttpAnswer, HttpClient, NoAns
 from outlast.http._errors import error_for
 from outlast.http._headers import ATTEMPT_HEADER, TIMEOUT_HEADER, format_timeout, parse_timeout
 from outlast.http._hosts import default_pipeline
+from outlast.http._receiver import Receiver
+from outlast.http._receiver_asgi import AsgiReceiver
+from outlast.http._receiver_records import (
+    FENCE_HEADER,
+    KEY_HEADER,
+    REPLAYED_HEADER,
+    Claim,
+    Fence,
+    Fenced,
+    InProgress,
+    New,
+    Replay,
+    Reused,
+    StoredResponse,
+    fingerprint,
+)
+from outlast.http._receiver_rules import ReceiverRules, is_final
+from outlast.http._receiver_unit import connection_of
+from outlast.http._receiver_wsgi import WsgiReceiver
 from outlast.http._status import answer_for
 from outlast.http._wsgi import WsgiMiddleware
 
 __all__ = [
     "ATTEMPT_HEADER",
+    "FENCE_HEADER",
+    "KEY_HEADER",
+    "REPLAYED_HEADER",
     "TIMEOUT_HEADER",
     "AnswerError",
     "AsgiMiddleware",
+    "AsgiReceiver",
     "AsyncHttpxClient",
     "AsyncResilientTransport",
+    "Claim",
+    "Fence",
+    "Fenced",
     "HttpAnswer",
     "HttpClient",
+    "InProgress",
+    "New",
     "NoAnswer",
+    "Receiver",
+    "ReceiverRules",
+    "Replay",
     "ResilientTransport",
+    "Reused",
+    "StoredResponse",
     "WsgiMiddleware",
+    "WsgiReceiver",
     "answer_for",
+    "connection_of",
     "default_pipeline",
     "error_for",
+    "fingerprint",
     "format_timeout",
+    "is_final",
     "parse_timeout",
 ]
 

@@ -1,7 +1,8 @@
 """Both sides of the fault proxy on the wire: the client's connection and one exchange with the server.
 
 Messages are read whole before they are passed on, so there is a moment at which the server has answered and the
-client knows nothing. Streams of events, upgrades and trailers are therefore not for this proxy.
+client knows nothing. What cannot be read whole, a stream of events or an upgrade, is relayed by `_relay`. Trailers are
+not for this proxy.
 """
 
 from __future__ import annotations
@@ -119,6 +120,10 @@ class ClientSide:
         for _ in range(3):
             await asyncio.sleep(0)
         return self._reader.at_eof() or self._reader.exception() is not None
+
+    def take_over(self) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+        """Leave the connection to the caller: what has come behind the request, and both ends of it."""
+        return self._http.trailing_data[0] + self._early, self._reader, self._writer
 
     def reset(self) -> None:
         """Cut the connection with a TCP reset, dropping what was not sent yet."""

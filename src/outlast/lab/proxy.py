@@ -35,6 +35,7 @@ from outlast.lab._faults import (
     fault_name,
     parse_fault,
 )
+from outlast.lab._relay import relay, streams
 from outlast.lab._wire import ClientSide, Message, Upstream, error_message
 
 Hook = Callable[[Exchange], Awaitable[None]]
@@ -48,8 +49,9 @@ class FaultProxy:
     """Stand between clients and one HTTP/1.1 server on loopback, and fail as told.
 
     A request meets the fault that is active when it has arrived whole. Connections of clients are kept alive; each
-    exchange with the server has its own connection. Not thread-safe. Leaving the `async with` block resets every open
-    connection and ends every task.
+    exchange with the server has its own connection. While the proxy is healthy, a stream of events and a WebSocket are
+    relayed byte by byte; going through `Refuse` cuts them. Not thread-safe. Leaving the `async with` block resets every
+    open connection and ends every task.
 
     Args:
         upstream_host: Host of the server.
@@ -176,6 +178,9 @@ class FaultProxy:
         self._log.begin(exchange)
         try:
             await self._on_request(exchange)
+            if isinstance(fault, Healthy) and streams(request):
+                await self._relay(client, request, exchange)
+                return False
             answer = await self._meet(fault, client, request, exchange)
             if answer is None:
                 client.reset()
@@ -184,6 +189,16 @@ class FaultProxy:
             return exchange.answered is not None
         finally:
             self._log.end(exchange)
+
+    async def _relay(self, client: ClientSide, request: Message, exchange: Exchange) -> None:
+        def note(status: int) -> None:
+            exchange.forwarded = True
+            exchange.upstream_status = exchange.answered = status
+
+        try:
+            await relay(client, request, self._upstream, note)
+        except (OSError, IndexError, ValueError):  # the server is away, or did not speak HTTP
+            client.reset()
 
     async def _meet(self, fault: Fault, client: ClientSide, request: Message, exchange: Exchange) -> Message | None:
         """Return the answer for the client, or None when the connection is to be reset."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from asyncio import CancelledError
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 from outlast.clock import SYSTEM_CLOCK, Clock
@@ -21,6 +23,7 @@ from outlast.events import DEFAULT_BUS, EventBus, LimitChanged, PolicyReconfigur
 from outlast.policies._gate import SlotGate
 from outlast.policies._judge import FailureRule, Judge
 from outlast.policies._policy import Policy
+from outlast.policies._priority import current_priority
 from outlast.policies._pushback import load_verdict
 from outlast.policies._relay import arelay, relay
 from outlast.policies._ride import Ride
@@ -110,38 +113,47 @@ class AdaptiveLimit(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable, which is then the call."""
-        guard = self.guard
+        gate, now, ended = self._gate, self._clock.now, self.ended
 
         def limited(*args: Any, **kwargs: Any) -> Any:
-            ride = guard().__enter__()
+            if not gate.take():
+                gate.wait(current_priority())
+            began = now()
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
-                ride.end(error)
+                ended(began, error)
                 raise
             if type(result) not in PLAIN and is_awaitable(result):
-                return self._later(ride, result, fn, args, kwargs)
-            ride.end(None)
+                return self._later(began, result, fn, args, kwargs)
+            ended(began, None)
             return result
 
         return limited
 
-    def _later(self, ride: Ride, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _later(self, began: float, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if hasattr(result, "add_done_callback"):
-            result.add_done_callback(ride.end_with)
+            result.add_done_callback(partial(self._ended_with, began))
             return result  # a future runs already, and is somebody's: it is handed on as it is
         # A coroutine runs only while it is awaited, and perhaps never is: it takes a slot of its own then.
-        ride.timed = False
-        ride.end(None)
+        self.ended(began, None, timed=False)
         return self.wrap_async(after_first(result, fn))(*args, **kwargs)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        guard = self.guard
+        gate, now, ended = self._gate, self._clock.now, self.ended
 
         async def limited(*args: Any, **kwargs: Any) -> Any:
-            async with guard():
-                return await fn(*args, **kwargs)
+            if not gate.take():
+                await gate.await_turn(current_priority())
+            began = now()
+            try:
+                result = await fn(*args, **kwargs)
+            except BaseException as error:
+                ended(began, error)
+                raise
+            ended(began, None)
+            return result
 
         return limited
 
@@ -164,15 +176,32 @@ class AdaptiveLimit(Policy):
         """Return the moment at which a call begins."""
         return self._clock.now()
 
-    def verdict(self, error: BaseException | None) -> Verdict:
-        """Judge how a call ended; an error that proves health was answered too fast or too slowly to be a sample."""
-        if error is None:
-            return Verdict.SUCCESS
+    def ended(self, began: float, error: BaseException | None, *, timed: bool = True) -> None:
+        """Take note of a call that ends and give its slot back.
+
+        Args:
+            began: The moment at which it began.
+            error: What it raised, or None.
+            timed: Whether its length says how loaded the dependency is.
+        """
+        verdict = Verdict.IGNORED  # stands if the user's own rule raises
+        try:
+            if error is not None:
+                verdict = self._verdict(error)
+            elif timed:
+                verdict = Verdict.SUCCESS
+        finally:
+            self._settle(began, verdict)
+
+    def _ended_with(self, began: float, future: Any) -> None:
+        self.ended(began, CancelledError() if future.cancelled() else future.exception())
+
+    def _verdict(self, error: BaseException) -> Verdict:
+        # An error that proves health was answered too fast or too slowly to be a sample.
         verdict = load_verdict(self._judge, error)
         return Verdict.FAILURE if verdict is Verdict.FAILURE else Verdict.IGNORED
 
-    def settle(self, began: float, verdict: Verdict) -> None:
-        """Take note of a call that ends and give its slot back."""
+    def _settle(self, began: float, verdict: Verdict) -> None:
         now = self._clock.now()
         with self._lock:
             change = self._engine.settle(began, now, self._gate.engine.running, verdict)

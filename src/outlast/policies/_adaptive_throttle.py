@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
+from outlast.config import check_callable
 from outlast.engines.adaptive_throttle import (
     AdaptiveThrottleConfig,
     AdaptiveThrottleEngine,
@@ -90,6 +91,7 @@ class AdaptiveThrottle(Policy):
     ) -> None:
         self._engine = AdaptiveThrottleEngine(AdaptiveThrottleConfig(k, over_seconds, min_calls, max_chance))
         self._judge = Judge(ignore if isinstance(ignore, tuple) else (ignore,), failure_if)
+        check_callable("priority", priority)
         self._rule = priority
         self._name = name
         self._clock = clock
@@ -106,11 +108,12 @@ class AdaptiveThrottle(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable whose result is then what counts."""
-        rule, admit, ended = self._rule, self._admit, self.ended
+        rule, engine, admit, ended = self._rule, self._engine, self._admit, self.ended
 
         def throttled(*args: Any, **kwargs: Any) -> Any:
             level = priority_of(rule, args, kwargs)
-            admit(level)
+            if engine.shedding:  # no lock: see AdaptiveThrottleEngine
+                admit(level)
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
@@ -143,11 +146,12 @@ class AdaptiveThrottle(Policy):
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        rule, admit, ended = self._rule, self._admit, self.ended
+        rule, engine, admit, ended = self._rule, self._engine, self._admit, self.ended
 
         async def throttled(*args: Any, **kwargs: Any) -> Any:
             level = priority_of(rule, args, kwargs)
-            admit(level)
+            if engine.shedding:  # no lock: see AdaptiveThrottleEngine
+                admit(level)
             try:
                 result = await fn(*args, **kwargs)
             except BaseException as error:
@@ -177,12 +181,11 @@ class AdaptiveThrottle(Policy):
             ThrottledError: It is refused.
         """
         level = current_priority()
-        self._admit(level)
+        if self._engine.shedding:
+            self._admit(level)
         return level
 
     def _admit(self, level: float) -> None:
-        if not self._engine.shedding:
-            return
         now, chance = self._clock.now(), self._random.random()
         with self._lock:
             refused = self._engine.refuses(now, level, chance)

@@ -75,7 +75,10 @@ class Attempt:
 class Attempts:
     """Give one `Attempt` after the other, waiting between them; for `for` and `async for`.
 
-    One object is for one loop.
+    One object is for one loop: a second loop would find it at its end, and never run its body.
+
+    Raises:
+        ConfigError: Its loop has ended, and another begins.
     """
 
     def __init__(self, run: RetryRun, guard: Callable[[], Guard] | None = None) -> None:
@@ -96,9 +99,15 @@ class Attempts:
         self._attempt = Attempt(self._run, None if self._guard is None else self._guard())
         return self._attempt
 
-    def __iter__(self) -> Self:
-        """Return itself."""
+    def _once(self) -> Self:
+        last = self._attempt
+        if last is not None and last.done and last.wait is None:
+            raise ConfigError("attempts() is for one loop, and this one has ended; call attempts() for each loop")
         return self
+
+    def __iter__(self) -> Self:
+        """Return itself, once."""
+        return self._once()
 
     def __next__(self) -> Attempt:
         """Wait as long as decided and return the next attempt."""
@@ -110,8 +119,8 @@ class Attempts:
         return self._begin()
 
     def __aiter__(self) -> Self:
-        """Return itself."""
-        return self
+        """Return itself, once."""
+        return self._once()
 
     async def __anext__(self) -> Attempt:
         """Wait as long as decided and return the next attempt."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from outlast.config import check_known
+from outlast.config import check_callable, check_known
 from outlast.engines import Backoff, BreakerConfig, ConsecutiveFailures, HalfOpen, RecoveryRule, TripRule
 from outlast.errors import ConfigError
 from outlast.policies._announcer import OnTrip
@@ -60,6 +60,7 @@ class Settings:
         for rule, short in INSTEAD_OF:
             if getattr(self, rule) is not None and getattr(self, short) is not None:
                 raise ConfigError(f"give either {rule}= or {short}=, not both", path=short)
+        self._check_kinds()
         failures, successes = self.failure_threshold, self.success_threshold
         return BreakerConfig(
             trip=self.trip or (ConsecutiveFailures() if failures is None else ConsecutiveFailures(failures)),
@@ -69,6 +70,15 @@ class Settings:
             open_jitter=self.open_jitter,
             inspects=self.failed_result is not None,
         )
+
+    def _check_kinds(self) -> None:
+        if self.trip is not None and not hasattr(self.trip, "start"):
+            raise ConfigError(f"must be a rule such as ConsecutiveFailures(5), not {self.trip!r}", path="trip")
+        recovery: Any = self.recovery
+        if recovery is not None and not isinstance(recovery, RecoveryRule):
+            raise ConfigError(f"must be a rule such as HalfOpen(), not {recovery!r}", path="recovery")
+        for name in ("failure_if", "failed_result", "weight", "on_trip"):
+            check_callable(name, getattr(self, name))
 
     def judge(self) -> Judge:
         """Return what rules on the ends of calls.

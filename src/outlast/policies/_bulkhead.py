@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.config import check_callable
 from outlast.engines.slots import QueueOrder, SlotsConfig, SlotsSnapshot
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
@@ -24,6 +25,7 @@ class Bulkhead(Policy):
     One cap over all threads and event loops that use the object. A stream holds its slot from its
     first item until it ends or is closed. A call that could not wait long enough is refused at once:
     when the deadline in force leaves no time, or less than the queue ahead of it takes at its present pace.
+    Nor does a plain function wait that is called on the thread of an event loop, which it would hold up.
 
     Args:
         max_concurrent: Calls at once, >= 1. Default 10.
@@ -73,8 +75,9 @@ class Bulkhead(Policy):
         self._name = name
         self._clock = clock
         self._bus = bus
+        check_callable("priority", priority)
         self._rule = priority
-        self._gate = SlotGate(self.name, config, clock, bus)
+        self.gate = SlotGate(self.name, config, clock, bus)
         if name is not None:
             registry.register("bulkhead", self)
 
@@ -91,14 +94,21 @@ class Bulkhead(Policy):
     @property
     def queue_depth(self) -> int:
         """Return how many calls wait for a slot."""
-        return self._gate.engine.waiting
+        return self.gate.engine.waiting
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable that then holds the slot while it is awaited."""
-        gate, engine, rule = self._gate, self._gate.engine, self._rule
-        take, give = engine.free.pop, engine.free.append  # no lock: see SlotsEngine
+        return self.holding(fn, [])
 
-        in_turn: list[AnyFunction] = []  # how it waits once it is known to return coroutines: see _later
+    def holding(self, fn: AnyFunction, in_turn: list[AnyFunction]) -> AnyFunction:
+        """Wrap a function that returns a value or an awaitable.
+
+        Args:
+            fn: The function.
+            in_turn: How its calls wait, once it is known to return coroutines; empty until then. See `later`.
+        """
+        gate, engine, rule = self.gate, self.gate.engine, self._rule
+        take, give = engine.free.pop, engine.free.append  # no lock: see SlotsEngine
 
         def held(*args: Any, **kwargs: Any) -> Any:
             if in_turn and (engine.crowded or not engine.free):
@@ -116,7 +126,7 @@ class Bulkhead(Policy):
                 gate.give()
                 raise
             if type(result) not in PLAIN and is_awaitable(result):
-                return self._later(result, fn, args, kwargs, in_turn)
+                return self.later(result, fn, args, kwargs, in_turn)
             give(None)
             if engine.crowded:
                 gate.hand_on()
@@ -124,21 +134,30 @@ class Bulkhead(Policy):
 
         return held
 
-    def _later(
+    def later(
         self, result: Any, fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any], in_turn: list[AnyFunction]
     ) -> Any:
+        """Return what `fn` gave that must be awaited, so that it holds a slot while it is.
+
+        Args:
+            result: A coroutine or another awaitable; the call that gave it holds a slot.
+            fn: The function.
+            args: The arguments of the call.
+            kwargs: Its keyword arguments.
+            in_turn: Takes how later calls are to wait, once `fn` is known to return coroutines.
+        """
         if hasattr(result, "add_done_callback"):
-            result.add_done_callback(self._gate.give_after)
+            result.add_done_callback(self.gate.give_after)
             return result  # a future runs already, and is somebody's: it is handed on as it is
         # A coroutine runs only while it is awaited, and perhaps never is: it takes a slot of its own then.
-        self._gate.give()
+        self.gate.give()
         # To block the loop's thread until a slot comes free would keep its holders from ever giving one back.
         in_turn[:] = in_turn or [self.wrap_async(as_async(fn))]
         return self.wrap_async(after_first(result, fn))(*args, **kwargs)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        gate, engine, rule = self._gate, self._gate.engine, self._rule
+        gate, engine, rule = self.gate, self.gate.engine, self._rule
         take, give = engine.free.pop, engine.free.append  # no lock: see SlotsEngine
 
         async def held(*args: Any, **kwargs: Any) -> Any:
@@ -168,7 +187,7 @@ class Bulkhead(Policy):
 
     def guard(self) -> SlotGuard:
         """Return a guard for one block, for `with` or `async with`; its priority is what the context says."""
-        return SlotGuard(self._gate, current_priority)
+        return SlotGuard(self.gate, current_priority)
 
     def reconfigure(self, **settings: Any) -> None:
         """Change settings while it runs; who runs and who waits stays.
@@ -184,20 +203,20 @@ class Bulkhead(Policy):
         self._made_with.check(settings)
         if fixed := sorted(settings.keys() & {"priority"}):
             raise ConfigError(f"cannot change {', '.join(fixed)} while it runs; make a new one", path=self.name)
-        self._gate.reconfigure(**settings)
+        self.gate.reconfigure(**settings)
         self._bus.emit(PolicyReconfigured, source=self.name, at=self._clock.now(), settings=tuple(settings))
 
     def idle(self) -> bool:
         """Tell whether nobody runs and nobody waits."""
-        return self._gate.engine.running == 0 and self._gate.engine.waiting == 0
+        return self.gate.engine.running == 0 and self.gate.engine.waiting == 0
 
     def worst(self, inner: Worst) -> Worst:
         """Add the longest wait; without `max_wait` only a deadline bounds it."""
-        return replace(inner, latency=inner.latency + self._gate.engine.config.longest_wait)
+        return replace(inner, latency=inner.latency + self.gate.engine.config.longest_wait)
 
     def describe(self) -> str:
         """Say in one line what it does."""
-        config = self._gate.engine.config
+        config = self.gate.engine.config
         wait = "" if config.max_wait is None else f" up to {config.max_wait:g} s"
         return (
             f"bulkhead {self.name!r}: {config.max_concurrent} calls at once, "
@@ -206,8 +225,8 @@ class Bulkhead(Policy):
 
     def snapshot(self) -> SlotsSnapshot:
         """Return the state as a frozen record."""
-        return self._gate.snapshot()
+        return self.gate.snapshot()
 
     def __repr__(self) -> str:
         """Show the settings and the state."""
-        return f"Bulkhead({self._name!r}, {self._gate.engine.config!r}, {self.snapshot()!r})"
+        return f"Bulkhead({self._name!r}, {self.gate.engine.config!r}, {self.snapshot()!r})"

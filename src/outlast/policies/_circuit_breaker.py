@@ -123,7 +123,7 @@ class CircuitBreaker(Policy):
             shadow=shadow,
         )
         self._name = name
-        self._gate = BreakerGate(name, self.name, settings, clock=clock, random=random, bus=bus)
+        self.gate = BreakerGate(name, self.name, settings, clock=clock, random=random, bus=bus)
         if name is not None:
             registry.register("circuit_breaker", self)
 
@@ -149,11 +149,11 @@ class CircuitBreaker(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable whose result is then what is judged."""
-        return sync_call(self._gate, fn)
+        return sync_call(self.gate, fn)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        return async_call(self._gate, fn)
+        return async_call(self.gate, fn)
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a generator function; the whole stream is one call, and its reader may close it early."""
@@ -167,9 +167,9 @@ class CircuitBreaker(Policy):
         return BreakerGuard(self._acquire_untimed, closing=Verdict.SUCCESS)
 
     def _acquire_untimed(self) -> BreakerPermit:
-        permit = self._gate.admit()
+        permit = self.gate.admit()
         permit.began = UNTIMED  # how long a stream is says nothing about how well its source is
-        return BreakerPermit(self._gate, permit)
+        return BreakerPermit(self.gate, permit)
 
     def guard(self) -> BreakerGuard:
         """Return a guard for one block, for `with` or `async with`; it gives the block its permit.
@@ -185,15 +185,15 @@ class CircuitBreaker(Policy):
         Raises:
             CircuitOpenError: The circuit is open, or as many probes as allowed are running.
         """
-        return BreakerPermit(self._gate, self._gate.admit())
+        return BreakerPermit(self.gate, self.gate.admit())
 
     def verdict(self, error: BaseException) -> Verdict:
         """Say how an exception would be judged."""
-        return self._gate.of_error(error).verdict
+        return self.gate.of_error(error).verdict
 
     def is_tripped(self) -> bool:
         """Tell whether a call would be refused now; for programs that ask before they work."""
-        return self._gate.refuses()
+        return self.gate.refuses()
 
     def record_success(self, *, took: float = 0.0) -> None:
         """Count a success for which no permit was taken; while the circuit is open it counts for nothing.
@@ -201,7 +201,7 @@ class CircuitBreaker(Policy):
         Args:
             took: Seconds that the call took, for `SlowCalls`. Default 0.
         """
-        self._gate.record(SUCCESS, took)
+        self.gate.record(SUCCESS, took)
 
     def record_failure(self, error: BaseException | None = None, *, took: float = 0.0, weight: float = 1.0) -> None:
         """Count a failure for which no permit was taken; while the circuit is open it counts for nothing.
@@ -211,36 +211,36 @@ class CircuitBreaker(Policy):
             took: Seconds that the call took, for `SlowCalls`. Default 0.
             weight: How much of a failure it is, > 0. Default 1.
         """
-        self._gate.record(Ruling(Verdict.FAILURE, in_words(error), weight), took)
+        self.gate.record(Ruling(Verdict.FAILURE, in_words(error), weight), took)
 
     def cooldown_remaining(self) -> float:
         """Return the seconds until probes may start: 0 when it is not open, `inf` when held open by hand."""
-        return self._gate.cooldown_remaining()
+        return self.gate.cooldown_remaining()
 
     @property
     def state(self) -> CircuitState:
         """Return the present state; an open circuit stays OPEN until a call asks after its time is over."""
-        return self._gate.engine.state
+        return self.gate.engine.state
 
     def snapshot(self) -> BreakerSnapshot:
         """Return the whole state as a frozen record."""
-        return self._gate.snapshot()
+        return self.gate.snapshot()
 
     def force_open(self) -> None:
         """Refuse every call until `force_closed`, `disable` or `reset`."""
-        self._gate.move(self._gate.engine.force_open)
+        self.gate.move(self.gate.engine.force_open)
 
     def force_closed(self) -> None:
         """Admit calls again, with nothing counted against them yet."""
-        self._gate.move(self._gate.engine.force_closed)
+        self.gate.move(self.gate.engine.force_closed)
 
     def disable(self) -> None:
         """Admit every call and count nothing until `force_closed`, `force_open` or `reset`."""
-        self._gate.move(self._gate.engine.disable)
+        self.gate.move(self.gate.engine.disable)
 
     def reset(self) -> None:
         """Return to the state of a new breaker, counts included."""
-        self._gate.move(self._gate.engine.reset)
+        self.gate.move(self.gate.engine.reset)
 
     def reconfigure(self, **settings: Any) -> tuple[str, ...]:
         """Go on under other settings; state, counts and what the windows have seen are kept.
@@ -266,7 +266,7 @@ class CircuitBreaker(Policy):
         >>> breaker.state.value
         'open'
         """
-        return self._gate.reconfigure(self._gate.settings.changed(settings))
+        return self.gate.reconfigure(self.gate.settings.changed(settings))
 
     def idle(self) -> bool:
         """Tell whether it is closed: nothing is held against its dependency, and no probe is under way."""
@@ -274,11 +274,11 @@ class CircuitBreaker(Policy):
 
     def describe(self) -> str:
         """Say in one line what it does."""
-        config, shadow = self._gate.engine.config, " (shadow: it only says so)" if self._gate.settings.shadow else ""
+        config, shadow = self.gate.engine.config, " (shadow: it only says so)" if self.gate.settings.shadow else ""
         opened = f"opens for {config.open_for:g} s after {trip_in_words(config.trip)}"
         rules = f"{opened}; {recovery_in_words(config.recovery)}"
         return f"circuit breaker {self.name!r}: {rules}{shadow}"
 
     def __repr__(self) -> str:
         """Show the settings and the whole state."""
-        return f"CircuitBreaker({self._name!r}, {self._gate.engine.config!r}, {self.snapshot()!r})"
+        return f"CircuitBreaker({self._name!r}, {self.gate.engine.config!r}, {self.snapshot()!r})"

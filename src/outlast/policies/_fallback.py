@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -284,7 +284,12 @@ class Fallback(Policy):
 def _functions(function: Functions | None) -> tuple[AnyFunction, ...]:
     if function is None:
         return ()
-    return (function,) if callable(function) else tuple(function)
+    if callable(function):
+        return (function,)
+    given: Any = function
+    if not isinstance(given, Iterable):
+        raise ConfigError(f"must be a function, or a list of them, not {given!r}", path="function")
+    return tuple(function)
 
 
 def _is_ours(listed: bool | None, error: Exception) -> bool:  # noqa: FBT001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,9 @@ from outlast.policies._deadline import remaining
 from outlast.policies._turn import TaskTurn, ThreadTurn
 
 T = TypeVar("T", ThreadTurn, TaskTurn)
+
+_IN_VAIN = "no slot came free in the time that it could wait"
+_AWAIT_IT = "to wait here would block the event loop, so await it: with acall(), or by decorating an async function"
 
 
 class SlotGate:
@@ -56,6 +60,9 @@ class SlotGate:
     def wait(self, priority: float) -> None:
         """Return with a slot, blocking the thread until there is one.
 
+        The thread of an event loop does not wait: it would hold up all tasks of the loop, also those whose ends
+        would give it a slot.
+
         Raises:
             BulkheadFullError: There is none, and there is no waiting for one.
         """
@@ -63,12 +70,13 @@ class SlotGate:
         place = self._join(partial(ThreadTurn, self._clock), priority, began)
         if place is not None:
             waiter, turn, left = place
+            held_up = _runs_a_loop()
             try:
-                turn.wait(left)
+                turn.wait(0.0 if held_up else left)
             except BaseException:
                 self._give_up(waiter)
                 raise
-            self._must_have(waiter, began)
+            self._must_have(waiter, began, _AWAIT_IT if held_up else _IN_VAIN)
 
     async def await_turn(self, priority: float) -> None:
         """Return with a slot, suspending the task until there is one; the twin of `wait`.
@@ -104,11 +112,11 @@ class SlotGate:
             raise self._error(full, now) from None  # not from the IndexError of an empty deque
         return None if turn is None or waiter.granted else (waiter, turn, left)
 
-    def _must_have(self, waiter: Waiter, began: float) -> None:
+    def _must_have(self, waiter: Waiter, began: float, why: str = _IN_VAIN) -> None:
         full = None
         with self._lock:
             if not self.engine.leave(waiter):
-                full = self.engine.refuse("no slot came free in the time that it could wait")
+                full = self.engine.refuse(why)
         now = self._clock.now()
         if full is not None:
             raise self._error(full, now)
@@ -171,6 +179,15 @@ class SlotGate:
         """Return the state as a frozen record."""
         with self._lock:
             return self.engine.snapshot()
+
+
+def _runs_a_loop() -> bool:
+    """Tell whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _shortest(limit: float | None, other: float | None) -> float | None:

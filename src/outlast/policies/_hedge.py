@@ -221,6 +221,8 @@ def _check(delay: float | None, quantile: float | None, targets: Targets | None,
             "a hedge runs the same call twice at once; say with idempotent=True that this does no harm",
             path="idempotent",
         )
+    for name, value in (("delay", delay), ("quantile", quantile)):
+        check_number(name, 0.5 if value is None else value)
     if delay is not None and quantile is not None:
         raise ConfigError("give either delay= or quantile=, not both", path="quantile")
     if targets is not None and not callable(targets) and not targets:

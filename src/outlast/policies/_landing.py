@@ -39,9 +39,13 @@ class Landing:
         It is the same object for everybody, each time with the traceback of the execution, which would
         otherwise grow by every caller that raises it.
         """
-        if self._error is None:
+        error = self._error
+        if error is None:
             return self._value
-        raise self._error.with_traceback(self._trace)
+        try:
+            raise error.with_traceback(self._trace)
+        finally:
+            del error, self  # no cycle between an error and the frames that raise it
 
 
 class ThreadLanding(Landing):
@@ -75,4 +79,7 @@ class TaskLanding(Landing):
 
     def outcome(self) -> Any:
         """Return the result, or raise the exception or what else ended the task."""
-        return super().outcome() if self.landed else self.task.result()
+        try:
+            return super().outcome() if self.landed else self.task.result()
+        finally:
+            del self  # as above

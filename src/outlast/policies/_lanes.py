@@ -16,6 +16,7 @@ from asyncio import get_running_loop
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import Context, Token
+from threading import get_ident
 from typing import Any, Final, Protocol
 
 from outlast.clock import SYSTEM_CLOCK, Clock
@@ -30,7 +31,8 @@ _show_expiry: Callable[[BaseException], None] | None = getattr(asyncio.Timeout, 
 _RESOLUTION: Final = 1e-9
 _COARSE: Final = 1e-3
 
-# Before 3.12 the public function costs a third of a call; the table that it reads is the same.
+# Before 3.12 the public functions cost most of a call: they ask the system for the process each time. The table that
+# `current_task` reads is the same, and the loop of a thread is the one that we found there, if it says so itself.
 _on_3_11 = not hasattr(asyncio.Task, "get_context")
 task_of: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = (
     getattr(asyncio.tasks, "_current_tasks").get if _on_3_11 else asyncio.current_task  # noqa: B009
@@ -50,7 +52,7 @@ class Lane:
         serves: False when the policy's clock is not that of the loop; then no call has a place here.
     """
 
-    __slots__ = ("_coarse", "_context", "_expired", "_loop", "armed", "live", "read", "seconds")
+    __slots__ = ("_coarse", "_context", "_expired", "armed", "live", "loop", "read", "seconds")
 
     def __init__(
         self,
@@ -67,14 +69,14 @@ class Lane:
         self.live: dict[asyncio.Task[Any], Entry] = {} if serves else _Everyone()
         self.armed = False
         self._expired: dict[asyncio.Task[Any], Entry] = {}
-        self._loop = loop
+        self.loop: Callable[[], Any] = loop
         self._coarse = coarse
         self._context = Context()  # an armed timer must not keep the context of some call alive
 
     @property
     def gone(self) -> bool:
         """Tell whether the loop is closed or no more."""
-        loop = self._loop()
+        loop = self.loop()
         return loop is None or loop.is_closed()
 
     def holds(self, entry: Entry) -> bool:
@@ -115,7 +117,7 @@ class Lane:
 
     def arm(self, due: float) -> None:
         """Have the loop look after the lane at a moment."""
-        loop = self._loop()
+        loop = self.loop()
         if loop is None:
             return
         self.armed = True
@@ -155,26 +157,34 @@ class Lanes:
     Thread-safe: yes; each lane belongs to the thread of its loop.
     """
 
-    __slots__ = ("_by_loop", "_clock", "find", "seconds")
+    __slots__ = ("_by_loop", "_by_thread", "_clock", "find", "find_here", "seconds")
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self.seconds = seconds
         self._clock = clock
         self._by_loop: dict[int, Lane] = {}
         self.find = self._by_loop.get
+        self._by_thread: dict[int, Lane] = {}
+        self.find_here = self._by_thread.get if _on_3_11 else None
 
     def reset(self, seconds: float) -> None:
         """Give calls that begin from now on another limit."""
         self.seconds = seconds
         self._by_loop.clear()
+        self._by_thread.clear()
 
     def add(self, loop: asyncio.AbstractEventLoop) -> Lane:
-        """Make the lane of a loop and let go of those of loops that are closed."""
-        for key, lane in list(self._by_loop.items()):
-            if lane.gone:
-                self._by_loop.pop(key, None)
+        """Find or make the lane of the running loop, and let go of those of loops that are closed."""
+        for known in (self._by_loop, self._by_thread):
+            for key, lane in list(known.items()):
+                if lane.gone:
+                    known.pop(key, None)
         by_loop, key = self._by_loop, id(loop)
-        lane = by_loop[key] = self._make(loop, weakref.ref(loop, lambda _: by_loop.pop(key, None)))
+        if key not in by_loop:
+            by_loop[key] = self._make(loop, weakref.ref(loop, lambda _: by_loop.pop(key, None)))
+        lane = by_loop[key]
+        if self.find_here is not None and hasattr(loop, "_thread_id"):
+            self._by_thread[get_ident()] = lane
         return lane
 
     def _make(self, loop: asyncio.AbstractEventLoop, reference: weakref.ref[asyncio.AbstractEventLoop]) -> Lane:
@@ -231,12 +241,16 @@ def in_lane(policy: Limits, fn: AnyFunction) -> AnyFunction:
         fn: A function that returns an awaitable.
     """
     lanes, outside, enter, leave = policy.lanes, CURRENT.get, CURRENT.set, CURRENT.reset
-    find, add = lanes.find, lanes.add
+    find, find_here, add = lanes.find, lanes.find_here, lanes.add
 
     async def limited(*args: Any, **kwargs: Any) -> Any:
-        loop = get_running_loop()
-        lane, task, outer = find(id(loop)) or add(loop), task_of(loop), outside()
-        live = lane.live
+        # On 3.11 the lane of the thread, if its loop says that it runs here; else the lane of the running loop.
+        here = 0 if find_here is None else get_ident()
+        lane = None if find_here is None else find_here(here)
+        if lane is None or (loop := lane.loop()) is None or loop._thread_id != here:  # noqa: SLF001
+            loop = get_running_loop()
+            lane = find(id(loop)) or add(loop)
+        live, task, outer = lane.live, task_of(loop), outside()
         if task is None or task in live or (outer is not None and not lane.fits(task, outer)):
             async with policy.limit():
                 return await fn(*args, **kwargs)

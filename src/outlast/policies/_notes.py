@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 
 def note(error: BaseException, head: str, text: str) -> None:
     """Add a note to an exception, in place of an earlier one that begins alike.
 
     An exception object may be raised again and again (a module's constant, say): notes must not pile up.
+    One that takes no notes, such as a frozen dataclass, stays as it is: it is the user's, and goes to the user.
 
     Args:
         error: The exception.
@@ -19,8 +22,9 @@ def note(error: BaseException, head: str, text: str) -> None:
     >>> error.__notes__
     ['outlast: second']
     """
-    notes: list[str] = getattr(error, "__notes__", [])
-    kept = [line for line in notes if not line.startswith(head)]
-    if len(kept) != len(notes):
-        notes[:] = kept
-    error.add_note(head + text)
+    with suppress(AttributeError, TypeError):
+        notes: list[str] = getattr(error, "__notes__", [])
+        kept = [line for line in notes if not line.startswith(head)]
+        if len(kept) != len(notes):
+            notes[:] = kept
+        error.add_note(head + text)

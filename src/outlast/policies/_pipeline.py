@@ -11,15 +11,19 @@ from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
 from outlast.config import join
+from outlast.engines.calls import CallStats
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.policies._explain import Explanation, explain
 from outlast.policies._keyed import KeyedPipeline, KeyFunction
 from outlast.policies._lint import Finding, lint
+from outlast.policies._meter import CallMeter, MeteredBlock, async_metered, sync_metered
 from outlast.policies._one_budget import share_one_budget
 from outlast.policies._policy import Guard, Policy
+from outlast.policies._relay import arelay, relay
 from outlast.policies._shape import AnyFunction
+from outlast.policies._straight import wrap_async, wrap_sync
 from outlast.registry import DEFAULT_REGISTRY, Registry
 
 
@@ -30,10 +34,12 @@ class PipelineSnapshot:
     Args:
         name: Its name.
         policies: The snapshots of its policies, outermost first.
+        calls: How its calls ended, and how long those took that succeeded.
     """
 
     name: str
     policies: tuple[Any, ...]
+    calls: CallStats
 
 
 class Pipeline(Policy):
@@ -42,10 +48,12 @@ class Pipeline(Policy):
     The usual order, from outside to inside: fallback, deadline, retry, hedge, circuit breaker, bulkhead
     or rate limit, attempt timeout. A pipeline is a policy itself and may stand in another. Its retries and
     hedges draw on one budget, that of the outermost retry, unless they are given budgets of their own.
+    It counts its calls by how they ended and keeps a histogram of how long they took: `snapshot().calls`.
 
     Args:
         name: Under which it is registered.
         *policies: Outermost first.
+        clock: Times the calls. Default: the machine's.
         registry: Knows it by name. Default: the shared one.
 
     Raises:
@@ -60,9 +68,14 @@ class Pipeline(Policy):
     >>> payments = Pipeline("doc-payments", Retry(attempts=4), CircuitBreaker())
     >>> payments.call(len, "fine")
     4
+    >>> stats = payments.snapshot().calls
+    >>> stats.success, stats.failure, stats.latencies.quantile(0.99) < 1.0
+    (1, 0, True)
     """
 
-    def __init__(self, name: str, *policies: Policy, registry: Registry = DEFAULT_REGISTRY) -> None:
+    def __init__(
+        self, name: str, *policies: Policy, clock: Clock = SYSTEM_CLOCK, registry: Registry = DEFAULT_REGISTRY
+    ) -> None:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"the first argument is the pipeline's name, not {name!r}", path="name")
         for policy in policies:
@@ -70,6 +83,8 @@ class Pipeline(Policy):
                 raise ConfigError(f"{policy!r} is not a policy", path=f"pipelines.{name}")
         self._name = name
         self._policies = policies
+        self._clock = clock
+        self._meter = CallMeter(clock)
         share_one_budget(policies)
         registry.register("pipeline", self)
 
@@ -105,7 +120,7 @@ class Pipeline(Policy):
         from outlast.policies._build import policies_from
 
         places = {"clock": clock, "random": random, "bus": bus, "registry": registry}
-        return cls(name, *policies_from(config, join("pipelines", name), **places), registry=registry)
+        return cls(name, *policies_from(config, join("pipelines", name), **places), clock=clock, registry=registry)
 
     def to_config(self) -> list[dict[str, Any]]:
         """Return the plain values that `from_config` makes the same pipeline of: seconds, shortest forms, no defaults.
@@ -126,7 +141,8 @@ class Pipeline(Policy):
             key: Shown behind its name and the names of its policies. Default: they keep their names.
         """
         name = self._name if key is None else f"{self._name}[{key}]"
-        return type(self)(name, *(policy.fresh(key) for policy in self._policies), registry=Registry())
+        policies = (policy.fresh(key) for policy in self._policies)
+        return type(self)(name, *policies, clock=self._clock, registry=Registry())
 
     @property
     def name(self) -> str:
@@ -140,19 +156,24 @@ class Pipeline(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value."""
-        return reduce(lambda inner, policy: policy.wrap_sync(inner), reversed(self._policies), fn)
+        return sync_metered(self._meter, wrap_sync(self._policies, fn))
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        return reduce(lambda inner, policy: policy.wrap_async(inner), reversed(self._policies), fn)
+        return async_metered(self._meter, wrap_async(self._policies, fn))
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
-        """Wrap a generator function."""
-        return reduce(lambda inner, policy: policy.wrap_generator(inner), reversed(self._policies), fn)
+        """Wrap a generator function; its whole stream is one call, which its reader may close."""
+        way = reduce(lambda inner, policy: policy.wrap_generator(inner), reversed(self._policies), fn)
+        return relay(way, whole=self._stream)
 
     def wrap_async_generator(self, fn: AnyFunction, /) -> AnyFunction:
-        """Wrap an async generator function."""
-        return reduce(lambda inner, policy: policy.wrap_async_generator(inner), reversed(self._policies), fn)
+        """Wrap an async generator function; its whole stream is one call, which its reader may close."""
+        way = reduce(lambda inner, policy: policy.wrap_async_generator(inner), reversed(self._policies), fn)
+        return arelay(way, whole=self._stream)
+
+    def _stream(self) -> MeteredBlock:
+        return MeteredBlock(self._meter, stream=True)
 
     def guard(self) -> Guard:
         """Return a guard for one block, for `with` or `async with`.
@@ -160,7 +181,7 @@ class Pipeline(Policy):
         Raises:
             ConfigError: One of the policies must be able to run the block again.
         """
-        return _Guards([policy.guard() for policy in self._policies])
+        return _Guards(MeteredBlock(self._meter), [policy.guard() for policy in self._policies])
 
     def explain(self) -> Explanation:
         """Return what it does: printed, it shows the tree, the worst case of one call, and the findings.
@@ -232,8 +253,9 @@ class Pipeline(Policy):
         return f"pipeline {self._name!r}: {' > '.join(type(policy).__name__ for policy in self._policies)}"
 
     def snapshot(self) -> PipelineSnapshot:
-        """Return the state of all its policies."""
-        return PipelineSnapshot(self._name, tuple(policy.snapshot() for policy in self._policies))
+        """Return the state of all its policies, and what it has counted."""
+        states = tuple(policy.snapshot() for policy in self._policies)
+        return PipelineSnapshot(self._name, states, self._meter.snapshot())
 
     def __repr__(self) -> str:
         """Show the policies with their state."""
@@ -243,12 +265,14 @@ class Pipeline(Policy):
 class _Guards:
     """Enter several guards in their order and leave them in the opposite one."""
 
-    def __init__(self, guards: list[Guard]) -> None:
+    def __init__(self, meter: Guard, guards: list[Guard]) -> None:
+        self._meter = meter
         self._guards = guards
         self._stack: ExitStack | AsyncExitStack | None = None
 
     def __enter__(self) -> list[Any]:
         with ExitStack() as stack:
+            stack.enter_context(self._meter)
             entered = [stack.enter_context(guard) for guard in self._guards]
             self._stack = stack.pop_all()
         return entered
@@ -260,6 +284,7 @@ class _Guards:
 
     async def __aenter__(self) -> list[Any]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._meter)
             entered = [await stack.enter_async_context(guard) for guard in self._guards]
             self._stack = stack.pop_all()
         return entered

@@ -7,7 +7,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, ClassVar, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, ParamSpec, Protocol, Self, TypeVar
 
 from outlast.engines.worst import Worst
 from outlast.errors import ConfigError
@@ -17,6 +17,9 @@ from outlast.registry import Registry
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_BOUND: frozenset[Any] = frozenset({classmethod, staticmethod})
+"""What holds a function and says how it is bound: the function inside is decorated."""
 
 
 class Guard(Protocol):
@@ -162,8 +165,28 @@ class Policy(ABC):
 
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]:
         """Decorate a function of any shape; its signature and its shape stay as they are."""
+        kind: Any = type(fn)
+        if kind in _BOUND:
+            inside: Any = fn
+            bound: Callable[P, R] = kind(self(inside.__func__))
+            return bound
         wrapped = wrap(self, fn)
-        return fn if wrapped is fn else functools.update_wrapper(wrapped, fn)
+        if wrapped is fn:
+            return fn
+        decorated = functools.update_wrapper(wrapped, fn)
+        vars(decorated)["__outlast_policy__"] = self  # the registry holds it weakly, and it must be found by its name
+        return decorated
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled, its state belongs to this process: share it, make "
+            "another of the same settings with fresh(), or make it in a module that the other process imports"
+        )
 
     def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function through the policy.

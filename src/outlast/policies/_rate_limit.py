@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.config import check_number
 from outlast.engines.breaker_records import Refusal
 from outlast.engines.rate import RateConfig, RateEngine, RateSnapshot, Ticket
 from outlast.engines.worst import Worst
@@ -70,8 +71,11 @@ class RateLimit(Policy):
         bus: EventBus = DEFAULT_BUS,
         registry: Registry = DEFAULT_REGISTRY,
     ) -> None:
+        for setting, value in (("calls", calls), ("per", per), ("burst", burst), ("max_wait", max_wait)):
+            check_number(setting, 1.0 if value is None else value)
         self._engine = RateEngine(RateConfig(calls, per, burst, max_wait))
         if not callable(cost):
+            check_number("cost", cost)
             self._engine.check_cost(cost)
         self._cost = cost
         self._name = name
@@ -93,11 +97,14 @@ class RateLimit(Policy):
 
     def wrap_sync(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns a value, or an awaitable, which counts when it is made."""
-        wait, passes, cost_of = self.wait, self._passes, self.cost_of
+        wait, engine, now, lock = self.wait, self._engine, self._clock.now, self._lock
+        cost_of, fixed = self.cost_of, None if callable(self._cost) else self._cost
 
         def limited(*args: Any, **kwargs: Any) -> Any:
-            cost = cost_of(args, kwargs)
-            if not passes(cost):
+            cost, at = cost_of(args, kwargs) if fixed is None else fixed, now()
+            with lock:
+                passes = engine.passes(at, cost)
+            if not passes:
                 wait(cost)
             return fn(*args, **kwargs)
 
@@ -105,20 +112,18 @@ class RateLimit(Policy):
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
-        wait, passes, cost_of = self.await_turn, self._passes, self.cost_of
+        wait, engine, now, lock = self.await_turn, self._engine, self._clock.now, self._lock
+        cost_of, fixed = self.cost_of, None if callable(self._cost) else self._cost
 
         async def limited(*args: Any, **kwargs: Any) -> Any:
-            cost = cost_of(args, kwargs)
-            if not passes(cost):
+            cost, at = cost_of(args, kwargs) if fixed is None else fixed, now()
+            with lock:
+                passes = engine.passes(at, cost)
+            if not passes:
                 await wait(cost)
             return await fn(*args, **kwargs)
 
         return limited
-
-    def _passes(self, cost: float) -> bool:
-        now = self._clock.now()
-        with self._lock:
-            return self._engine.passes(now, cost)
 
     def wrap_generator(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a generator function; opening it counts."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from outlast.clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, Random
-from outlast.config import check_number
+from outlast.config import check_callable, check_number
 from outlast.engines import Backoff, RetryConfig
 from outlast.engines.budget import BudgetConfig, BudgetEngine
 from outlast.engines.worst import Worst
@@ -123,6 +124,8 @@ class Retry(Policy):
         random: Random = SYSTEM_RANDOM,
         bus: EventBus = DEFAULT_BUS,
     ) -> None:
+        _check(attempts, max_retry_after, max_elapsed, attempt_timeout, budget)
+        check_callable("again_if", again_if)
         config = RetryConfig(
             attempts=attempts,
             backoff=Backoff() if backoff is None else _waits(backoff),
@@ -164,6 +167,11 @@ class Retry(Policy):
     def budget(self) -> RetryBudget | None:
         """Return what pays for further attempts, or None."""
         return self.parts.budget
+
+    @property
+    def is_simple(self) -> bool:
+        """Tell whether an attempt is nothing but a call: not timed, its result not looked at."""
+        return self._limit is None and not self.parts.watched
 
     def share_budget(self, budget: RetryBudget, *, pays_in: bool = True) -> None:
         """Use a budget instead of its own; nothing happens where the user has given one, or False.
@@ -208,12 +216,20 @@ class Retry(Policy):
         return self._sync(fn, judged=True)
 
     def _sync(self, fn: AnyFunction, *, judged: bool) -> AnyFunction:
-        def later(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            self.parts.meter.calls -= 1  # the async form counts the same call again
-            return self.wrap_async(after_first(result, fn))(*args, **kwargs)
-
         attempt = fn if self._limit is None else self._limit.wrap_sync(fn)
-        return sync_loop(self, attempt, later, judged=judged)
+        return sync_loop(self, attempt, partial(self.later, fn), judged=judged)
+
+    def later(self, fn: AnyFunction, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what `fn` gave that must be awaited, so that it is tried again when it fails.
+
+        Args:
+            fn: What an attempt calls.
+            result: An awaitable that it gave.
+            args: The arguments of the call.
+            kwargs: Its keyword arguments.
+        """
+        self.parts.meter.calls -= 1  # the async form counts the same call again
+        return self.wrap_async(after_first(result, fn))(*args, **kwargs)
 
     def wrap_async(self, fn: AnyFunction, /) -> AnyFunction:
         """Wrap a function that returns an awaitable."""
@@ -264,12 +280,26 @@ class Retry(Policy):
         return f"Retry({self.name!r}, {self.parts.config!r}, budget={self.budget!r})"
 
 
+def _check(attempts: Any, max_retry_after: Any, max_elapsed: Any, attempt_timeout: Any, budget: Any) -> None:
+    if not isinstance(attempts, int):
+        raise ConfigError(f"must be a whole number of at least 1, not {attempts!r}", path="attempts")
+    check_number("max_retry_after", max_retry_after)
+    check_number("max_elapsed", 1.0 if max_elapsed is None else max_elapsed)
+    if attempt_timeout is not None and not isinstance(attempt_timeout, Timeout):
+        check_number("attempt_timeout", attempt_timeout)
+    if budget is not None and budget is not False and not isinstance(budget, RetryBudget):
+        raise ConfigError(f"must be a RetryBudget, or False for none, not {budget!r}", path="budget")
+
+
 def _waits(backoff: Waits) -> Backoff:
     if isinstance(backoff, Backoff):
         return backoff
     if isinstance(backoff, (int, float)):
         check_number("backoff", backoff, least=0.0)
         return Backoff.fixed(backoff)
+    given: Any = backoff
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(f"must be a Backoff, a number of seconds or a list of them, not {given!r}", path="backoff")
     return Backoff.of(backoff)
 
 

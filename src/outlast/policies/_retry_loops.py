@@ -13,7 +13,6 @@ from outlast.policies._retry_run import RetryParts, RetryRun
 from outlast.policies._shape import AnyFunction, is_awaitable
 from outlast.policies._stand_down import MARKS
 
-Answered = Callable[[RetryRun, Any], float | None]
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -35,7 +34,7 @@ def sync_loop(policy: Retries, attempt: AnyFunction, later: AnyFunction, *, judg
         later: Takes over when `attempt` gives an awaitable: called with it and the arguments of the call.
         judged: Whether results are asked about.
     """
-    rest = _sync_rest(attempt, later, _answered if judged else _not_asked)
+    rest = sync_rest(attempt, later, judged=judged)
     marks, meter = MARKS, policy.parts.meter
     usual: type[object] = type(
         None
@@ -67,9 +66,12 @@ def sync_loop(policy: Retries, attempt: AnyFunction, later: AnyFunction, *, judg
     return watched if policy.parts.watched else retried
 
 
-def _sync_rest(
-    attempt: AnyFunction, later: AnyFunction, answered: Answered
+def sync_rest(
+    attempt: AnyFunction, later: AnyFunction, *, judged: bool = True
 ) -> Callable[[RetryRun, float | None, Arguments], Any]:
+    """Return what makes the attempts after the first, beginning with the wait; see `sync_loop`."""
+    answered = _answered if judged else _not_asked
+
     def rest(run: RetryRun, wait: float | None, arguments: Arguments) -> Any:
         args, kwargs = arguments
         while True:
@@ -116,7 +118,7 @@ def async_loop(policy: Retries, attempt: AnyFunction, *, judged: bool) -> AnyFun
         attempt: What to call and await.
         judged: Whether results are asked about.
     """
-    rest = _async_rest(attempt, _answered if judged else _not_asked)
+    rest = async_rest(attempt, judged=judged)
     marks, meter = MARKS, policy.parts.meter
 
     async def watched(*args: Any, **kwargs: Any) -> Any:
@@ -138,9 +140,12 @@ def async_loop(policy: Retries, attempt: AnyFunction, *, judged: bool) -> AnyFun
     return watched if policy.parts.watched else retried
 
 
-def _async_rest(
-    attempt: AnyFunction, answered: Answered
+def async_rest(
+    attempt: AnyFunction, *, judged: bool = True
 ) -> Callable[[RetryRun, float | None, Arguments], Awaitable[Any]]:
+    """Return what makes the attempts after the first, beginning with the wait; see `async_loop`."""
+    answered = _answered if judged else _not_asked
+
     async def rest(run: RetryRun, wait: float | None, arguments: Arguments) -> Any:
         args, kwargs = arguments
         while True:

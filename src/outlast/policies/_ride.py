@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from outlast.engines.breaker_records import Verdict
 from outlast.errors import ConfigError
 from outlast.policies._gate import SlotGate
 from outlast.policies._priority import current_priority
@@ -19,11 +17,7 @@ class Times(Protocol):
         """Return the moment at which a call begins."""
         ...
 
-    def verdict(self, error: BaseException | None) -> Verdict:
-        """Judge how a call ended."""
-        ...
-
-    def settle(self, began: float, verdict: Verdict) -> None:
+    def ended(self, began: float, error: BaseException | None, *, timed: bool = True) -> None:
         """Take note of a call that ends and give its slot back."""
         ...
 
@@ -39,12 +33,12 @@ class Ride:
         timed: Whether the length of the block says how loaded the dependency is.
     """
 
-    __slots__ = ("_began", "_gate", "_limit", "timed")
+    __slots__ = ("_began", "_gate", "_limit", "_timed")
 
     def __init__(self, limit: Times, gate: SlotGate, *, timed: bool = True) -> None:
         self._limit = limit
         self._gate = gate
-        self.timed = timed
+        self._timed = timed
         self._began: float | None = None
 
     def _start(self) -> Self:
@@ -71,7 +65,7 @@ class Ride:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take note of how it ended and give the slot back."""
-        self.end(error)
+        self._limit.ended(self._began or 0.0, error, timed=self._timed)
 
     async def __aenter__(self) -> Self:
         """Take a slot, suspending the task until there is one.
@@ -89,17 +83,4 @@ class Ride:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take note of how it ended and give the slot back."""
-        self.end(error)
-
-    def end(self, error: BaseException | None) -> None:
-        """Take note of how the call ended and give the slot back."""
-        verdict = Verdict.IGNORED  # stands if the user's own rule raises
-        try:
-            verdict = self._limit.verdict(error)
-        finally:
-            untimed = verdict is Verdict.SUCCESS and not self.timed
-            self._limit.settle(self._began or 0.0, Verdict.IGNORED if untimed else verdict)
-
-    def end_with(self, future: Any) -> None:
-        """Do as `end`, for a future that is done."""
-        self.end(CancelledError() if future.cancelled() else future.exception())
+        self.__exit__(kind, error, trace)

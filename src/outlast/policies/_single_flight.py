@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final, NoReturn
 
@@ -93,12 +94,15 @@ class SingleFlight(Policy):
             while True:
                 flight, new, inside = self._join(key, ThreadLanding)
                 landing: ThreadLanding = flight.landing
-                if new:
-                    result = self._lead(flight, inside, fn, args, kwargs)
-                    is_plain = type(result) in PLAIN or not is_awaitable(result)
-                    return result if is_plain else self._later(result, fn, args, kwargs)
-                if self._follow(flight, inside):
-                    return landing.outcome()
+                try:
+                    if new:
+                        result = self._lead(flight, inside, fn, args, kwargs)
+                        is_plain = type(result) in PLAIN or not is_awaitable(result)
+                        return result if is_plain else self._later(result, fn, args, kwargs)
+                    if self._follow(flight, inside):
+                        return landing.outcome()
+                finally:
+                    del flight, landing  # they keep the error, whose traceback keeps this frame
 
         return shared
 
@@ -121,6 +125,7 @@ class SingleFlight(Policy):
                 self._engine.land(flight)
                 self._engine.leave(flight, inside)
             landing.end()
+            del flight, landing  # as above
 
     def _follow(self, flight: Flight, inside: tuple[Flight, ...]) -> bool:
         """Wait for another caller's work; False says that it was interrupted and somebody must start anew."""
@@ -163,15 +168,18 @@ class SingleFlight(Policy):
             if new:
                 work = self._fly(flight, inside, fn, args, kwargs)
                 landing.task = loop.create_task(work, name=f"outlast-{self.name}")
-            await self._wait(flight, inside, landing.task)
-            return landing.outcome()
+            try:
+                await self._wait(flight, inside, landing.task)
+                return landing.outcome()
+            finally:
+                del flight, landing  # as above
 
         return shared
 
     async def _fly(
         self, flight: Flight, inside: tuple[Flight, ...], fn: AnyFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        _INSIDE.set((*inside, flight))  # in the task's own copy of the context
+        token = _INSIDE.set((*inside, flight))  # in the task's own copy of the context
         landing: TaskLanding = flight.landing
         try:
             landing.succeed(await fn(*args, **kwargs))
@@ -180,6 +188,9 @@ class SingleFlight(Policy):
         finally:
             with self._lock:
                 self._engine.land(flight)
+            with suppress(ValueError):  # it may be closed in another context
+                _INSIDE.reset(token)  # the task keeps its context, and the landing the task
+            del flight, landing  # as above
 
     async def _wait(self, flight: Flight, inside: tuple[Flight, ...], task: asyncio.Task[None]) -> None:
         try:

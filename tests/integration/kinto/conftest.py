@@ -101,7 +101,18 @@ class Kinto:
 @pytest.fixture
 def kinto(tmp_path):
     """A real Kinto server with an empty collection."""
-    server = Kinto(tmp_path)
+    yield from served(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_kinto(tmp_path_factory):
+    """A real Kinto server that the tests of a module share, each with records of its own."""
+    yield from served(tmp_path_factory.mktemp("kinto"))
+
+
+def served(folder):
+    """Yield a server with an empty collection, and end it."""
+    server = Kinto(folder)
     server.ask("PUT", "/v1/buckets/geo")
     server.ask("PUT", "/v1/buckets/geo/collections/subdivisions")
     yield server

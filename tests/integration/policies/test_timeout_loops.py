@@ -143,3 +143,46 @@ def test_under_a_deadline(make, resolution):
 
     with asyncio.Runner(loop_factory=make) as runner:
         assert 0.029 <= runner.run(main()) <= 0.03 + LATE
+
+
+@pytest.mark.parametrize(("make", "resolution"), LOOPS)
+def test_a_loop_that_has_moved_to_another_thread_is_not_taken_for_the_one_here(make, resolution):
+    """Where one loop ran in a thread and runs in another now, calls on the thread's present loop belong to that one."""
+    timeout = Timeout(30.0)
+    inside, done = threading.Event(), threading.Event()
+    moved, here = make(), make()
+
+    async def busy():
+        inside.set()
+        assert done.wait(30)  # in the middle of a step of its task
+
+    async def look():
+        return asyncio.current_task() in timeout.lanes.find(id(here)).live, len(timeout.lanes.find(id(moved)).live)
+
+    moved.run_until_complete(timeout.acall(asyncio.sleep, 0))
+    other = threading.Thread(target=moved.run_until_complete, args=(busy(),))
+    other.start()
+    try:
+        assert inside.wait(30)
+        assert here.run_until_complete(timeout.acall(look)) == (True, 0)
+    finally:
+        done.set()
+        other.join()
+        moved.close()
+        here.close()
+
+
+@pytest.mark.parametrize(("make", "resolution"), LOOPS)
+def test_loops_that_take_turns_in_a_thread(make, resolution):
+    """Calls of two loops that run alternately in one thread are limited each on its own loop."""
+    timeout, loops = Timeout(0.02), [make(), make()]
+
+    async def cut():
+        with pytest.raises(DeadlineExceededError):
+            await timeout.acall(asyncio.sleep, 60)
+        return asyncio.get_running_loop()
+
+    assert [loop.run_until_complete(cut()) for loop in loops * 3] == loops * 3
+    for loop in loops:
+        assert timeout.lanes.find(id(loop)).live == {}
+        loop.close()

@@ -20,6 +20,9 @@ KEYED = ("tests/properties/test_keyed.py",)
 BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
+CALLS = ("tests/properties/test_calls.py",)
+METER = ("tests/unit/policies/test_pipeline_calls.py",)
+STRAIGHT = ("tests/properties/test_straight.py",)
 FALLBACK = ("tests/properties/test_fallback.py",)
 FLIGHT = ("tests/properties/test_single_flight.py",)
 CHAOS = ("tests/properties/test_chaos.py",)
@@ -37,6 +40,18 @@ LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
 TRANSPORT = ("tests/unit/http/test_transport.py",)
 MIDDLEWARE = ("tests/unit/http/test_middleware.py",)
 MULTI = ("tests/unit/errors/test_multi.py",)
+LADDER = ("tests/unit/engines/test_feed_ladder.py",)
+LADDER_LAWS = ("tests/properties/test_feed_ladder.py",)
+ORDER = ("tests/properties/test_feed_order.py",)
+SSE = ("tests/properties/test_sse.py",)
+COALESCE = ("tests/properties/sync/test_coalesce.py",)
+COALESCE_TABLE = ("tests/unit/engines/test_coalesce.py",)
+PATCHES = ("tests/properties/sync/test_merge_patch.py",)
+MERGE = ("tests/properties/sync/test_merge.py",)
+MERGE_TABLE = ("tests/unit/engines/test_merge.py",)
+RECONCILE = ("tests/unit/engines/test_reconcile.py",)
+BATCHES = ("tests/properties/sync/test_batches.py",)
+OVERLAY = ("tests/properties/sync/test_overlay.py",)
 
 
 @dataclass
@@ -51,6 +66,139 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "what-was-sent-is-merged-into",
+        "engines/coalesce.py",
+        "if queued.sealed:",
+        "if False:",
+        COALESCE,
+    ),
+    Mutant(
+        "a-transaction-is-folded",
+        "engines/coalesce.py",
+        "queued.group is not None or new.group is not None",
+        "False",
+        COALESCE,
+    ),
+    Mutant(
+        "a-dependent-loses-what-it-waits-for",
+        "engines/coalesce.py",
+        '"another op waits for the queued one": queued.awaited',
+        '"another op waits for the queued one": False',
+        COALESCE,
+    ),
+    Mutant(
+        "the-precondition-is-lost",
+        "engines/coalesce.py",
+        "replace(queued, verb=new.verb,",
+        "replace(queued, if_match=new.if_match, verb=new.verb,",
+        COALESCE,
+    ),
+    Mutant(
+        "what-waits-is-folded-into-what-does-not",
+        "engines/coalesce.py",
+        "not in {None, queued.seq, queued.after}",
+        "in {object()}",
+        COALESCE_TABLE,
+    ),
+    Mutant(
+        "a-lane-is-overtaken",
+        "engines/coalesce.py",
+        "queued.followed",
+        "False",
+        COALESCE_TABLE,
+    ),
+    Mutant(
+        "patches-compose-by-guess",
+        "engines/merge_patch.py",
+        "        return Inexpressible(path, _REPLACES)",
+        "        first = {}",
+        PATCHES,
+    ),
+    Mutant(
+        "null-is-dropped",
+        "engines/merge_patch.py",
+        "            result.pop(name, None)",
+        "            pass",
+        PATCHES,
+    ),
+    Mutant(
+        "two-way-merge",
+        "engines/merge.py",
+        "if base is not UNKNOWN and same(ours, base):",
+        "if False:",
+        MERGE,
+    ),
+    Mutant(
+        "an-unknown-base-is-an-empty-one",
+        "engines/merge.py",
+        "absent = UNKNOWN if whole.base is UNKNOWN else ABSENT",
+        "absent = ABSENT",
+        MERGE_TABLE,
+    ),
+    Mutant(
+        "union-brings-back",
+        "engines/merge_rules.py",
+        "if _has(ours, item) and _has(theirs, item)]",
+        "if _has(ours, item) or _has(theirs, item)]",
+        MERGE_TABLE,
+    ),
+    Mutant(
+        "conflicts-go-round-for-ever",
+        "engines/reconcile.py",
+        "    if dispute.rounds >= policy.max_rounds:\n        return _spent(dispute, step, merged)\n",
+        "",
+        RECONCILE,
+    ),
+    Mutant(
+        "a-merge-overwrites-blindly",
+        "engines/reconcile.py",
+        "if version is None and not policy.unguarded:",
+        "if False:",
+        RECONCILE,
+    ),
+    Mutant(
+        "one-budget-for-all",
+        "engines/failure_budgets.py",
+        "count = getattr(spent, failure.value) + 1",
+        "count = sum(asdict(spent).values()) + 1",
+        ("tests/properties/sync/test_failure_budgets.py",),
+    ),
+    Mutant(
+        "what-is-not-mentioned-was-applied",
+        "engines/batches.py",
+        'answers.get(item.seq, InDoubt("the answer does not mention it"))',
+        "answers.get(item.seq, Applied())",
+        BATCHES,
+    ),
+    Mutant(
+        "a-consequence-is-judged",
+        "engines/batches.py",
+        "if earlier is not None and not _stands(answer):",
+        "if False:",
+        BATCHES,
+    ),
+    Mutant(
+        "a-clock-stretches-a-pause",
+        "engines/origin_pause.py",
+        "min(max(0.0, self.until - wall), self.length)",
+        "max(0.0, self.until - wall)",
+        ("tests/properties/sync/test_origin_pause.py",),
+    ),
+    Mutant(
+        "a-delivered-write-flickers",
+        "engines/overlay.py",
+        "if seq in self._echoed or _contains(known, version):",
+        "if True:",
+        OVERLAY,
+    ),
+    Mutant(
+        "an-older-pull-lands",
+        "engines/overlay.py",
+        "        if older:",
+        "        if False:",
+        OVERLAY,
+    ),
     Mutant(
         "a-permit-settles-twice", "engines/breaker_core.py", "if permit.settled or permit.era", "if permit.era", BREAKER
     ),
@@ -340,6 +488,46 @@ MUTANTS = [
         LATENCY,
     ),
     Mutant(
+        "a-call-is-quicker-than-it-was",
+        "engines/calls.py",
+        "divmod(number + 1, _STEPS)",
+        "divmod(number, _STEPS)",
+        CALLS,
+    ),
+    Mutant(
+        "folding-loses-the-last-call", "engines/calls.py", 'array("d", self.log[:])', 'array("d", self.log[:-1])', CALLS
+    ),
+    Mutant(
+        "folding-counts-twice", "engines/calls.py", "del self.log[: len(taken)]", "del self.log[1 : len(taken)]", CALLS
+    ),
+    Mutant("before-the-clock-is-for-ever", "engines/calls.py", "number if number < _NEGATIVE else 0", "number", CALLS),
+    Mutant("a-rejection-is-a-failure", "policies/_meter.py", "return Ending.REJECTED", "return Ending.FAILURE", METER),
+    Mutant(
+        "a-closed-stream-is-cancelled",
+        "policies/_meter.py",
+        "None if isinstance(error, GeneratorExit) else error",
+        "error",
+        METER,
+    ),
+    Mutant("blocks-are-never-sorted", "policies/_meter.py", "if len(self.engine.log) > LUMP:", "if False:", METER),
+    Mutant(
+        "further-attempts-go-past-the-breaker",
+        "policies/_straight.py",
+        "await async_rest(attempt())(run",
+        "await async_rest(fn)(run",
+        STRAIGHT,
+    ),
+    Mutant(
+        "a-stranger-goes-straight", "policies/_straight.py", "and retry.is_simple", "and retry is not None", STRAIGHT
+    ),
+    Mutant(
+        "the-loop-waits-for-a-slot",
+        "policies/_gate.py",
+        "held_up = _runs_a_loop()",
+        "held_up = False",
+        ("tests/issues/test_full_bulkhead_blocks_the_loop.py",),
+    ),
+    Mutant(
         "a-fallback-answers-a-cancelled-call",
         "policies/_fallback.py",
         "if isinstance(error, CancelledError):",
@@ -398,8 +586,8 @@ MUTANTS = [
     Mutant(
         "shared-tracebacks-grow",
         "policies/_landing.py",
-        "raise self._error.with_traceback(self._trace)",
-        "raise self._error",
+        "raise error.with_traceback(self._trace)",
+        "raise error",
         FLIGHT_FACE,
     ),
     Mutant(
@@ -688,6 +876,48 @@ MUTANTS = [
         "if False:",
         ("tests/unit/config/test_yaml.py",),
     ),
+    Mutant(
+        "refused-tokens-are-asked-for-again", "engines/feed_ladder.py", "and not self._asked", "and True", LADDER_LAWS
+    ),
+    Mutant(
+        "a-refusal-is-forgotten-by-a-wake",
+        "engines/feed_ladder.py",
+        "self._phase = self._phase.then",
+        "self._phase = _Ready()",
+        LADDER,
+    ),
+    Mutant("a-ladder-hammers", "engines/feed_ladder.py", "max(asked, self._wait(chance))", "asked", LADDER_LAWS),
+    Mutant(
+        "a-climb-spends-attempts",
+        "engines/feed_ladder.py",
+        "if self._home is not None:",
+        "if self._home is not None and not self._config.max_attempts:",
+        LADDER,
+    ),
+    Mutant("nobody-climbs-after-an-outage", "engines/feed_ladder.py", "0.0 if self._outage else ", "", LADDER),
+    Mutant(
+        "a-busy-listener-is-silence",
+        "engines/feed_ladder.py",
+        "self._phase.quiet = 0.0",
+        "self._phase.quiet += 0.0",
+        LADDER,
+    ),
+    Mutant("flaps-are-forgiven", "engines/feed_ladder.py", ">= self._config.stable_after", ">= 0.0", LADDER),
+    Mutant("a-gap-is-leapt", "engines/feed_order.py", "or event.seq > last + 1", "", ORDER),
+    Mutant("a-double-is-applied", "engines/feed_order.py", "if event.seq <= last:", "if event.seq < last:", ORDER),
+    Mutant(
+        "a-page-is-applied-twice", "engines/feed_order.py", "and event.seq <= last:", "and event.seq < last:", ORDER
+    ),
+    Mutant("a-cut-line-end-ends-two-lines", "engines/sse.py", 'chunk = chunk.removeprefix(b"\\n")', "pass", SSE),
+    Mutant("any-line-may-have-a-mark", "engines/sse.py", "self._fresh = False", "self._fresh = True", SSE),
+    Mutant(
+        "a-type-outlives-its-event",
+        "engines/sse.py",
+        'self._data, self._type, self._held = [], "", 0',
+        "self._data, self._held = [], 0",
+        SSE,
+    ),
+    Mutant("no-data-is-an-event", "engines/sse.py", "if self._data:", "if self._data or self._type:", SSE),
     Mutant(
         "other-settings-of-a-name-are-taken",
         "policies/_by_name.py",

@@ -119,8 +119,8 @@ def test_storm(busy, order):
     assert storm.problems == []
     assert storm.count.peak == SLOTS
     assert storm.cancelled > 100
-    assert len(bulkhead._gate.engine.free) == SLOTS
-    assert (bulkhead.queue_depth, bulkhead._gate.engine.crowded, bulkhead._gate.engine._queues) == (0, 0, {})
+    assert len(bulkhead.gate.engine.free) == SLOTS
+    assert (bulkhead.queue_depth, bulkhead.gate.engine.crowded, bulkhead.gate.engine._queues) == (0, 0, {})
 
 
 def test_storm_of_timeouts_and_resizes(busy):
@@ -143,8 +143,8 @@ def test_storm_of_timeouts_and_resizes(busy):
     assert storm.count.peak <= 5
     assert storm.count.ran + len(storm.refused) == 8 * 300
     snapshot = bulkhead.snapshot()
-    assert (snapshot.running, snapshot.waiting, bulkhead._gate.engine.crowded) == (0, 0, 0)
-    assert len(bulkhead._gate.engine.free) == snapshot.max_concurrent
+    assert (snapshot.running, snapshot.waiting, bulkhead.gate.engine.crowded) == (0, 0, 0)
+    assert len(bulkhead.gate.engine.free) == snapshot.max_concurrent
 
 
 def test_first_come_first_served(busy):

@@ -98,7 +98,7 @@ def test_windows_lose_no_call(hectic):
 
     together(work)
     clock.advance(1.0)
-    share = breaker._gate.engine.closed.window.share
+    share = breaker.gate.engine.closed.window.share
 
     assert share.count(THREADS * 5000 + 1, clock.now(), 1.0) == (THREADS * 1000 + 1, THREADS * 5000 + 1)
 

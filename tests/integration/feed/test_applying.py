@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+
+import pytest
+
+from outlast.engines.backoff import Backoff
+from outlast.errors import Outcome, ShuttingDownError
+from outlast.events import FeedApplyFailed
+from outlast.outbox import Outbox
+from outlast.storage import FileFormat, SqliteDatabase
+from outlast.sync_engine import CallableTransport, FeedStore, Rung, Runner
+from outlast.testing import Recorder
+
+
+class Failing:
+    """Fail at one event, as often as told."""
+
+    def __init__(self, world, seq, times):
+        self.world = world
+        self.seq = seq
+        self.times = times
+
+    def __call__(self, db, event):
+        self.world.remember(db, event)
+        if event.seq == self.seq and self.times:
+            self.times -= 1
+            raise LookupError("no such customer")
+
+
+@pytest.mark.parametrize("rung", list(Rung))
+async def test_an_event_that_cannot_be_applied_stops_the_feed(feed, rung):
+    """Nothing of its group is stored, the error comes through unchanged, and the next start gets it again."""
+    async with feed() as world:
+        world.server.append(2)
+        failing = Failing(world, 5, 1)
+        async with world.store(apply=failing) as store:
+            channel = world.channel(store, rungs=[rung])
+            with pytest.raises(LookupError, match="no such customer"):
+                await fed(channel, lambda: world.server.append(4))
+            assert (await store.position()).seq == len(await world.applied(store)) < 5
+        async with world.store() as store, world.channel(store, rungs=[rung]) as channel:
+            await channel.connect()
+            await channel.caught_up()
+
+            assert await world.applied(store) == [1, 2, 3, 4, 5, 6]
+
+
+async def fed(channel, feed):
+    """Follow a feed on which something happens, until it ends."""
+    async with channel:
+        await channel.connect()
+        await channel.caught_up()
+        feed()
+        await channel.closed()
+
+
+async def test_an_event_that_cannot_be_applied_is_tried_again(feed, until):
+    """As configured the feed waits and applies it again, in order; each failure is an event."""
+    async with feed() as world, world.store() as store:
+        store._apply = Failing(world, 2, 3)
+        with Recorder(world.bus, FeedApplyFailed) as seen:
+            async with world.channel(store, retry_apply=Backoff.fixed(0.01)) as channel:
+                await channel.connect()
+                await channel.caught_up()
+                world.server.append(3)
+                await until(lambda: channel.position.seq == 3)
+                assert channel.stats.connections == 1
+
+        assert [event.error for event in seen.events] == ["LookupError"] * 3
+        assert await world.applied(store) == [1, 2, 3]
+
+
+async def test_rows_and_cursor_live_in_tables_of_yours(feed, until, tmp_path):
+    """With a database of the caller both go there, in one commit; two feeds in it do not meet."""
+    layout = FileFormat("app", 0x41505031, 1, ("CREATE TABLE note (id TEXT PRIMARY KEY, n INTEGER)",))
+
+    def apply(db, event):
+        db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (event.entity, event.body["n"]))
+
+    database = await asyncio.to_thread(SqliteDatabase, tmp_path / "app.db", layout)
+    store, other = FeedStore(database, apply=apply), FeedStore(database, feed="other")
+    async with feed() as world, store:
+        world.server.append(2)
+        async with world.channel(store) as channel:
+            await channel.connect()
+            await channel.caught_up()
+        await other.position()
+        rows = database.read(lambda db: list(db.execute("SELECT id, n FROM note ORDER BY id"))).result()
+
+        assert rows == [("note/0", 0), ("note/1", 1)]
+        assert ((await store.position()).seq, (await other.position()).seq) == (2, None)
+        assert await other.rows() == []
+
+
+async def test_what_is_deleted_is_gone(feed, until):
+    """The kept rows follow the feed: the last body of each entity, and nothing of a deleted one."""
+    async with feed() as world, world.store(apply=None) as store:
+        async with world.channel(store) as channel:
+            await channel.connect()
+            world.server.append(1, entity="a", body=1)
+            world.server.append(1, entity="b", body=2)
+            world.server.append(1, entity="a", body=3)
+            world.server.append(1, entity="b", deleted=True)
+            await until(lambda: channel.position.seq == 4)
+
+        assert [(row.entity, row.seq, row.body) for row in await store.rows()] == [("a", 3, 3)]
+
+
+async def test_own_echoes_are_stored_and_no_news(feed, until):
+    """What our own outbox has caused comes back under its key: the rows advance, and nobody is told."""
+    async with (
+        feed() as world,
+        world.store(apply=None) as store,
+        await Outbox.open(world.path.with_name("box.db"), bus=world.bus) as box,
+        world.channel(store, own=lambda key: key.startswith(box.core.store_id)) as channel,
+        channel.messages() as messages,
+    ):
+        await channel.connect()
+        await channel.caught_up()
+
+        async def send(op):
+            world.server.append(1, entity=op.entity, body={"n": 7}, key=op.key)
+            return Outcome.APPLIED
+
+        await box.put("note", "mine", {"n": 7})
+        async with Runner(box, CallableTransport(send)) as runner:
+            await runner.run_until_idle()
+        world.server.append(1, entity="theirs")
+        theirs = await anext(messages)
+
+        assert (theirs.entity, theirs.own, channel.stats.own) == ("theirs", False, 1)
+        assert (await store.get("mine")).body == {"n": 7}
+
+
+async def test_a_slow_reader_holds_the_feed_back(feed, until):
+    """A reader that is behind is waited for: nothing is skipped, and memory stays where it is."""
+    async with feed() as world, world.channel(page_limit=10) as channel, channel.messages(max_buffer=5) as messages:
+        world.server.append(200, body="x" * 10_000)
+        await channel.connect()
+        await until(lambda: channel.stats.applied)
+        await asyncio.sleep(0.1)
+        assert channel.stats.applied == 10
+        assert [(await anext(messages)).seq for _ in range(200)] == list(range(1, 201))
+        await channel.caught_up()
+
+
+@pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE])
+async def test_a_fast_feed_takes_no_more_memory(feed, until, rung):
+    """Pushes that come faster than they are read wait with the server, not here."""
+    async with feed() as world:
+        world.server.append(1)
+        async with world.channel(rungs=[rung]) as channel, channel.messages(max_buffer=2) as messages:
+            await channel.connect()
+            assert (await anext(messages)).seq == 1
+            await channel.caught_up()
+            tracemalloc.start()
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            try:
+                for _ in range(20):
+                    world.server.append(20, body="x" * 50_000)
+                await until(lambda: channel.stats.applied > 1)
+                await asyncio.sleep(0.2)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            assert peak - before < 8_000_000
+            assert [(await anext(messages)).seq for _ in range(400)] == list(range(2, 402))
+
+
+async def test_readers_end_with_the_feed(feed, until):
+    """Who leaves lets the feed go on; who stays until the end reads what is there, and gets the error."""
+    async with feed() as world, world.store() as store:
+        store._apply = Failing(world, 4, 1)
+        world.server.append(3)
+        channel = world.channel(store)
+        async with channel.messages(max_buffer=1):
+            await channel.connect()
+            await until(lambda: channel.stats.applied)
+        await channel.caught_up()
+        async with channel.messages() as messages:
+            world.server.append(1)
+            with pytest.raises(LookupError):
+                await anext(messages)
+        async with channel.messages() as messages:
+            await channel.connect()
+            assert (await anext(messages)).seq == 4
+            await channel.aclose()
+            assert [event async for event in messages] == []
+        with pytest.raises(ShuttingDownError):
+            await channel.connect()
+
+
+@pytest.mark.parametrize("moment", ["connecting", "catching-up", "live", "waiting"])
+async def test_it_can_be_cancelled_at_any_moment(feed, until, moment):
+    """Leaving the block ends everything at once: no task, no socket, and the store goes on where it is."""
+    async with feed() as world, world.store() as store:
+        world.server.append(5)
+        ladder = {"reconnect": Backoff.fixed(60.0)}
+        async with world.channel(store, page_limit=1, limits=ladder) as channel, channel.states() as states:
+            await channel.connect()
+            async for state in states:
+                if state.phase == moment:
+                    break
+                if state.live:
+                    world.proxy.set(world.refuse)
+        async with world.channel(store) as channel:
+            world.proxy.set(world.healthy)
+            await channel.connect()
+            await channel.caught_up()
+
+        assert await world.applied(store) == [1, 2, 3, 4, 5]
+
+
+async def test_two_channels_on_one_store_do_no_harm(feed, until):
+    """Each event is applied once, whoever brings it."""
+    async with feed() as world, world.store() as store:
+        async with world.channel(store) as one, world.channel(store, rungs=[Rung.SSE]) as two:
+            for channel in (one, two):
+                await channel.connect()
+                await channel.caught_up()
+            for length in range(3, 30, 3):
+                world.server.append(3)
+                await until(lambda length=length: one.position.seq == two.position.seq == length)
+
+        assert await world.applied(store) == list(range(1, 28))
