@@ -164,7 +164,10 @@ class Outbox:
         return await self.core.result(self.core.pending(kind))
 
     async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
-        """Send a conflicting or dead write again, at its old place, under a new key.
+        """Send a conflicting or dead write again, at its old place.
+
+        A changed request goes under a new key. An unchanged one keeps its key, because an attempt before the one that
+        was refused may have taken effect unheard; a server that honours keys does it once.
 
         Args:
             seq: Its place.

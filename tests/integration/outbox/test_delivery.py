@@ -360,18 +360,22 @@ async def test_an_op_that_cannot_be_sealed_dies_alone(place, error):
     """The others of its group go out, and its own lane waits for a decision."""
 
     class Picky(CallableTransport):
+        refuses = True
+
         def seal(self, op):
-            if op.seq == 2 and not op.generation:
+            if op.seq == 2 and self.refuses:
                 raise error
             return super().seal(op)
 
     server = Server()
+    picky = Picky(server)
     async with opened(place) as box:
         await box.enqueue(put("a"), put("bad"), put("bad"), put("b"))
-        async with runner(box, Picky(server)) as run:
+        async with runner(box, picky) as run:
             await run.run_until_idle()
             (dead,) = await box.list(OpState.DEAD)
             parked = await box.counts()
+            picky.refuses = False
             await box.replay(dead.seq)
             await run.run_until_idle()
 
