@@ -185,12 +185,13 @@ async def test_decisions_made_while_ops_fly_do_no_harm(place):
         await box.enqueue(*[put(entity) for entity in dead])
         await box.enqueue(*[put(str(number)) for number in range(1000)])
         async with runner(box, server, concurrency=32) as run:
-            running = asyncio.create_task(run.run_until_idle())
+            running = asyncio.create_task(run.run_forever())
             for number in range(1, 41):
                 await box.ticket(number).settled(timeout=50)
                 await (box.replay(number) if number % 2 else box.discard(number))
+            running.cancel()
             async with asyncio.timeout(100):
-                await running
+                await run.run_until_idle()
 
         counts = await box.counts()
         assert counts == Counts(delivered=1020)
