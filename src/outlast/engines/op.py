@@ -46,6 +46,10 @@ class OpState(StrEnum):
     """Given up; kept until somebody replays or discards it."""
     DELIVERED = "delivered"
     """Its effect took place and that is recorded."""
+    MERGED = "merged"
+    """Taken up by an older write of the same entity before either was sent; its ticket follows that one."""
+    ANNIHILATED = "annihilated"
+    """Never sent, because a later write undid it before anything was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,19 @@ class OpEnqueued(OpEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpFolded(OpEvent):
+    """A write was folded into one that waited, and needs no request of its own.
+
+    Args:
+        how: `merged` into the op at `seq`, or `annihilated` with it.
+    """
+
+    severity: ClassVar[Severity] = Severity.DEBUG
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpSent(OpEvent):
     """A write was sealed and its request starts.
 

@@ -26,8 +26,10 @@ from outlast.outbox._gate import OriginGate
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import BeforeSettle, DeliveryLoop, LoopStats
 from outlast.outbox._outbox import Outbox, Ticket
+from outlast.outbox._queries import Coalescing
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Write
 from outlast.outbox._sync import SyncOutbox, SyncTicket
+from outlast.outbox._transaction import Transaction
 from outlast.outbox._transport import Transport
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "BeforeSettle",
     "Busy",
     "Claimed",
+    "Coalescing",
     "Counts",
     "DeliveryLoop",
     "DeliveryPolicy",
@@ -62,6 +65,7 @@ __all__ = [
     "SyncOutbox",
     "SyncTicket",
     "Ticket",
+    "Transaction",
     "Transport",
     "Unreadable",
     "Verb",

@@ -9,22 +9,33 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_known
 from outlast.engines.op import OpState, Step, Verb
 from outlast.errors import ConfigError, ShuttingDownError
-from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued
+from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
-from outlast.outbox._records import KEEP, Changes, Claimed, Counts, Op, OpStatus, Unsendable, Write
+from outlast.outbox._records import (
+    KEEP,
+    Changes,
+    Claimed,
+    Counts,
+    Newcomer,
+    Op,
+    OpStatus,
+    Queued,
+    Write,
+)
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
 
+_OPTIONS: Final = ("after", "base", "expires", "if_match", "lane", "once", "order", "schema", "target")
 _log = logging.getLogger("outlast.outbox")
 
 
@@ -39,6 +50,7 @@ class OutboxCore:
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
+        coalescing: sql.Coalescing | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
@@ -46,6 +58,9 @@ class OutboxCore:
         self.ways = sql.ways_of(self.database.dialect, self.database.sender)
         self.name = self.database.name
         self.store_id = self._read(sql.identity).result()
+        self._coalescing = coalescing
+        if coalescing is not None:
+            self._write(sql.index_lanes).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._assist: LoopAssist | None = None
@@ -60,14 +75,19 @@ class OutboxCore:
             self._assist = LoopAssist(loop)
         return await self._assist.result(future)
 
-    def enqueue(self, writes: Sequence[Write]) -> Future[list[int]]:
-        """Store writes in one transaction; the future has their places once they are durable."""
-        future = self.database.write_item(self._enqueue, (writes, self.clock.wall()))
+    def enqueue(self, writes: Sequence[Write], *, together: bool = False) -> Future[list[Queued]]:
+        """Store writes in one commit; the future tells what became of each once that is durable.
+
+        Args:
+            writes: The writes.
+            together: Whether they are delivered one after the other, none before the one in front of it.
+        """
+        future = self.database.write_item(self._enqueue, sql.Call(writes, self.clock.wall(), together))
         future.add_done_callback(lambda done: self._announce(done, writes))
         return future
 
-    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[int]]:
-        return sql.enqueue(sql.Tables(db, self.ways), calls)
+    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
+        return sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing)
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
@@ -76,17 +96,22 @@ class OutboxCore:
             ConfigError: The connection is none of this outbox's database, or has no transaction.
         """
         borrowed = borrow_beside(connection, self.database.dialect)
-        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id)
+        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id, self._coalescing)
 
-    def _announce(self, done: Future[list[int]], writes: Sequence[Write]) -> None:
+    def _announce(self, done: Future[list[Queued]], writes: Sequence[Write]) -> None:
         if done.cancelled() or done.exception() is not None:
             return
         self.notify()
-        if self.bus.wants(OpEnqueued):
-            for seq, write in zip(done.result(), writes, strict=True):
-                self.bus.publish(
-                    OpEnqueued(source=self.name, at=self.clock.now(), seq=seq, kind=write.kind, entity=write.entity)
-                )
+        if self.bus.wants(OpEnqueued) or self.bus.wants(OpFolded):
+            for one, write in zip(done.result(), writes, strict=True):
+                self._tell(one, write)
+
+    def _tell(self, queued: Queued, write: Write) -> None:
+        about = {"source": self.name, "at": self.clock.now(), "kind": write.kind, "entity": write.entity}
+        if queued.how == "queued":
+            self.bus.emit(OpEnqueued, **about, seq=queued.seq)
+        elif queued.how != "known":
+            self.bus.emit(OpFolded, **about, seq=queued.seq, how=queued.how)
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from any thread, after every change that this process makes; returns how to stop."""
@@ -131,7 +156,7 @@ class OutboxCore:
         except RuntimeError as error:  # what a pool says that was shut down
             raise ShuttingDownError(f"{self.name} is closed", operation="read") from error
 
-    def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[Claimed | Unsendable]]:
+    def claim(self, fence: int, seqs: Sequence[int], seal: sql.Sealer) -> Future[list[sql.Claim]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
         return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, seal=seal, wall=wall))
@@ -180,8 +205,8 @@ class OutboxCore:
         """List the undelivered ops of a kind, oldest first."""
         return self._read(lambda db: sql.pending(db, self.store_id, kind))
 
-    def queued(self, after: int) -> Future[list[tuple[int, int]]]:
-        """Return (seq, lane) of every op behind a place."""
+    def queued(self, after: int) -> Future[list[Newcomer]]:
+        """Return every op behind a place."""
         return self._read(lambda db: sql.queued(db, after))
 
     def changes(self, version: sql.Version, decisions: int, after: int) -> Future[Changes]:
@@ -223,8 +248,14 @@ def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[s
     Raises:
         ConfigError: The body cannot be written as JSON, or an option is unknown.
     """
-    check_known(options, ("after", "base", "expires", "if_match", "lane", "once", "schema", "target"), path=verb.value)
-    fields: dict[str, Any] = {**options, "base": encode_body(options.get("base"))}
+    check_known(
+        options, ("after", "base", "expires", "if_match", "lane", "once", "order", "schema", "target"), path=verb.value
+    )
+    fields: dict[str, Any] = {
+        **options,
+        "base": encode_body(options.get("base")),
+        "after": getattr(options.get("after"), "seq", options.get("after")),  # a ticket or its place
+    }
     return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **fields)
 
 

@@ -67,7 +67,9 @@ def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
     return borrowed
 
 
-def plan_in(ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | None) -> sql.Plan[list[int]]:
+def plan_in(
+    ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | None, coalescing: sql.Coalescing | None = None
+) -> sql.Plan[list[int]]:
     """Queue writes by whatever connection runs this.
 
     Args:
@@ -75,6 +77,7 @@ def plan_in(ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | N
         writes: The writes.
         wall: Unix seconds.
         store: The outbox that must be found there, or None for any.
+        coalescing: Which writes are folded, or None for none.
     """
     ways = ways.for_others()
     (found,) = (yield sql.Ask(ways.find))[0]
@@ -86,4 +89,5 @@ def plan_in(ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | N
     names = yield sql.Ask(sql.IDENTITY)
     if store not in {None, sql.identity_of(names)}:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
-    return (yield from sql.plan(ways, [(write, wall) for write in writes]))
+    (queued,) = yield from sql.plan(ways, [sql.Call(writes, wall)], coalescing)
+    return [one.seq for one in queued]

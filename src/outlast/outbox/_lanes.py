@@ -7,7 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-LaneState = Literal["ready", "flying", "waiting", "held"]
+LaneState = Literal["ready", "flying", "waiting", "blocked", "held"]
+
+_STUCK: frozenset[LaneState] = frozenset({"blocked", "held"})
 
 
 class Wait(NamedTuple):
@@ -29,20 +31,26 @@ class Lane:
     Args:
         number: The number of the lane.
         seqs: The places of its ops.
-        state: `ready` to go, `flying`, `waiting` until its head is due, or `held` until somebody decides.
+        state: `ready` to go, `flying`, `waiting` until an op is due, `blocked` by an op of another lane, or `held`
+            until somebody decides.
+        next: The place of the op that is ready, 0 when none is.
         flying: The place of the op that flies, 0 when none does. A replay may put another before it.
     """
 
     number: int
     seqs: deque[int] = field(default_factory=deque[int])
-    state: LaneState = "ready"
+    state: LaneState = "waiting"
+    next: int = 0
     flying: int = 0
 
 
 class LaneIndex:
-    """Choose heads of lanes. Pure and not thread-safe: the delivery loop owns it.
+    """Choose the op of each lane that may go. Pure and not thread-safe: the delivery loop owns it.
 
-    Complexity: every step is O(log n), except `hurry` and an op that comes back to its old place.
+    The oldest op of a lane goes first. While it waits for its next attempt, those behind it wait too, unless it
+    was queued as one that others may pass. An op that comes after one of another lane waits until that is delivered.
+
+    Complexity: every step is O(log n), except `hurry`, an op that comes back to its old place, and the passing of many.
     """
 
     def __init__(self) -> None:
@@ -51,7 +59,11 @@ class LaneIndex:
         self._by_seq: dict[int, Lane] = {}
         self._waits: dict[int, Wait] = {}
         self._due: list[tuple[float, int]] = []
-        self._held_ops = 0
+        self._queued_dues: dict[int, float] = {}
+        self._after: dict[int, int] = {}
+        self._awaited: dict[int, list[int]] = {}
+        self._passable: set[int] = set()
+        self._stuck_ops = 0
         self.last_seq = 0
 
     def __len__(self) -> int:
@@ -64,62 +76,79 @@ class LaneIndex:
 
     @property
     def deliverable(self) -> int:
-        """Return how many ops are not held back by a decision that somebody must make."""
-        return len(self._by_seq) - self._held_ops
+        """Return how many ops lie in lanes that go on by themselves."""
+        return len(self._by_seq) - self._stuck_ops
 
     @property
     def held(self) -> set[int]:
         """Return the numbers of the lanes that are held back."""
         return {lane.number for lane in self._lanes.values() if lane.state == "held"}
 
-    def add(self, seq: int, lane_number: int) -> None:
-        """Add an op behind the others of its lane, or at its old place if it comes back."""
+    def add(self, seq: int, lane_number: int, after: int | None = None, *, passable: bool = False) -> None:
+        """Add an op behind the others of its lane, or at its old place if it comes back.
+
+        Args:
+            seq: Its place.
+            lane_number: The number of its lane.
+            after: The place of an op that is not delivered yet and must be before this one, or None.
+            passable: Whether those behind it may go while it waits for its next attempt.
+        """
         self.last_seq = max(self.last_seq, seq)
         if seq in self._by_seq:
+            if after is None:
+                self._unblock(seq)
             return
         lane = self._lanes.get(lane_number)
         if lane is None:
             lane = self._lanes[lane_number] = Lane(lane_number)
-            self._ready.append(lane)
         self._by_seq[seq] = lane
-        self._held_ops += lane.state == "held"
+        if passable:
+            self._passable.add(seq)
+        if after is not None:
+            self._after[seq] = after
+            self._awaited.setdefault(after, []).append(seq)
+        self._stuck_ops += lane.state in _STUCK
         lane.seqs.append(seq)
         if len(lane.seqs) > 1 and lane.seqs[-2] > seq:
             lane.seqs = deque(sorted(lane.seqs))
-            if lane.state == "waiting":
-                self._go_on(lane)
+        if lane.state not in {"flying", "held"}:
+            self._go_on(lane)
 
     def hold(self, lane_number: int) -> None:
         """Keep a lane back until `free`; it may be one that has no op yet."""
         lane = self._lanes.setdefault(lane_number, Lane(lane_number))
-        if lane.state != "held":
-            lane.state = "held"
-            self._held_ops += len(lane.seqs)
+        self._become(lane, "held")
 
     def free(self, lane_number: int) -> None:
         """Let a held lane go on; a head that had to wait still has to."""
         lane = self._lanes.get(lane_number)
         if lane is not None and lane.state == "held":
-            self._held_ops -= len(lane.seqs)
             self._go_on(lane)
 
     def take(self, now: float, most: int) -> list[int]:
-        """Return the places of up to `most` heads that may go now, and mark their lanes as flying."""
+        """Return the places of up to `most` ops that may go now, and mark their lanes as flying."""
         self._promote(now)
         taken: list[int] = []
         while self._ready and len(taken) < most:
             lane = self._ready.popleft()
             if lane.state == "ready":
-                lane.state, lane.flying = "flying", lane.seqs[0]
+                self._become(lane, "flying")
+                lane.flying = lane.next
                 taken.append(lane.flying)
         return taken
 
     def _promote(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
-            entry = heapq.heappop(self._due)
+            entry = self._pop_due()
             if self._stands(entry):
                 del self._waits[entry[1]]
                 self._go_on(self._by_seq[entry[1]])
+
+    def _pop_due(self) -> tuple[float, int]:
+        due, seq = heapq.heappop(self._due)
+        if self._queued_dues.get(seq) == due:
+            del self._queued_dues[seq]
+        return due, seq
 
     def _stands(self, entry: tuple[float, int]) -> bool:
         """Tell whether an entry of the heap is still true; those of the past are left in it until they come up."""
@@ -127,23 +156,38 @@ class LaneIndex:
         lane, wait = self._by_seq.get(seq), self._waits.get(seq)
         if lane is None or wait is None:
             return False
-        return lane.state == "waiting" and lane.seqs[0] == seq and wait.due == due
+        return lane.state in {"waiting", "ready"} and wait.due == due
 
     def _go_on(self, lane: Lane) -> None:
-        """Let a lane do what its present head can do."""
-        lane.flying = 0
+        """Let a lane do what its ops can do now."""
+        lane.flying = lane.next = 0
+        state: LaneState = "waiting"
+        for seq in lane.seqs:
+            wait = self._waits.get(seq)
+            if seq in self._after:
+                state = "blocked" if seq == lane.seqs[0] else state
+                break
+            if wait is None:
+                state, lane.next = "ready", seq
+                break
+            if self._queued_dues.get(seq) != wait.due:
+                self._queued_dues[seq] = wait.due
+                heapq.heappush(self._due, (wait.due, seq))
+            if seq not in self._passable:
+                break
+        was_ready = lane.state == "ready"
+        self._become(lane, state)
+        if state == "ready" and not was_ready:
+            self._ready.append(lane)
         if not lane.seqs:
             del self._lanes[lane.number]
-            lane.state = "waiting"  # what is left of it in `_ready` is no longer to be taken
-        elif (wait := self._waits.get(lane.seqs[0])) is not None:
-            lane.state = "waiting"
-            heapq.heappush(self._due, (wait.due, lane.seqs[0]))
-        else:
-            lane.state = "ready"
-            self._ready.append(lane)
+
+    def _become(self, lane: Lane, state: LaneState) -> None:
+        self._stuck_ops += len(lane.seqs) * ((state in _STUCK) - (lane.state in _STUCK))
+        lane.state = state
 
     def postpone(self, seq: int, due: float, *, patient: bool) -> None:
-        """Let an op wait, and with it those behind it in its lane.
+        """Let an op wait, and with it those behind it in its lane unless they may pass.
 
         Args:
             seq: Its place.
@@ -152,7 +196,7 @@ class LaneIndex:
         """
         lane = self._by_seq[seq]
         self._waits[seq] = Wait(due, patient)
-        if lane.flying == seq or (lane.state in {"ready", "waiting"} and lane.seqs[0] == seq):
+        if lane.flying == seq or lane.state in {"ready", "waiting"}:
             self._go_on(lane)
 
     def give_back(self, seq: int) -> None:
@@ -161,15 +205,38 @@ class LaneIndex:
         if lane is not None and lane.flying == seq:
             self._go_on(lane)
 
-    def remove(self, seq: int, *, hold: bool = False) -> None:
-        """Forget a settled op that was flying; its follower may go, unless the lane is held."""
+    def remove(self, seq: int, *, hold: bool = False, parked: bool = False) -> None:
+        """Forget a settled op; its follower may go, unless the lane is held.
+
+        Args:
+            seq: Its place.
+            hold: Whether its lane is kept back until `free`.
+            parked: Whether it is not delivered, so that those that come after it go on waiting.
+        """
         lane = self._by_seq.pop(seq)
+        self._stuck_ops -= lane.state in _STUCK
         lane.seqs.remove(seq)  # at or near the left end
         self._waits.pop(seq, None)
+        self._passable.discard(seq)
+        if seq in self._after:
+            self._awaited[self._after.pop(seq)].remove(seq)
         if hold:
-            lane.state, lane.flying = "held", 0
-            self._held_ops += len(lane.seqs)
-        else:
+            self._become(lane, "held")
+            lane.flying = 0
+        elif lane.state != "held" and lane.flying in {0, seq}:
+            self._go_on(lane)
+        if not parked:
+            for other in self._awaited.pop(seq, ()):
+                self._unblock(other)
+
+    def _unblock(self, seq: int) -> None:
+        before = self._after.pop(seq, None)
+        if before is None:
+            return
+        if seq in self._awaited.get(before, ()):
+            self._awaited[before].remove(seq)
+        lane = self._by_seq[seq]
+        if lane.state == "blocked":
             self._go_on(lane)
 
     def follower(self, seq: int) -> int | None:
@@ -182,11 +249,11 @@ class LaneIndex:
         for seq in hurried:
             del self._waits[seq]
             lane = self._by_seq[seq]
-            if lane.state == "waiting" and lane.seqs[0] == seq:
+            if lane.state == "waiting":
                 self._go_on(lane)
 
     def next_due(self) -> float | None:
-        """Return the moment at which the next waiting head may go, or None when none waits."""
+        """Return the moment at which the next waiting op may go, or None when none waits."""
         while self._due and not self._stands(self._due[0]):
-            heapq.heappop(self._due)
+            self._pop_due()
         return self._due[0][0] if self._due else None

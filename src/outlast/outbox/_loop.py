@@ -34,7 +34,7 @@ from outlast.outbox._core import OutboxCore
 from outlast.outbox._gate import OriginGate
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._lease import ProcessingLease
-from outlast.outbox._records import Claimed, Op, Unsendable
+from outlast.outbox._records import Claimed, Op, Unsendable, Withdrawn
 from outlast.outbox._transport import Transport
 from outlast.policies import BreakerPermit
 
@@ -107,6 +107,7 @@ class DeliveryLoop:
         self._seen_version: int | str = 0
         self._seen_decisions = 0
         self._landed_meanwhile: set[int] = set()
+        self._delivered_meanwhile: set[int] = set()
         self._parked_meanwhile = False
         self._failures: list[BaseException] = []
         self.stats = LoopStats(last_progress=core.clock.now())
@@ -116,8 +117,8 @@ class DeliveryLoop:
         core, now = self._core, self._core.clock.now()
         self._lanes, self._seen_version = LaneIndex(), 0
         self._seen_decisions = await core.result(core.decisions())
-        for seq, lane in await core.result(core.queued(0)):
-            self._lanes.add(seq, lane)
+        for seq, lane, after, passable in await core.result(core.queued(0)):
+            self._lanes.add(seq, lane, after, passable=passable)
         wall = core.clock.wall()
         for seq, due, delay in await core.result(core.dues()):
             if due is not None and seq in self._lanes:
@@ -168,15 +169,16 @@ class DeliveryLoop:
         self._dirty = False
         # What lands while the file is read may still stand in what was read; it must not come back by that.
         self._landed_meanwhile.clear()
+        self._delivered_meanwhile.clear()
         self._parked_meanwhile = False
         held = self._lanes.held if self._park_lanes else set[int]()
         changes = await self._core.result(
             self._core.changes(self._seen_version, self._seen_decisions, self._lanes.last_seq)
         )
         self._seen_version, self._seen_decisions = changes.version, changes.decisions
-        for seq, lane in changes.queued:
+        for seq, lane, after, passable in changes.queued:
             if seq not in self._landed_meanwhile:
-                self._lanes.add(seq, lane)
+                self._lanes.add(seq, lane, None if after in self._delivered_meanwhile else after, passable=passable)
         if changes.parked is not None:
             for lane in held - changes.parked:
                 self._lanes.free(lane)
@@ -201,13 +203,20 @@ class DeliveryLoop:
                 self._lanes.give_back(seq)
             raise
         for claimed, permit in zip(claims, permits, strict=False):
-            if isinstance(claimed, Unsendable):
+            if not isinstance(claimed, Claimed):
                 permit.ignore()
-                self._bury(claimed.op, claimed.reason)
+                self._drop(claimed)
                 continue
             task = asyncio.create_task(self._deliver(claimed, permit))
             self._flying.add(task)
             task.add_done_callback(partial(self._landed, claimed, permit, self._failures))
+
+    def _drop(self, claimed: Unsendable | Withdrawn) -> None:
+        match claimed:
+            case Unsendable(op=op, reason=reason):
+                self._bury(op, reason)
+            case Withdrawn(seq=seq):
+                self._lanes.remove(seq)
 
     def _landed(
         self, claimed: Claimed, permit: BreakerPermit, failures: list[BaseException], task: asyncio.Task[None]
@@ -290,6 +299,7 @@ class DeliveryLoop:
         self._parked_meanwhile |= isinstance(step, Conflict | Die)
         match step:
             case Deliver():
+                self._delivered_meanwhile.add(op.seq)
                 self._lanes.remove(op.seq)
                 self.stats.delivered += 1
                 self._emit(OpDelivered, op, attempt=claimed.attempt)
@@ -302,7 +312,7 @@ class DeliveryLoop:
                     status_code=401,
                 )
             case Conflict(reason=reason):
-                self._lanes.remove(op.seq, hold=self._park_lanes)
+                self._lanes.remove(op.seq, hold=self._park_lanes, parked=True)
                 self._emit(OpConflicted, op, reason=reason)
             case Die(reason=reason):
                 self._bury(op, reason)
@@ -310,7 +320,7 @@ class DeliveryLoop:
                 raise AssertionError("a comparison was left open")
 
     def _bury(self, op: Op, reason: str) -> None:
-        self._lanes.remove(op.seq, hold=self._park_lanes)
+        self._lanes.remove(op.seq, hold=self._park_lanes, parked=True)
         self._emit(OpDied, op, reason=reason)
 
     def _postpone(self, claimed: Claimed, step: Postpone, *, patient: bool) -> None:

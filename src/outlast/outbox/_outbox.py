@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,8 +14,10 @@ from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._queries import Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._transaction import Transaction, begin
 
 
 class Ticket(TicketCore):
@@ -22,7 +25,11 @@ class Ticket(TicketCore):
 
     async def status(self) -> OpStatus:
         """Return where the write is now."""
-        return pick(await self._core.result(self._core.statuses(None, self.seq, 1)), self.seq)
+        seq: int | None = self.seq
+        while seq is not None:
+            found = pick(await self._core.result(self._core.statuses(None, seq, 1)), seq)
+            seq = found.into
+        return found
 
     async def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead, and return its status.
@@ -65,6 +72,7 @@ class Outbox:
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
+        coalescing: Coalescing | None = None,
     ) -> Self:
         """Open an outbox, and make it if it does not exist.
 
@@ -77,12 +85,16 @@ class Outbox:
             bus: Where events go.
             inside: Whether the file is a database of your own, in which the outbox keeps to tables that begin with
                 `outlast_`, so that `enqueue_in` can queue in your transactions. It is put into WAL mode.
+            coalescing: Which writes are folded into ones of the same entity that wait and were never sent, so that
+                fewer are sent; the tickets follow. Default: none.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
         """
         return cls(
-            await asyncio.to_thread(OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside)
+            await asyncio.to_thread(
+                OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing
+            )
         )
 
     async def create(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
@@ -92,7 +104,11 @@ class Outbox:
             kind: The type of the entity, such as `note`.
             entity: Its id, chosen by you.
             body: What to send: bytes as they are, anything else as JSON.
-            **options: `target`, `lane`, `once`, `if_match` as for `Write`.
+            **options: `target`, `lane`, `once`, `if_match`, `after` (a ticket or a place), `order`, `expires`, `schema`
+                and `base` as for `Write`.
+
+        Raises:
+            ConfigError: It is at odds with what waits, such as a second create, or nobody could deliver it.
 
         Cancel: the write is queued whole or not at all.
         """
@@ -122,7 +138,20 @@ class Outbox:
 
         Cancel: the writes are queued whole or not at all.
         """
-        return [Ticket(self.core, seq) for seq in await self.core.result(self.core.enqueue(writes))]
+        return [Ticket(self.core, one.seq) for one in await self.core.result(self.core.enqueue(writes))]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction[Ticket]]:
+        """Queue all that is collected in the block in one commit, to be delivered in that order.
+
+        Raises:
+            ConfigError: One of the writes cannot be queued; then none is.
+
+        Cancel: they are queued whole or not at all.
+        """
+        collected = begin(self.core, Ticket)
+        yield collected
+        collected.placed(await self.core.result(self.core.enqueue(collected.writes(), together=True)))
 
     async def enqueue_in(self, connection: Any, *writes: Write) -> list[Ticket]:
         """Queue writes in the transaction that a connection of yours is in: committed with your rows or not at all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from outlast.engines.op import OpState, Verb
 from outlast.errors import ConfigError
@@ -29,6 +29,8 @@ class Write:
         lane: Writes of one lane are delivered one after the other. Default: the entity's own.
         once: A name under which this write is queued at most once, ever, or None.
         after: The place of another write that must be delivered before this one, or None.
+        order: `strict`: while it waits for its next attempt, those behind it in its lane wait too. `mutex`: they may
+            go, only never at the same time. Default `strict`.
         expires: Seconds from now after which it is given up, unless it may be on the wire; None for never.
         schema: The version of the shape of the body, >= 0. Default 0.
         base: The body that the server held when the write was made, for merging, or None when it is not known.
@@ -44,6 +46,7 @@ class Write:
     lane: str | None = None
     once: str | None = None
     after: int | None = None
+    order: Literal["strict", "mutex"] = "strict"
     expires: float | None = None
     schema: int = 0
     base: bytes | None = None
@@ -68,6 +71,8 @@ class Write:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise ConfigError(f"must be a whole number from {least}, not {value!r}", path=f"write.{name}")
+        if self.order not in {"strict", "mutex"}:
+            raise ConfigError(f"must be 'strict' or 'mutex', not {self.order!r}", path="write.order")
         if self.expires is not None and not 0 < self.expires < math.inf:
             raise ConfigError(f"must be above 0 seconds, not {self.expires!r}", path="write.expires")
 
@@ -142,6 +147,34 @@ class Op:
     base: bytes | None = None
 
 
+class Queued(NamedTuple):
+    """Tell what became of a write that was to be queued.
+
+    Args:
+        seq: The place of the op that stands for it.
+        how: `queued` anew, `known` by its `once`, `merged` into an op that waits, or `annihilated` with one.
+    """
+
+    seq: int
+    how: Literal["queued", "known", "merged", "annihilated"] = "queued"
+
+
+class Newcomer(NamedTuple):
+    """Show the delivery an op that it may not know.
+
+    Args:
+        seq: Its place.
+        lane: The number of its lane.
+        after: The place of an op that must be delivered before it and is not, or None.
+        passable: Whether those behind it may go while it waits for its next attempt.
+    """
+
+    seq: int
+    lane: int
+    after: int | None
+    passable: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRequest:
     """Hold the request of an op as it was frozen in the commit that claimed it first.
@@ -190,6 +223,17 @@ class Unsendable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """Hold the place of an op that is not there any more: another write has taken it up, or undone it.
+
+    Args:
+        seq: Its place.
+    """
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpStatus:
     """Show where a write is in its life.
 
@@ -203,6 +247,7 @@ class OpStatus:
         reason: What the last answer said, or why it is where it is.
         etag: The version that the server gave to the result, once delivered.
         at: Unix seconds at which it got there.
+        into: The place of the op that has taken it up, or None.
     """
 
     seq: int
@@ -214,6 +259,7 @@ class OpStatus:
     reason: str
     etag: str | None
     at: float
+    into: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,13 +269,13 @@ class Changes:
     Args:
         version: The moment of the look, to be given to the next one.
         decisions: How many parked ops were replayed or discarded so far.
-        queued: The places of new ops, each with its lane; all ops when something was decided.
+        queued: New ops; all ops when something was decided.
         parked: The lanes in which something waits for a decision, None when nothing was decided.
     """
 
     version: int | str
     decisions: int
-    queued: list[tuple[int, int]]
+    queued: list[Newcomer]
     parked: set[int] | None
 
 
@@ -243,6 +289,7 @@ class Counts:
         conflict: In the conflict inbox.
         dead: In the dead letters.
         delivered: Recorded as delivered.
+        folded: Taken up by another write, or annihilated, before anything was sent.
     """
 
     ready: int = 0
@@ -250,6 +297,7 @@ class Counts:
     conflict: int = 0
     dead: int = 0
     delivered: int = 0
+    folded: int = 0
 
     @property
     def open(self) -> int:
@@ -259,4 +307,4 @@ class Counts:
     @property
     def total(self) -> int:
         """Return how many there are in all."""
-        return self.open + self.conflict + self.dead + self.delivered
+        return self.open + self.conflict + self.dead + self.delivered + self.folded

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,8 +13,10 @@ from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._queries import Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._transaction import Transaction, begin
 
 
 class SyncTicket(TicketCore):
@@ -21,7 +24,11 @@ class SyncTicket(TicketCore):
 
     def status(self) -> OpStatus:
         """Return where the write is now."""
-        return pick(self._core.statuses(None, self.seq, 1).result(), self.seq)
+        seq: int | None = self.seq
+        while seq is not None:
+            found = pick(self._core.statuses(None, seq, 1).result(), seq)
+            seq = found.into
+        return found
 
     def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead; see `Ticket.settled`."""
@@ -61,9 +68,10 @@ class SyncOutbox:
         clock: Clock = SYSTEM_CLOCK,
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
+        coalescing: Coalescing | None = None,
     ) -> Self:
         """Open an outbox; see `Outbox.open`."""
-        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus, inside=inside))
+        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing))
 
     def create(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
         """Queue the making of an entity; see `Outbox.create`."""
@@ -90,7 +98,14 @@ class SyncOutbox:
 
     def enqueue(self, *writes: Write) -> list[SyncTicket]:
         """Queue writes in one commit: all of them or none."""
-        return [SyncTicket(self.core, seq) for seq in self.core.enqueue(writes).result()]
+        return [SyncTicket(self.core, one.seq) for one in self.core.enqueue(writes).result()]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction[SyncTicket]]:
+        """Queue all that is collected in the block in one commit; see `Outbox.transaction`."""
+        collected = begin(self.core, SyncTicket)
+        yield collected
+        collected.placed(self.core.enqueue(collected.writes(), together=True).result())
 
     def enqueue_in(self, connection: Any, *writes: Write) -> list[SyncTicket]:
         """Queue writes in the transaction that a connection of yours is in; see `Outbox.enqueue_in`."""

@@ -8,7 +8,7 @@ from outlast.engines.op import OpState
 from outlast.outbox._core import OutboxCore
 from outlast.outbox._records import OpStatus
 
-SETTLED: Final = frozenset({OpState.DELIVERED, OpState.CONFLICT, OpState.DEAD})
+SETTLED: Final = frozenset({OpState.DELIVERED, OpState.ANNIHILATED, OpState.CONFLICT, OpState.DEAD})
 POLL_EVERY: Final = 0.1
 """Seconds between looks at the file for what other processes have done to it."""
 
@@ -39,8 +39,10 @@ def pick(found: list[OpStatus], seq: int) -> OpStatus:
     """Return the only status in a list.
 
     Raises:
-        LookupError: There is none: the write was discarded.
+        LookupError: There is none: the write was discarded, or its transaction is still open.
     """
+    if not seq:
+        raise LookupError("the write has no place before its transaction is committed")
     if not found:
         raise LookupError(f"the outbox does not know write {seq}; it was discarded")
     return found[0]

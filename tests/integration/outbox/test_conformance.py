@@ -314,7 +314,7 @@ def test_counts_are_of_one_moment(face, box):
     statements = []
     sql.counts(
         types.SimpleNamespace(
-            execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 5)
+            execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 6)
         )
     )
     assert len(statements) == 1, "each statement reads the file at another moment"
@@ -373,7 +373,7 @@ def test_threads_share_commits(face, box):
         gate.wait(5)
         for n in range(20):
             write = Write(verb=Verb.PUT, kind="n", entity=f"{number}-{n}", body=b"x")
-            seqs.append(box.core.enqueue([write]).result(10)[0])
+            seqs.append(box.core.enqueue([write]).result(10)[0].seq)
 
     # The disk is so fast here that the first job would be done before the second came.
     box.core.database.write(lambda db: time.sleep(0.05))

@@ -1,12 +1,13 @@
 """The SQL of an outbox, the same for every store: each function is a job for one transaction and may run twice.
 
-By theme: `enqueue` stores, `claim` seals, `settle` records, `decide` replays and discards, `look` reads. `tables` holds
-all in which the stores differ, `plans` what also runs on a connection that is awaited.
+By theme: `enqueue` stores, `fold` shortens, `claim` seals, `settle` records, `decide` replays and discards, `look`
+reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that is awaited.
 """
 
-from outlast.outbox._queries.claim import Sealer, claim
+from outlast.outbox._queries.claim import Claim, Sealer, claim
 from outlast.outbox._queries.decide import decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
+from outlast.outbox._queries.fold import Coalescing, index_lanes
 from outlast.outbox._queries.look import (
     changes,
     counts,
@@ -28,6 +29,8 @@ __all__ = [
     "IDENTITY",
     "Ask",
     "Call",
+    "Claim",
+    "Coalescing",
     "Plan",
     "Sealer",
     "Tables",
@@ -44,6 +47,7 @@ __all__ = [
     "enqueue",
     "identity",
     "identity_of",
+    "index_lanes",
     "kinds",
     "once_names",
     "parked_lanes",

@@ -7,27 +7,27 @@ import json
 from collections.abc import Callable, Sequence
 
 from outlast.engines.op import OpState
-from outlast.errors import ConfigError, LeaseLostError
+from outlast.errors import ConfigError
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
-from outlast.outbox._records import Claimed, Op, SealedRequest, Unsendable
+from outlast.outbox._records import Claimed, Op, SealedRequest, Unsendable, Withdrawn
 
 Sealer = Callable[[Op], SealedRequest]
+Claim = Claimed | Unsendable | Withdrawn
 
 
-def claim(
-    db: Tables, store: str, fence: int, seqs: Sequence[int], *, seal: Sealer, wall: float
-) -> list[Claimed | Unsendable]:
+def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, seal: Sealer, wall: float) -> list[Claim]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
     return [_claim_one(db, store, fence, seq, seal=seal, wall=wall) for seq in seqs]
 
 
-def _claim_one(db: Tables, store: str, fence: int, seq: int, *, seal: Sealer, wall: float) -> Claimed | Unsendable:
-    row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?", (seq,)).fetchone()
+def _claim_one(db: Tables, store: str, fence: int, seq: int, *, seal: Sealer, wall: float) -> Claim:
+    # Locked, so that nobody folds another write into it while it is sealed.
+    row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
     if row is None:
-        raise LeaseLostError(f"op {seq} was settled by another process", operation="outbox")
+        return Withdrawn(seq=seq)
     op = read_op(row, store)
     sealed = db.execute(
         "SELECT attempts, method, url, headers, body_hash, body FROM $seal WHERE seq = ?", (seq,)
@@ -43,7 +43,7 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, seal: Sealer, wa
     return Claimed(op=op, request=request, attempt=attempts + 1)
 
 
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claimed | Unsendable:
+def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
     try:
         request = seal(op)
     except Exception as error:

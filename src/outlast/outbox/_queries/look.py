@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from outlast.engines.op import OpState, Verb
 from outlast.outbox._queries.decide import decisions
 from outlast.outbox._queries.rows import OP, read_op
-from outlast.outbox._queries.tables import Tables, Version
-from outlast.outbox._records import Changes, Counts, Op, OpStatus
+from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
+from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus
 
 _COUNTS = """
-SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal), (SELECT count(*) FROM $receipt),
+SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal),
+       (SELECT count(*) FROM $receipt WHERE outcome = 'delivered'),
+       (SELECT count(*) FROM $receipt WHERE outcome <> 'delivered'),
        (SELECT count(*) FROM $parked WHERE state = 'conflict'), (SELECT count(*) FROM $parked WHERE state = 'dead')
 """
 
@@ -19,16 +21,20 @@ SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal), (SELECT count(*
 def counts(db: Tables) -> Counts:
     """Count the ops by state."""
     # One statement, and so one snapshot: between two of them a write may move from one table to another.
-    ops, seals, receipts, conflict, dead = db.execute(_COUNTS).fetchone()
-    return Counts(ready=ops - seals, waiting=seals, conflict=conflict, dead=dead, delivered=receipts)
+    ops, seals, receipts, folded, conflict, dead = db.execute(_COUNTS).fetchone()
+    return Counts(
+        ready=ops - seals, waiting=seals, conflict=conflict, dead=dead, delivered=receipts, folded=folded
+    )  # fmt: skip
 
 
 _STATUS = """
 SELECT o.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THEN 'sent' ELSE 'waiting' END AS state,
-       verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created
+       verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created, CAST(NULL AS BIGINT) AS into_seq
 FROM $op AS o LEFT JOIN $seal AS s ON s.seq = o.seq
-UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked FROM $parked
-UNION ALL SELECT seq, 'delivered', NULL, kind, entity, attempts, '', etag, done FROM $receipt
+UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked, NULL FROM $parked
+UNION ALL SELECT seq, CASE WHEN substr(outcome, 1, 7) = 'merged:' THEN 'merged' ELSE outcome END, NULL, kind, entity, attempts,
+       CASE outcome WHEN 'delivered' THEN '' ELSE outcome END, etag, done,
+       CASE WHEN substr(outcome, 1, 7) = 'merged:' THEN CAST(substr(outcome, 8) AS BIGINT) END FROM $receipt
 """
 
 
@@ -45,15 +51,15 @@ def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> 
     return [
         OpStatus(
             seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3],
-            entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8],
+            entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
         )
         for row in rows
     ]  # fmt: skip
 
 
-def queued(db: Tables, after: int) -> list[tuple[int, int]]:
-    """Return (seq, lane) of every op behind a place."""
-    return list(db.execute("SELECT seq, lane FROM $op WHERE seq > ? ORDER BY seq", (after,)))
+def queued(db: Tables, after: int) -> list[Newcomer]:
+    """Return every op behind a place."""
+    return [Newcomer(*row) for row in db.execute(f"SELECT {NEWCOMER} WHERE seq > ? ORDER BY seq", (after,))]
 
 
 def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
@@ -73,7 +79,7 @@ def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
     try:
         found = decisions(db)
         if found == decided:
-            rows = [(seq, lane) for seq, lane in db.execute(*db.ways.newer(version, after))]
+            rows = [Newcomer(*row) for row in db.execute(*db.ways.newer(version, after))]
             return Changes(version=now_at, decisions=found, queued=rows, parked=None)
         return Changes(version=now_at, decisions=found, queued=queued(db, 0), parked=set(parked_lanes(db)))
     finally:

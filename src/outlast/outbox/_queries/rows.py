@@ -11,7 +11,7 @@ from outlast.outbox._records import Op
 
 NEW: Final = (
     "lane, verb, kind, entity, generation, target, content_type, if_match, created, body,"
-    " grp, after_seq, schema_v, rounds, expires, base"
+    " grp, after_seq, schema_v, rounds, expires, base, passable"
 )
 OP: Final = f"seq, {NEW}"
 
@@ -33,7 +33,7 @@ def identity(db: Tables) -> str:
 def read_op(row: Sequence[Any], store: str) -> Op:
     """Build an op from a row of the columns of `op`."""
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
-    group, after, schema, rounds, expires, base = row[11:]
+    group, after, schema, rounds, expires, base, _ = row[11:]
     return Op(
         seq=seq, generation=generation, key=f"{store}:{seq}:{generation}", lane=lane, verb=Verb(verb), kind=kind,
         entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,

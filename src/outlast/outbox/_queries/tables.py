@@ -10,6 +10,12 @@ from outlast.storage import Cursor, Dialect, Session, boot_id
 
 T = TypeVar("T")
 
+NEWCOMER: Final = (
+    "seq, lane, CASE WHEN EXISTS (SELECT 1 FROM $op AS a WHERE a.seq = o.after_seq)"
+    " OR EXISTS (SELECT 1 FROM $parked AS p WHERE p.seq = o.after_seq) THEN after_seq END, passable FROM $op AS o"
+)
+"""Selects what a delivery must know of new ops; what an op waits for only while that is not delivered."""
+
 Version = int | str
 """Stands for a moment of an outbox; 0 for the beginning."""
 
@@ -44,6 +50,10 @@ class Ways(Protocol):
     """Asks whether the tables are there, by a statement that never fails."""
     share: str
     """Behind a SELECT: nobody may change the row until this transaction ends."""
+    update: str
+    """Behind a SELECT: nobody else may do the same, or change the row, until this transaction ends."""
+    lane_index: str
+    """Makes the index by which the ops of a lane are found, if the store has none anyway."""
     returning: str
     """Behind an INSERT into `op`: give the places back."""
 
@@ -92,6 +102,8 @@ class SqliteWays:
     """One process writes at a time, so places are given in the order of commits and nothing needs a lock."""
 
     share: str = ""
+    update: str = ""
+    lane_index: str = "CREATE INDEX IF NOT EXISTS $op_lane ON $op (lane, seq)"
     returning: str = ""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -125,7 +137,7 @@ class SqliteWays:
 
     def newer(self, version: Version, after: int) -> Ask:
         """Look behind the last known place, for a smaller one cannot be committed any more."""
-        return Ask("SELECT seq, lane FROM $op WHERE seq > ? ORDER BY seq", (after,))
+        return Ask(f"SELECT {NEWCOMER} WHERE seq > ? ORDER BY seq", (after,))
 
     def behind(self, seq: int, known_to: int) -> int:
         """Trust the caller, who has seen all places up to one; there is no index of lanes to look in."""
@@ -148,6 +160,8 @@ class PostgresWays:
     """
 
     share: str = " FOR SHARE"
+    update: str = " FOR UPDATE"
+    lane_index: str = ""
     returning: str = " RETURNING seq"
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
 
@@ -187,9 +201,9 @@ class PostgresWays:
     def newer(self, version: Version, after: int) -> Ask:
         """Compare transactions and not places: one with a smaller place may be committed later."""
         if not version:
-            return Ask("SELECT seq, lane FROM $op ORDER BY seq")
+            return Ask(f"SELECT {NEWCOMER} ORDER BY seq")
         return Ask(
-            "SELECT seq, lane FROM $op WHERE tx >= pg_snapshot_xmin(?::pg_snapshot)"
+            f"SELECT {NEWCOMER} WHERE tx >= pg_snapshot_xmin(?::pg_snapshot)"
             " AND NOT pg_visible_in_snapshot(tx, ?::pg_snapshot) ORDER BY seq",
             (version, version),
         )

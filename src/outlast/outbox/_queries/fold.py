@@ -1,0 +1,125 @@
+"""Fold a write into one that waits, where that was never sent, inside the transaction that would queue it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from outlast.engines.coalesce import Fold, OpCoalescer
+from outlast.engines.coalesce_records import Annihilate, Append, NoOp, OpView, Reject, Replace
+from outlast.errors import ConfigError
+from outlast.outbox._queries.plans import Ask, Plan
+from outlast.outbox._queries.rows import OP, read_op
+from outlast.outbox._queries.tables import Tables, Ways
+from outlast.outbox._records import Op, Queued, Write
+
+_LOOK_BACK: Final = 4
+"""How many of a lane's last ops are looked at; folding into the last is what shortens a queue."""
+_LANE: Final = f"SELECT {OP} FROM $op WHERE lane = ? ORDER BY seq DESC LIMIT {_LOOK_BACK}"
+
+
+class Coalescing:
+    """Say which writes are folded, and how.
+
+    Args:
+        kinds: The kinds of entity whose writes are folded, or None for all.
+        folds: By kind, how to make one body of two that are no merge patches.
+        max_body: The size in bytes that no folded body may exceed, or None.
+    """
+
+    def __init__(
+        self,
+        kinds: Collection[str] | None = None,
+        *,
+        folds: Mapping[str, Fold] | None = None,
+        max_body: int | None = None,
+    ) -> None:
+        self._kinds = None if kinds is None else frozenset(kinds)
+        self._coalescer = OpCoalescer(folds, max_body=max_body)
+
+    def takes(self, write: Write) -> bool:
+        """Tell whether a write may be folded; one that is queued once by a name never is."""
+        return write.once is None and (self._kinds is None or write.kind in self._kinds)
+
+    def fold(self, ways: Ways, write: Write, wall: float) -> Plan[Queued | None]:
+        """Fold a write, and return what became of it, None when it must be queued behind the others.
+
+        Raises:
+            ConfigError: What waits already forbids it, such as a second create.
+        """
+        views = yield from _views(ways, write)
+        match self._coalescer.coalesce(views, _view(write)):
+            case Append():
+                return None
+            case NoOp(seq=seq):
+                return Queued(seq, "merged")
+            case Reject(reason=reason):
+                raise ConfigError(reason, path="write")
+            case Replace(op=op, removed=removed):
+                yield Ask(
+                    "UPDATE $op SET verb = ?, body = ?, content_type = ?, expires = ? WHERE seq = ?",
+                    (op.verb.value, op.body, op.content_type, _expiry(write, wall), op.seq),
+                )
+                yield from _take_out(removed, f"merged:{op.seq}", wall)
+                return Queued(op.seq, "merged")
+            case Annihilate(removed=removed):
+                yield from _take_out(removed, "annihilated", wall)
+                return Queued(removed[0], "annihilated")
+
+
+def index_lanes(db: Tables) -> None:
+    """Make the index that folding needs; without folding it would only cost."""
+    if db.ways.lane_index:
+        db.execute(db.ways.lane_index)
+
+
+def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
+    """Show the last ops of the lane that are about the same entity, oldest first."""
+    rows = yield Ask(_LANE + ways.update, (write.lane_id,))
+    ops = [read_op(row, "") for row in reversed(rows)]
+    if not ops:
+        return []
+    places = [op.seq for op in ops]
+    marks = f"({', '.join('?' for _ in places)})"
+    sealed = _firsts((yield Ask(f"SELECT seq FROM $seal WHERE seq IN {marks}", places)))
+    awaited = _firsts((yield Ask(f"SELECT after_seq FROM $op WHERE after_seq IN {marks}", places)))
+    found: list[OpView] = []
+    for number, op in enumerate(ops):
+        if (op.kind, op.entity) == (write.kind, write.entity):
+            followed = any((other.kind, other.entity) != (op.kind, op.entity) for other in ops[number + 1 :])
+            found.append(_shown(op, sealed=op.seq in sealed, awaited=op.seq in awaited, followed=followed))
+    return found
+
+
+def _firsts(rows: Iterable[Sequence[Any]]) -> set[int]:
+    return {row[0] for row in rows}
+
+
+def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
+    return OpView(
+        seq=op.seq, verb=op.verb, kind=op.kind, entity=op.entity, body=op.body, content_type=op.content_type,
+        if_match=op.if_match, route=(op.target, op.schema), group=None if op.group is None else str(op.group),
+        after=op.after, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed,
+    )  # fmt: skip
+
+
+def _view(write: Write) -> OpView:
+    return OpView(
+        verb=write.verb, kind=write.kind, entity=write.entity, body=write.body, content_type=write.content_type,
+        if_match=write.if_match, route=(write.target, write.schema), after=write.after,
+    )  # fmt: skip
+
+
+def _expiry(write: Write, wall: float) -> float | None:
+    """Return until when the newest wish counts, which is what the op stands for from now on."""
+    return None if write.expires is None else wall + write.expires
+
+
+def _take_out(places: Sequence[int], outcome: str, wall: float) -> Plan[None]:
+    for seq in places:
+        yield Ask(
+            "INSERT INTO $receipt (seq, generation, attempts, etag, kind, entity, done, outcome)"
+            " SELECT seq, generation, 0, NULL, kind, entity, ?, ? FROM $op WHERE seq = ?",
+            (wall, outcome, seq),
+        )
+        yield Ask("DELETE FROM $op WHERE seq = ?", (seq,))
