@@ -125,7 +125,8 @@ def test_what_is_replayed_is_left_alone(face, box):
     face.do(box.put("notes", "a", {"n": 1}))
     statement = (
         "INSERT INTO $parked (seq, state, reason, parked, attempts, lane, verb, kind, entity, generation, content_type,"
-        " created, body) SELECT seq, 'dead', '', 0, 1, lane, verb, kind, entity, 0, content_type, created, body FROM $op"
+        " created, body)"
+        " SELECT seq, 'dead', '', 0, 1, lane, verb, kind, entity, 0, content_type, created, body FROM $op"
     )
     text = box.core.database.dialect.text
     box.core.database.write(lambda db: (db.execute(text(statement)), db.execute(text("DELETE FROM $op")))).result(30)

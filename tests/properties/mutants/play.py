@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 def main():
     """Play every mutant and print the results."""
-    # A failure is enough; nobody wants the shortest example of it. What is tried depends on all the source, so try more.
+    # A failure is enough; nobody wants the shortest example of it. What is tried depends on all source: try more.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, phases=phases, max_examples=300)
     os.environ["OUTLAST_HYPOTHESIS"] = "mutants"

@@ -15,8 +15,8 @@ def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, ke
     done = db.execute(
         f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CASE WHEN wanted IS NOT DISTINCT FROM body AND"
         " matched IS NOT DISTINCT FROM if_match THEN generation ELSE generation + 1 END, target, content_type, matched,"
-        " created, wanted, coalesce(grp, seq), after_seq, schema_v, rounds, expires, base, passable FROM (SELECT parked.*,"
-        " CASE WHEN ? THEN if_match ELSE ? END AS matched, coalesce(?, body) AS wanted"
+        " created, wanted, coalesce(grp, seq), after_seq, schema_v, rounds, expires, base, passable FROM"
+        " (SELECT parked.*, CASE WHEN ? THEN if_match ELSE ? END AS matched, coalesce(?, body) AS wanted"
         " FROM $parked AS parked WHERE seq = ?) AS found RETURNING seq",
         (keep_match, if_match, body, seq),
     ).get

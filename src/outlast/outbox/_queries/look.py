@@ -32,8 +32,8 @@ SELECT o.seq AS seq, CASE WHEN s.seq IS NULL THEN 'ready' WHEN s.due IS NULL THE
        verb, kind, entity, coalesce(attempts, 0), coalesce(reason, ''), NULL, created, CAST(NULL AS BIGINT) AS into_seq
 FROM $op AS o LEFT JOIN $seal AS s ON s.seq = o.seq
 UNION ALL SELECT seq, state, verb, kind, entity, attempts, reason, NULL, parked, NULL FROM $parked
-UNION ALL SELECT seq, CASE WHEN substr(outcome, 1, 7) = 'merged:' THEN 'merged' ELSE outcome END, NULL, kind, entity, attempts,
-       CASE outcome WHEN 'delivered' THEN '' ELSE outcome END, etag, done,
+UNION ALL SELECT seq, CASE WHEN substr(outcome, 1, 7) = 'merged:' THEN 'merged' ELSE outcome END, NULL, kind, entity,
+       attempts, CASE outcome WHEN 'delivered' THEN '' ELSE outcome END, etag, done,
        CASE WHEN substr(outcome, 1, 7) = 'merged:' THEN CAST(substr(outcome, 8) AS BIGINT) END FROM $receipt
 """
 
