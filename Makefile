@@ -20,7 +20,7 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 
 .PHONY: help
 help: ## List the goals
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(RUNS) ## Watch outlast and a plain client live through the same outages (ARGS="--seconds 30")
@@ -52,6 +52,14 @@ bench: $(READY) ## Run the benchmarks
 .PHONY: conformance
 conformance: $(READY) ## Hold outlast and its peers to the same demands (ARGS=--mutants)
 	@$(BIN)/python bench/conformance $(ARGS)
+
+.PHONY: torture
+torture: $(READY) ## Kill, stop, cut and fill until it hurts, and let an observer judge (ARGS="--kills 3000 --only kills")
+	@$(BIN)/python bench/torture $(ARGS)
+
+.PHONY: torture-peers
+torture-peers: $(READY) ## Kill huey, litequeue and persist-queue in the same way
+	@$(BIN)/python bench/torture/peers.py $(ARGS)
 
 .PHONY: docs
 docs: $(READY) ## Regenerate the generated parts of the documentation and check its links

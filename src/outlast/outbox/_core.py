@@ -185,7 +185,7 @@ class OutboxCore:
         return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
 
     def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
-        """Put a parked op back at its place, under a new key."""
+        """Put a parked op back at its place, under a new key if the request is another one."""
         new, keep = encode_body(body), if_match == KEEP
         return self._changing(
             self._write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))

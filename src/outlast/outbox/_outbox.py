@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -25,11 +25,13 @@ class Ticket(TicketCore):
 
     async def status(self) -> OpStatus:
         """Return where the write is now."""
-        seq: int | None = self.seq
-        while seq is not None:
-            found = pick(await self._core.result(self._core.statuses(None, seq, 1)), seq)
-            seq = found.into
+        found = await self._look(self.seq)
+        while found.into is not None:
+            found = await self._look(found.into)
         return found
+
+    async def _look(self, seq: int) -> OpStatus:
+        return pick(await self._core.result(self._core.statuses(None, seq, 1)), seq)
 
     async def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead, and return its status.
@@ -141,7 +143,7 @@ class Outbox:
         return [Ticket(self.core, one.seq) for one in await self.core.result(self.core.enqueue(writes))]
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction[Ticket]]:
+    async def transaction(self) -> AsyncGenerator[Transaction[Ticket]]:
         """Queue all that is collected in the block in one commit, to be delivered in that order.
 
         Raises:
@@ -193,7 +195,10 @@ class Outbox:
         return await self.core.result(self.core.pending(kind))
 
     async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
-        """Send a conflicting or dead write again, at its old place, under a new key.
+        """Send a conflicting or dead write again, at its old place.
+
+        A changed request goes under a new key. An unchanged one keeps its key, because an attempt before the one that
+        was refused may have taken effect unheard; a server that honours keys does it once.
 
         Args:
             seq: Its place.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -24,11 +24,13 @@ class SyncTicket(TicketCore):
 
     def status(self) -> OpStatus:
         """Return where the write is now."""
-        seq: int | None = self.seq
-        while seq is not None:
-            found = pick(self._core.statuses(None, seq, 1).result(), seq)
-            seq = found.into
+        found = self._look(self.seq)
+        while found.into is not None:
+            found = self._look(found.into)
         return found
+
+    def _look(self, seq: int) -> OpStatus:
+        return pick(self._core.statuses(None, seq, 1).result(), seq)
 
     def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead; see `Ticket.settled`."""
@@ -101,7 +103,7 @@ class SyncOutbox:
         return [SyncTicket(self.core, one.seq) for one in self.core.enqueue(writes).result()]
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction[SyncTicket]]:
+    def transaction(self) -> Generator[Transaction[SyncTicket]]:
         """Queue all that is collected in the block in one commit; see `Outbox.transaction`."""
         collected = begin(self.core, SyncTicket)
         yield collected

@@ -104,10 +104,11 @@ class SqliteDatabase:
             return
         # Even a reader leaves files beside a database in WAL mode, unless it is told that nobody writes; and that may
         # be said only where no such file holds a part of it.
-        alone = not any(Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal"))
-        uri = f"{self.path.resolve().as_uri()}?immutable={int(alone)}"
-        flags = self._apsw.SQLITE_OPEN_READONLY | self._apsw.SQLITE_OPEN_URI
-        connection: Connection = self._apsw.Connection(uri, flags=flags)
+        logged, cut = (Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal"))
+        uri = f"{self.path.resolve().as_uri()}?immutable={int(not logged and not cut)}"
+        # Whoever reads a file whose commit was cut off must roll that back first, which a mere reader may not.
+        flags = self._apsw.SQLITE_OPEN_READWRITE if cut else self._apsw.SQLITE_OPEN_READONLY
+        connection: Connection = self._apsw.Connection(uri, flags=flags | self._apsw.SQLITE_OPEN_URI)
         try:
             connection.set_busy_timeout(_BUSY_MS)
             self._check_owner(connection)
@@ -254,7 +255,8 @@ def _check_file(path: Path, layout: FileFormat) -> None:
         raise NotOursError(f"{path} is a folder; name a file for the {layout.name}")
     if not path.parent.is_dir():
         raise StorageError(f"the folder {path.parent} does not exist; make it, or name another place")
-    if path.exists() and path.stat().st_size:
+    # The header may be missing where the very first commit was cut off; what its journal holds goes back first.
+    if path.exists() and path.stat().st_size and not Path(f"{path}-journal").exists():
         with path.open("rb") as file:
             if file.read(len(_HEADER)) != _HEADER:
                 raise NotOursError(f"{path} is not an {layout.name} file; name another file. It was not touched")

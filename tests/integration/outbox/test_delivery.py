@@ -187,13 +187,13 @@ async def test_decisions_made_while_ops_fly_do_no_harm(place):
         await box.enqueue(*[put(entity) for entity in dead])
         await box.enqueue(*[put(str(number)) for number in range(1000)])
         async with runner(box, server, concurrency=32) as run:
-            running = asyncio.create_task(run.run_until_idle())
+            running = asyncio.create_task(run.run_forever())
             for number in range(1, 41):
                 await box.ticket(number).settled(timeout=50)
                 await (box.replay(number) if number % 2 else box.discard(number))
+            running.cancel()
             async with asyncio.timeout(100):
-                await running
-                await run.run_until_idle()  # it may have been idle before the last decision
+                await run.run_until_idle()
 
         counts = await box.counts()
         assert counts == Counts(delivered=1020)
@@ -365,18 +365,22 @@ async def test_an_op_that_cannot_be_sealed_dies_alone(place, error):
     """The others of its group go out, and its own lane waits for a decision."""
 
     class Picky(CallableTransport):
+        refuses = True
+
         def seal(self, op):
-            if op.seq == 2 and not op.generation:
+            if op.seq == 2 and self.refuses:
                 raise error
             return super().seal(op)
 
     server = Server()
+    picky = Picky(server)
     async with opened(place) as box:
         await box.enqueue(put("a"), put("bad"), put("bad"), put("b"))
-        async with runner(box, Picky(server)) as run:
+        async with runner(box, picky) as run:
             await run.run_until_idle()
             (dead,) = await box.list(OpState.DEAD)
             parked = await box.counts()
+            picky.refuses = False
             await box.replay(dead.seq)
             await run.run_until_idle()
 

@@ -118,3 +118,20 @@ def test_messages_are_folded_by_a_rule(face, place):
         face.do(box.post("notes", "a", {"add": amount}))
 
     assert waiting(box) == [(1, Verb.POST, b'{"add":6}')]
+
+
+def test_what_is_replayed_is_left_alone(face, box):
+    """A write that was sent, given up and replayed keeps its bytes, which the server may know under its key."""
+    face.do(box.put("notes", "a", {"n": 1}))
+    statement = (
+        "INSERT INTO $parked (seq, state, reason, parked, attempts, lane, verb, kind, entity, generation, content_type,"
+        " created, body)"
+        " SELECT seq, 'dead', '', 0, 1, lane, verb, kind, entity, 0, content_type, created, body FROM $op"
+    )
+    text = box.core.database.dialect.text
+    box.core.database.write(lambda db: (db.execute(text(statement)), db.execute(text("DELETE FROM $op")))).result(30)
+
+    face.do(box.replay(1))
+    face.do(box.patch("notes", "a", {"n": 2}))
+
+    assert waiting(box) == [(1, Verb.PUT, b'{"n":1}'), (2, Verb.PATCH, b'{"n":2}')]

@@ -153,6 +153,53 @@ def test_empty_file_is_taken(path):
     SqliteDatabase(path, NOTES).close()
 
 
+def interrupt(path):
+    """Leave a file as a power cut does in the middle of a commit without WAL: a journal that must be rolled back."""
+    script = (
+        "import os, sys, apsw; db = apsw.Connection(sys.argv[1]); db.pragma('journal_mode', 'delete');"
+        "db.pragma('cache_size', 1); db.execute('BEGIN; CREATE TABLE IF NOT EXISTS filler (x)');"
+        "[db.execute('INSERT INTO filler VALUES (zeroblob(9000))') for _ in range(20)]; os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert Path(f"{path}-journal").stat().st_size
+
+
+def test_interrupted_commit_is_rolled_back(path):
+    """A process or machine that dies while it makes the file, or takes it to WAL, leaves one that still opens."""
+    database = SqliteDatabase(path, NOTES)
+    database.write(add(1)).result(10)
+    database.close()
+    interrupt(path)
+
+    database = SqliteDatabase(path, NOTES)
+    found = database.read(ids).result(10)
+    tables = database.read(lambda db: db.execute("SELECT count(*) FROM sqlite_schema").get).result(10)
+    database.close()
+
+    assert (found, tables) == ([1], 1)
+
+
+def test_interrupted_making_is_begun_again(path):
+    """What a first opening left behind that died in its first commit is no foreign database."""
+    interrupt(path)
+
+    database = SqliteDatabase(path, NOTES)
+    database.write(add(1)).result(10)
+    found = database.read(ids).result(10)
+    database.close()
+
+    assert found == [1]
+
+
+def test_interrupted_foreign_file_is_refused(path):
+    """One that another application left in the middle of a commit is still its own."""
+    sqlite3.connect(path).executescript("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+    interrupt(path)
+
+    with pytest.raises(NotOursError):
+        SqliteDatabase(path, NOTES)
+
+
 def test_damaged_file_is_named_and_left_alone(path):
     """A file with a damaged page is refused when it is opened, and nothing of it is changed."""
     notes = SqliteDatabase(path, NOTES)

@@ -25,7 +25,7 @@ METER = ("tests/unit/policies/test_pipeline_calls.py",)
 STRAIGHT = ("tests/properties/test_straight.py",)
 FALLBACK = ("tests/properties/test_fallback.py",)
 FLIGHT = ("tests/properties/test_single_flight.py",)
-CHAOS = ("tests/properties/test_chaos.py",)
+CHAOS = ("tests/properties/test_chaos.py", "tests/unit/policies/test_chaos.py")
 HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
 FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
 FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
@@ -50,6 +50,7 @@ PATCHES = ("tests/properties/sync/test_merge_patch.py",)
 MERGE = ("tests/properties/sync/test_merge.py",)
 MERGE_TABLE = ("tests/unit/engines/test_merge.py",)
 RECONCILE = ("tests/unit/engines/test_reconcile.py",)
+DELIVERY = ("tests/unit/engines/test_delivery.py",)
 BATCHES = ("tests/properties/sync/test_batches.py",)
 OVERLAY = ("tests/properties/sync/test_overlay.py",)
 
@@ -163,6 +164,34 @@ MUTANTS = [
         "count = getattr(spent, failure.value) + 1",
         "count = sum(asdict(spent).values()) + 1",
         ("tests/properties/sync/test_failure_budgets.py",),
+    ),
+    Mutant(
+        "a-doubt-is-forgotten",
+        "engines/delivery.py",
+        "            return doubt\n",
+        "            return False\n",
+        DELIVERY,
+    ),
+    Mutant(
+        "what-may-have-been-done-expires-unseen",
+        "engines/delivery.py",
+        "unseen = history.doubt or history.accepted is not None",
+        "unseen = False",
+        DELIVERY,
+    ),
+    Mutant(
+        "a-key-is-trusted-for-ever",
+        "engines/delivery.py",
+        "if history.doubt and wall - history.first_sent > policy.key_ttl:",
+        "if False:",
+        DELIVERY,
+    ),
+    Mutant(
+        "a-busy-server-outlives-the-op",
+        "engines/delivery.py",
+        "if isinstance(step, Postpone) and history.expires is not None:",
+        "if False:",
+        DELIVERY,
     ),
     Mutant(
         "what-is-not-mentioned-was-applied",
@@ -385,7 +414,7 @@ MUTANTS = [
         "engines/retry.py",
         "max(wait, failure.meaning",
         "min(wait, failure.meaning",
-        ("tests/properties/test_retry.py",),
+        ("tests/unit/engines/test_retry.py", "tests/properties/test_retry.py"),
     ),
     Mutant(
         "a-bad-date-raises",

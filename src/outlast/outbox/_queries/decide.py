@@ -8,12 +8,16 @@ from outlast.outbox._queries.tables import Tables
 
 
 def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
-    """Put a parked op back at its old place under a new generation, and so under a new key."""
+    """Put a parked op back at its old place; another request is another generation, and so has another key."""
     _note_decision(db)
+    # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
+    # group of its own it is folded with nothing, because its bytes may be known under that key.
     done = db.execute(
-        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + 1, target, content_type,"
-        " CASE WHEN ? THEN if_match ELSE ? END, created, coalesce(?, body), grp, after_seq, schema_v, rounds, expires,"
-        " base, passable FROM $parked WHERE seq = ? RETURNING seq",
+        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CASE WHEN wanted IS NOT DISTINCT FROM body AND"
+        " matched IS NOT DISTINCT FROM if_match THEN generation ELSE generation + 1 END, target, content_type, matched,"
+        " created, wanted, coalesce(grp, seq), after_seq, schema_v, rounds, expires, base, passable FROM"
+        " (SELECT parked.*, CASE WHEN ? THEN if_match ELSE ? END AS matched, coalesce(?, body) AS wanted"
+        " FROM $parked AS parked WHERE seq = ?) AS found RETURNING seq",
         (keep_match, if_match, body, seq),
     ).get
     if done is None:
