@@ -31,6 +31,7 @@ class Api:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            timeout = 5  # so that closing, which waits for every thread, ends
 
             def do_PUT(self):  # the name that http.server looks for
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -44,7 +45,7 @@ class Api:
                 """Keep quiet."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server.daemon_threads = False  # closing waits for them: no socket is left to the collector
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
