@@ -73,14 +73,14 @@ FAULTS = (
     ),
     Fault(
         "G6a", "What is queued together is committed one by one",
-        ((ENQUEUE, "    for count in chunks(len(writes)):\n",
-          "    for count in [1] * len(writes):\n"
-          '        if places:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
+        ((ENQUEUE, "    for count in chunks(len(items)):\n",
+          "    for count in [1] * len(items):\n"
+          '        if begin:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
     Fault(
         "G6b", "The order comes from the wall clock",
-        (("outbox/_queries/look.py", 'FROM $op WHERE seq > ? ORDER BY seq", (after,)', 'FROM $op WHERE seq > ? ORDER BY created", (after,)'),
+        (("outbox/_queries/look.py", 'WHERE seq > ? ORDER BY seq", (after,)', 'WHERE seq > ? ORDER BY created", (after,)'),
          (LANES, "        if len(lane.seqs) > 1 and lane.seqs[-2] > seq:\n", "        if not lane.seqs:\n")),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
