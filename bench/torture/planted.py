@@ -47,6 +47,11 @@ class Fault:
 
 FAULTS = (
     Fault(
+        "G1", "A write is merged into one that is on the wire",
+        (("outbox/_queries/fold.py", "sealed=op.seq in sealed, awaited", "sealed=False, awaited"),),
+        ("tests/integration/outbox/test_folding.py",),
+    ),
+    Fault(
         "G2", "A decision changes the request and keeps its key",
         (("outbox/_queries/decide.py", "THEN generation ELSE generation + 1 END", "THEN generation ELSE generation END"),),
         ("tests/issues/test_sync_key_is_kept_when_the_body_changes.py",),
@@ -122,7 +127,6 @@ FAULTS = (
     ),
 )  # fmt: skip
 OPEN = {
-    "G1": "coalescing merges a write into one that is on the wire: there is no coalescing yet",
     "G4": "a merge without the base: there is no three-way merge yet",
 }
 
