@@ -47,6 +47,11 @@ class Fault:
 
 FAULTS = (
     Fault(
+        "G1", "A write is merged into one that is on the wire",
+        (("outbox/_queries/fold.py", "sealed=op.seq in sealed, awaited", "sealed=False, awaited"),),
+        ("tests/integration/outbox/test_folding.py",),
+    ),
+    Fault(
         "G2", "A decision changes the request and keeps its key",
         (("outbox/_queries/decide.py", "THEN generation ELSE generation + 1 END", "THEN generation ELSE generation END"),),
         ("tests/issues/test_sync_key_is_kept_when_the_body_changes.py",),
@@ -73,14 +78,14 @@ FAULTS = (
     ),
     Fault(
         "G6a", "What is queued together is committed one by one",
-        ((ENQUEUE, "    for count in chunks(len(writes)):\n",
-          "    for count in [1] * len(writes):\n"
-          '        if places:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
+        ((ENQUEUE, "    for count in chunks(len(items)):\n",
+          "    for count in [1] * len(items):\n"
+          '        if begin:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
     Fault(
         "G6b", "The order comes from the wall clock",
-        (("outbox/_queries/look.py", 'FROM $op WHERE seq > ? ORDER BY seq", (after,)', 'FROM $op WHERE seq > ? ORDER BY created", (after,)'),
+        (("outbox/_queries/look.py", 'WHERE seq > ? ORDER BY seq", (after,)', 'WHERE seq > ? ORDER BY created", (after,)'),
          (LANES, "        if len(lane.seqs) > 1 and lane.seqs[-2] > seq:\n", "        if not lane.seqs:\n")),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
@@ -122,7 +127,6 @@ FAULTS = (
     ),
 )  # fmt: skip
 OPEN = {
-    "G1": "coalescing merges a write into one that is on the wire: there is no coalescing yet",
     "G4": "a merge without the base: there is no three-way merge yet",
 }
 

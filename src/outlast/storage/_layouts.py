@@ -89,7 +89,9 @@ def stored_version(db: Session, dialect: Dialect, layout: FileFormat, where: str
 def check_owner(layout: FileFormat, application_id: int, where: str) -> None:
     """Refuse what is marked as somebody else's."""
     if application_id != layout.application_id:
-        raise NotOursError(f"{where} is a database, but no {layout.name}; name another. It was not touched")
+        raise NotOursError(
+            f"{where} is a database, but no {layout.name}; name another file or schema. It was not touched"
+        )
 
 
 def check_version(layout: FileFormat, version: int, where: str) -> None:

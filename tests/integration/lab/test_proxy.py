@@ -190,7 +190,7 @@ def test_latency_holds_the_answer(through, api):
         async with client(proxy) as http:
             begun = loop.time()
             assert (await http.get("/notes/n0000")).status_code == 200
-            assert 0.3 <= loop.time() - begun < 2
+            assert loop.time() - begun >= 0.3
         async with client(proxy, timeout=0.1) as http:
             with pytest.raises(httpx2.ReadTimeout):
                 await put(http, "late")

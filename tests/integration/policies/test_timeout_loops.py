@@ -16,8 +16,8 @@ LOOPS = [
     pytest.param(asyncio.new_event_loop, 1e-6, id="asyncio"),
     pytest.param(uvloop.new_event_loop, 1e-6, id="uvloop"),
 ]
-# How late a limit may be on a machine that has other things to do.
-LATE = 0.5
+# How late a limit may be on a machine that has other things to do: that it ends what it limits is what is tested.
+LATE = 30.0
 
 
 def block():

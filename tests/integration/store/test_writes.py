@@ -248,20 +248,21 @@ async def test_what_does_not_fit_the_model_is_refused_before_it_is_queued(world)
 async def test_a_full_disk_is_told_and_nothing_is_pretended(world):
     """A save that could not be made durable raises, and is read by nobody."""
     async with world() as w, w.outbox() as outbox, w.store(outbox=outbox, config=quick_config(deliver=False)) as store:
-        real = outbox.core.database.write_item
+        database = outbox.core.database
+        real = database.write_item
 
         def full(job, item):
-            def fail(db, items):
+            def fail(db):
                 raise apsw.FullError("database or disk is full")
 
-            return real(fail, item)
+            return database.write(fail)
 
-        outbox.core.database.write_item = full
+        database.write_item = full
         with pytest.raises(StorageFullError):
             await store.save(Note("w1", "mine", "a"))
         with pytest.raises(StorageFullError):
             await store.delete("b")
-        outbox.core.database.write_item = real
+        database.write_item = real
 
         assert store.snapshot()["pending"] == 0
         assert await store.get("a") is None
