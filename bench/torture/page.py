@@ -141,7 +141,6 @@ def planted_of(caught):
 
     rows = [(fault.name, fault.what, " and ".join(caught.get(fault.name, [])) or "nobody",
              ", ".join(f"`{Path(test).stem}`" for test in fault.tests) or "-") for fault in planted.FAULTS]  # fmt: skip
-    rows += [(name, what, "open", "-") for name, what in planted.OPEN.items()]
     return f"""## Planted faults
 
 Each is planted in a copy of the source and must turn red who is named. G1 to G8 are what a published sync engine got

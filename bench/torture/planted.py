@@ -1,6 +1,6 @@
 """Plant known faults in copies of the source; each must be caught, by the tests that are named or by the torture.
 
-G1 to G8 are what a published sync engine got wrong. Those whose feature is not here yet are named as open.
+G1 to G8 are what a published sync engine got wrong.
 """
 
 import os
@@ -65,15 +65,20 @@ FAULTS = (
     Fault(
         "G3b", "The former holder's writes are not refused, and it never learns that its lease is gone",
         ((SETTLE, "    if current != fence:\n", "    if current is None:\n"),
-         (SETTLE, 'seq = ? AND fence = ? AND attempts = ?", guard', 'seq = ? AND ? > 0 AND ? > 0", guard'),
+         (SETTLE, 'seq = ? AND fence = ? AND attempts = ?", (', 'seq = ? AND ? > 0 AND ? > 0", ('),
          ("outbox/_lease.py", "        if not changed:\n", "        if changed is None:\n")),
         ("tests/issues/test_sync_takeover_is_not_atomic.py",),
     ),
     Fault(
+        "G4", "A merge knows no base, so what others have changed is overwritten",
+        (("sync_engine/_reconciler.py", "disputed.answer, base, op.rounds)",
+          "disputed.answer, theirs.content if theirs else base, op.rounds)"),),
+        ("tests/integration/outbox/test_reconciling.py",),
+    ),
+    Fault(
         "G5", "Attempts without an answer are counted, and after five the write is given up",
-        ((ENGINE, "            return Postpone(policy.backoff.wait(attempt, chance), reason)\n        case Busy():",
-          "            wait = policy.backoff.wait(attempt, chance)\n"
-          "            return Postpone(wait, reason) if attempt < 5 else Die(reason)\n        case Busy():"),),
+        ((ENGINE, "            return Postpone(wait, reason)\n        case Busy(",
+          "            return Postpone(wait, reason) if attempt < 5 else Die(reason)\n        case Busy("),),
         ("tests/issues/test_sync_being_offline_spends_attempts.py",),
     ),
     Fault(
@@ -121,14 +126,11 @@ FAULTS = (
     ),
     Fault(
         "P3", "A delivered write stays in the queue when its receipt is written, and is removed later",
-        ((SETTLE, "    _remove(db, op.seq)\n\n\ndef _hand_on",
-          '    db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))\n\n\ndef _hand_on'),),
+        ((SETTLE, "    _remove(db, op.seq)\n\n\ndef _renew",
+          '    db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))\n\n\ndef _renew'),),
         (), KILLS,
     ),
 )  # fmt: skip
-OPEN = {
-    "G4": "a merge without the base: there is no three-way merge yet",
-}
 
 
 def plant(fault, folder):
