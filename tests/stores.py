@@ -98,7 +98,7 @@ class PostgresPlace(str):
 
     def plan(self, statement, bindings):
         """Return the steps of a statement that read a whole table."""
-        text = statement.replace("$", f"{self.schema}.").replace("?", "%s")
+        text = statement.replace("$", f"{self.schema}.").replace("%", "%%").replace("?", "%s")
         rows = self.server.execute_without_scans(f"EXPLAIN {text}", *bindings)
         return [row[0] for row in rows if "Seq Scan" in row[0]]
 

@@ -17,7 +17,7 @@ from outlast.outbox import DeliveryPolicy, LeaseConfig, OpState, Outbox, Verb, W
 from outlast.policies import CircuitBreaker
 from outlast.sync_engine import HttpTransport, Runner
 
-POLICY = DeliveryPolicy(backoff=Backoff.fixed(0.03), max_retry_after=1.0)
+POLICY = DeliveryPolicy(backoff=Backoff.fixed(0.03), max_retry_after=1.0, max_deaths=1_000_000)
 LANES = 4
 PLAN = (Verb.CREATE, Verb.PUT, Verb.PATCH, Verb.PUT, Verb.PATCH, Verb.DELETE)
 YEAR = 31_557_600.0

@@ -114,11 +114,14 @@ class FeedStore:
         return await asyncio.wrap_future(self.database.write(lambda db: self._commit(db, events, position)))
 
     def _commit(self, db: Connection, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
-        # Whoever else writes here may have been quicker, so what is stored decides what is new.
-        fresh = sort_pulled(self._position(db).seq, events).fresh
+        # Whoever else writes here may have been quicker, so what is stored decides what is new, and never goes back.
+        stored = self._position(db)
+        fresh = sort_pulled(stored.seq, events).fresh
         for event in fresh:
             self._apply(db, event)
-        db.execute("INSERT OR REPLACE INTO outlast_feed VALUES (?, ?, ?)", (self.feed, position.cursor, position.seq))
+        if stored.seq is None or position.seq is None or position.seq >= stored.seq:
+            row = (self.feed, position.cursor, position.seq)
+            db.execute("INSERT OR REPLACE INTO outlast_feed VALUES (?, ?, ?)", row)
         return fresh
 
     def _keep(self, db: Connection, event: FeedEvent) -> None:

@@ -110,6 +110,7 @@ async def test_a_cancelled_caller_queues_whole_or_nothing(place):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await box.core.result(box.core.database.write(lambda db: None))  # what was on its way is there now
 
         found = defaultdict(int)
         for op in await box.pending("note"):

@@ -19,7 +19,9 @@ from outlast.outbox import (
     LeaseConfig,
     Outbox,
     ProcessingLease,
+    Report,
     SyncOutbox,
+    Terms,
     Verb,
     Write,
     enqueue_in,
@@ -177,12 +179,12 @@ async def test_a_takeover_waits_for_a_settlement_that_has_begun(place):
         config = LeaseConfig(beat_every=3600.0, ttl=10_800.0)
         lease, heir = (ProcessingLease(one.core.database, config) for one in (box, other))
         fence = await asyncio.to_thread(lease.acquire)
-        (claimed,) = await box.core.result(box.core.claim(fence, [1], CallableTransport(None).seal))
+        (claimed,) = await box.core.result(box.core.claim(fence, [1], Terms(seal=CallableTransport(None).seal)))
         place.execute("UPDATE $lease SET beat = beat - 10800")
         begun, go = threading.Event(), threading.Event()
 
         def settle(db):
-            sql.settle(sql.Tables(db, box.core.ways), fence, claimed, Deliver(), follower=None, known_to=None, wall=0.0)
+            sql.settle(sql.Tables(db, box.core.ways), fence, claimed, Report(step=Deliver()), wall=0.0)
             begun.set()
             go.wait(50)
 

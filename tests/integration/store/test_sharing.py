@@ -63,6 +63,13 @@ def apis():
         api.close()
 
 
+def backend(stack, api, kind):
+    """Make a backend that is closed in the end."""
+    made = HttpBackend(api.url, kind)
+    stack.push_async_callback(made.aclose)
+    return made
+
+
 async def test_each_store_delivers_to_its_own_server(tmp_path, apis):
     """Whoever runs the delivery, what is of another kind goes where its own store sends it, and never elsewhere."""
     notes_api, users_api = apis
@@ -71,8 +78,8 @@ async def test_each_store_delivers_to_its_own_server(tmp_path, apis):
         caches = [Cache(name) for name in ("sharing-notes", "sharing-users")]
         for cache in caches:
             await stack.enter_async_context(cache)
-        users = Store(User, backend=HttpBackend(users_api.url, "users"), cache=caches[1], outbox=box)
-        async with Store(Note, backend=HttpBackend(notes_api.url, "notes"), cache=caches[0], outbox=box) as notes:
+        users = Store(User, backend=backend(stack, users_api, "users"), cache=caches[1], outbox=box)
+        async with Store(Note, backend=backend(stack, notes_api, "notes"), cache=caches[0], outbox=box) as notes:
             async with users:
                 for receipt in (await notes.save(Note("a", "n")), await users.save(User("b", "u"))):
                     await receipt.settled(timeout=60)
@@ -94,8 +101,8 @@ async def test_a_store_takes_the_delivery_over_from_the_one_that_is_closed(tmp_p
         box = await stack.enter_async_context(await Outbox.open(tmp_path / "app.db"))
         first_cache = await stack.enter_async_context(Cache("taking-notes"))
         second_cache = await stack.enter_async_context(Cache("taking-users"))
-        first = Store(Note, backend=HttpBackend(notes_api.url, "notes"), cache=first_cache, outbox=box)
-        second = Store(User, backend=HttpBackend(users_api.url, "users"), cache=second_cache, outbox=box)
+        first = Store(Note, backend=backend(stack, notes_api, "notes"), cache=first_cache, outbox=box)
+        second = Store(User, backend=backend(stack, users_api, "users"), cache=second_cache, outbox=box)
         async with first:
             await second.__aenter__()
             await (await first.save(Note("a", "n"))).settled(timeout=60)

@@ -55,7 +55,8 @@ async def deliver(options):
     transport = Dying if options.die == "before-send" else HttpTransport
     headers = {"Authorization": "Bearer very-secret-token"}
     keys = "Idempotency-Key" if options.keys else None
-    policy = DeliveryPolicy(backoff=Backoff.fixed(0.05))
+    # Whoever is killed every tenth of a second may be killed at the same op again and again.
+    policy = DeliveryPolicy(backoff=Backoff.fixed(0.05), max_deaths=1000)
     before_settle = die if options.die == "before-commit" else None
     DEFAULT_BUS.subscribe(lambda event: say(delivered=event.seq), OpDelivered)
     async with await Outbox.open(options.box) as box:

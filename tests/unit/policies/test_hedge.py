@@ -220,7 +220,8 @@ def test_other_targets(face, kind, where):
 
     assert face.call(hedge, stage.fn, *args, **kwargs) == "fine"
     pick = [(called | {"host": called["host"]} if where == "host" else given)[where] for given, called in stage.calls]
-    assert pick == ["a", "b", "c", "b"]
+    # Threads begin in any order once they are started.
+    assert (pick[0], sorted(pick)) == ("a", ["a", "b", "b", "c"])
     assert len({(given, tuple(called.items())) for given, called in stage.calls}) == 3
     stage.release()
 
