@@ -144,6 +144,6 @@ def planted_of(caught):
     return f"""## Planted faults
 
 Each is planted in a copy of the source and must turn red who is named. G1 to G8 are what a published sync engine got
-wrong, P1 to P3 are further ones.
+wrong, P1 to P4 are further ones.
 
 {table(("fault", "what goes wrong", "caught by", "tests"), sorted(rows))}"""

@@ -10,7 +10,7 @@ from outlast.errors import Outcome, ShuttingDownError
 from outlast.events import FeedApplyFailed
 from outlast.outbox import Outbox
 from outlast.storage import FileFormat, SqliteDatabase
-from outlast.sync_engine import CallableTransport, FeedStore, Rung, Runner
+from outlast.sync_engine import CallableTransport, FeedStore, Position, Rung, Runner
 from outlast.testing import Recorder
 
 
@@ -226,3 +226,13 @@ async def test_two_channels_on_one_store_do_no_harm(feed, until):
                 await until(lambda length=length: one.position.seq == two.position.seq == length)
 
         assert await world.applied(store) == list(range(1, 28))
+
+
+async def test_a_late_channel_does_not_move_the_cursor_back(tmp_path):
+    """One that commits what another has already applied leaves the further place, so that nothing is applied again."""
+    async with await FeedStore.open(tmp_path / "feed.db") as store:
+        assert await store.position() == Position()
+        await store.commit([], Position("nine", 9))
+        await store.commit([], Position("eight", 8))
+
+        assert await store.position() == Position("nine", 9)
