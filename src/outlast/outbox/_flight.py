@@ -19,6 +19,7 @@ class Flight:
         permit: Lets them call their origin.
         open: Those of which nothing is recorded yet, by place.
         alone: Whether nothing else may fly meanwhile.
+        earlier: Whether it was launched by a run that has ended since.
     """
 
     route: Route
@@ -26,6 +27,7 @@ class Flight:
     permit: BreakerPermit
     open: dict[int, Claimed] = field(default_factory=dict[int, Claimed])
     alone: bool = False
+    earlier: bool = False
 
     def __post_init__(self) -> None:
         """Note what is open."""

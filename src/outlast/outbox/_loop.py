@@ -11,7 +11,7 @@ from typing import Final
 from outlast.clock import SYSTEM_RANDOM, Random
 from outlast.engines.delivery import Course
 from outlast.engines.op import Answer, DeliveryPolicy
-from outlast.errors import ConfigError, LeaseLostError, OutlastError
+from outlast.errors import AuthenticationError, ConfigError, LeaseLostError, OutlastError
 from outlast.events import OpSent
 from outlast.outbox import _queries as sql
 from outlast.outbox._accounts import Accounts
@@ -122,8 +122,9 @@ class DeliveryLoop:
         """
         loop = asyncio.get_running_loop()
         stop = self._core.watch(lambda: _wake(loop, self._changed))
-        # A request that was sent before has failed before: it says nothing about the credentials of this run.
         self._failures.clear()
+        for flight in self._flying.values():
+            flight.earlier = True
         try:
             while True:
                 await self._refresh()
@@ -318,7 +319,8 @@ class DeliveryLoop:
         for seq in flight.open:
             self._lanes.give_back(seq)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        # What an earlier run has sent says nothing about the credentials of this one.
+        if error is not None and not (flight.earlier and isinstance(error, AuthenticationError)):
             self._failures.append(error)
         self._wake.set()
 

@@ -94,6 +94,32 @@ async def test_a_refresh_that_fails_stops_the_delivery_and_loses_nothing(place):
         assert await box.counts() == Counts(delivered=9)
 
 
+async def test_a_late_refusal_of_old_credentials_does_not_stop_the_run_with_new_ones(place):
+    """What an earlier run has sent may be refused during the next; that says nothing about what the next one sends."""
+    token, late, started = "old", asyncio.Event(), asyncio.Event()
+
+    async def act(op):
+        sent_with = token
+        if op.entity == "b" and sent_with == "old":
+            started.set()
+            await late.wait()
+        elif op.entity == "a" and sent_with == "old":
+            await started.wait()
+        elif op.entity == "a":
+            late.set()
+        return AuthNeeded("401") if sent_with == "old" else Applied()
+
+    async with opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        async with runner(box, CallableTransport(act)) as run, asyncio.timeout(60):
+            with pytest.raises(AuthenticationError):
+                await run.run_until_idle()
+            token = "new"
+            await run.run_until_idle()
+
+        assert await box.counts() == Counts(delivered=2)
+
+
 async def test_who_has_other_credentials_goes_on(place):
     """While one account is refreshed, the ops of another are delivered; those that share it wait."""
     account, others = Account(), Server()
