@@ -9,6 +9,7 @@ A loop that rests now and then never comes to that.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -30,7 +31,7 @@ class LoopAssist:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._waiting: dict[int, tuple[Future[Any], float]] = {}
+        self._watched: deque[tuple[Future[Any], float]] = deque()
         self._watching = False
 
     async def result(self, future: Future[T]) -> T:
@@ -38,27 +39,28 @@ class LoopAssist:
 
         Cancel: a job that has not begun is not done; one that has begun runs to its end.
         """
-        number = id(future)
-        self._waiting[number] = (future, self.loop.time() + GRACE)
+        self.watch(future)
+        return await asyncio.wrap_future(future, loop=self.loop)
+
+    def watch(self, future: Future[Any]) -> None:
+        """See to it that the thread which works on a future comes to its end."""
+        self._watched.append((future, self.loop.time() + GRACE))
         if not self._watching:
             self._watching = True
             self.loop.call_later(GRACE, self._watch)
-        try:
-            return await asyncio.wrap_future(future, loop=self.loop)
-        finally:
-            del self._waiting[number]
 
     def _watch(self) -> None:
-        # One future is enough to watch: whatever waits beside it is done by the same thread.
-        future, due = next(iter(self._waiting.values()), (None, 0.0))
-        if future is None:
+        while self._watched and self._watched[0][0].done():
+            self._watched.popleft()
+        if not self._watched:
             self._watching = False
             return
+        # The oldest is enough: whatever waits beside it is done by the same threads.
+        future, due = self._watched[0]
         wait = due - self.loop.time()
         if wait > 0:
             self.loop.call_later(wait, self._watch)
             return
-        if not future.done():
-            with suppress(TimeoutError, CancelledError):
-                future.exception(MOMENT)
+        with suppress(TimeoutError, CancelledError):
+            future.exception(MOMENT)
         self.loop.call_soon(self._watch)

@@ -9,7 +9,8 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar, cast
+from itertools import compress
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_known
@@ -35,12 +36,21 @@ from outlast.outbox._records import (
     Write,
 )
 from outlast.outbox._routes import Routes
-from outlast.storage import Borrowed, Session, require
+from outlast.outbox._tick_list import TickList, Waiting
+from outlast.storage import Borrowed, Failed, Session, require
 
 T = TypeVar("T")
 
 _OPTIONS: Final = ("after", "base", "expires", "if_match", "lane", "once", "order", "schema", "target")
 _log = logging.getLogger("outlast.outbox")
+
+
+class _LoopSide(NamedTuple):
+    """Hold what one event loop has of an outbox."""
+
+    loop: asyncio.AbstractEventLoop
+    assist: LoopAssist
+    calls: TickList[sql.Call, list[Queued]]
 
 
 class OutboxCore:
@@ -67,7 +77,7 @@ class OutboxCore:
             self._write(sql.index_lanes).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
-        self._assist: LoopAssist | None = None
+        self._side: _LoopSide | None = None
         self.routes = Routes()
         """What carries the writes of each kind in this process, for those who share one runner."""
 
@@ -76,10 +86,14 @@ class OutboxCore:
 
         Cancel: what has not begun is not done; what has begun runs to its end.
         """
-        loop = asyncio.get_running_loop()
-        if self._assist is None or self._assist.loop is not loop:
-            self._assist = LoopAssist(loop)
-        return await self._assist.result(future)
+        return await self._here().assist.result(future)
+
+    def _here(self) -> _LoopSide:
+        loop, side = asyncio.get_running_loop(), self._side
+        if side is None or side.loop is not loop:
+            assist = LoopAssist(loop)
+            side = self._side = _LoopSide(loop, assist, TickList(assist, self._hand_over))
+        return side
 
     def enqueue(self, writes: Sequence[Write], *, together: bool = False) -> Future[list[Queued]]:
         """Store writes in one commit; the future tells what became of each once that is durable.
@@ -88,12 +102,30 @@ class OutboxCore:
             writes: The writes.
             together: Whether they are delivered one after the other, none before the one in front of it.
         """
-        future = self.database.write_item(self._enqueue, sql.Call(writes, self.clock.wall(), together))
-        future.add_done_callback(lambda done: self._announce(done, writes))
+        call = sql.Call(writes, self.clock.wall(), together)
+        future = self.database.write_item(self._enqueue, Waiting(call))
+        future.add_done_callback(lambda done: self._announce([call], [_outcome(done)]))
         return future
 
-    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
-        return sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing)
+    def aenqueue(self, writes: Sequence[Write], *, together: bool = False) -> asyncio.Future[list[Queued]]:
+        """Store writes as `enqueue` does, for a task of the running event loop; see `TickList`."""
+        return self._here().calls.put(sql.Call(writes, self.clock.wall(), together))
+
+    def flush(self) -> None:
+        """Hand over at once what the tasks of a loop have asked for in this turn of it."""
+        if self._side is not None:
+            self._side.calls.flush()
+
+    def _hand_over(self, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> Future[list[list[Queued] | Failed]]:
+        future = self.database.write_items(self._enqueue, calls)
+        future.add_done_callback(lambda done: self._announce([call for call, _ in calls], done.result()))
+        return future
+
+    def _enqueue(self, db: Session, waiting: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
+        wanted = [not one.gone for one in waiting]
+        calls = [one.item for one in compress(waiting, wanted)]
+        queued = iter(sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing))
+        return [next(queued) if one else [] for one in wanted]
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
@@ -104,13 +136,14 @@ class OutboxCore:
         borrowed = borrow_beside(connection, self.database.dialect)
         return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id, self._coalescing)
 
-    def _announce(self, done: Future[list[Queued]], writes: Sequence[Write]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            return
-        self.notify()
+    def _announce(self, calls: Sequence[sql.Call], outcomes: Sequence[list[Queued] | Failed]) -> None:
+        queued = [(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if isinstance(outcome, list)]
+        if queued:
+            self.notify()
         if self.bus.wants(OpEnqueued) or self.bus.wants(OpFolded):
-            for one, write in zip(done.result(), writes, strict=True):
-                self._tell(one, write)
+            for call, found in queued:
+                for one, write in zip(found, call.writes, strict=False):  # none of a call that was taken back
+                    self._tell(one, write)
 
     def _tell(self, queued: Queued, write: Write) -> None:
         about = {"source": self.name, "at": self.clock.now(), "kind": write.kind, "entity": write.entity}
@@ -248,15 +281,22 @@ class OutboxCore:
         return self._read(self.ways.version)
 
 
+def _outcome(done: Future[T]) -> T | Failed:
+    try:
+        return done.result()
+    except Exception as error:  # it is told to whoever holds the future
+        return Failed(error)
+
+
 def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[str, Any]) -> Write:
     """Build a write; a body that is not bytes is encoded as JSON.
 
     Raises:
         ConfigError: The body cannot be written as JSON, or an option is unknown.
     """
-    check_known(
-        options, ("after", "base", "expires", "if_match", "lane", "once", "order", "schema", "target"), path=verb.value
-    )
+    if not options:
+        return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body))
+    check_known(options, _OPTIONS, path=verb.value)
     fields: dict[str, Any] = {
         **options,
         "base": encode_body(options.get("base")),

@@ -114,33 +114,34 @@ class Outbox:
 
         Cancel: the write is queued whole or not at all.
         """
-        return await self._one(Verb.CREATE, kind, entity, body, options)
+        return await self._queued(make_write(Verb.CREATE, kind, entity, body, options))
 
     async def put(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the replacing of an entity; with `if_match` it must still be the version that you saw."""
-        return await self._one(Verb.PUT, kind, entity, body, options)
+        return await self._queued(make_write(Verb.PUT, kind, entity, body, options))
 
     async def patch(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue a JSON merge patch (RFC 7396) of an entity."""
-        return await self._one(Verb.PATCH, kind, entity, body, options)
+        return await self._queued(make_write(Verb.PATCH, kind, entity, body, options))
 
     async def delete(self, kind: str, entity: str, **options: Any) -> Ticket:
         """Queue the removing of an entity."""
-        return await self._one(Verb.DELETE, kind, entity, None, options)
+        return await self._queued(make_write(Verb.DELETE, kind, entity, None, options))
 
     async def post(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue a message; it takes effect once only if the server honours the idempotency key."""
-        return await self._one(Verb.POST, kind, entity, body, options)
+        return await self._queued(make_write(Verb.POST, kind, entity, body, options))
 
-    async def _one(self, verb: Verb, kind: str, entity: str, body: Any, options: dict[str, Any]) -> Ticket:
-        return (await self.enqueue(make_write(verb, kind, entity, body, options)))[0]
+    async def _queued(self, write: Write) -> Ticket:
+        ((seq, _),) = await self.core.aenqueue((write,))
+        return Ticket(self.core, seq)
 
     async def enqueue(self, *writes: Write) -> list[Ticket]:
         """Queue writes in one commit: all of them or none.
 
         Cancel: the writes are queued whole or not at all.
         """
-        return [Ticket(self.core, one.seq) for one in await self.core.result(self.core.enqueue(writes))]
+        return [Ticket(self.core, one.seq) for one in await self.core.aenqueue(writes)]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction[Ticket]]:
@@ -153,7 +154,7 @@ class Outbox:
         """
         collected = begin(self.core, Ticket)
         yield collected
-        collected.placed(await self.core.result(self.core.enqueue(collected.writes(), together=True)))
+        collected.placed(await self.core.aenqueue(collected.writes(), together=True))
 
     async def enqueue_in(self, connection: Any, *writes: Write) -> list[Ticket]:
         """Queue writes in the transaction that a connection of yours is in: committed with your rows or not at all.
@@ -226,6 +227,7 @@ class Outbox:
 
     async def aclose(self) -> None:
         """Finish what is being committed and close the file."""
+        self.core.flush()
         await asyncio.to_thread(self.core.database.close)
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from outlast.storage._layouts import Dialect
+from outlast.storage._writer import Failed
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -58,6 +59,10 @@ class Database(Protocol):
 
     def write_item(self, job: Callable[[Any, Sequence[I]], Sequence[T]], item: I) -> Future[T]:
         """Run SQL once for all items that wait for the same job one after the other; each has its own future."""
+        ...
+
+    def write_items(self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]) -> Future[list[T | Failed]]:
+        """Do the same for several items at once; one future tells what became of each, in their order."""
         ...
 
     def read(self, job: Callable[[Any], T]) -> Future[T]:

@@ -31,7 +31,7 @@ from outlast.storage._layouts import (
     store_version,
     stored_version,
 )
-from outlast.storage._writer import GroupCommitWriter, GroupRefusedError
+from outlast.storage._writer import Failed, GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -141,6 +141,13 @@ class SqliteDatabase:
         """Run SQL once for all items that wait for the same job one after the other; each has its own future."""
         self._check_process()
         return self._writer.submit_item(job, item)
+
+    def write_items(
+        self, job: Callable[[Connection, Sequence[I]], Sequence[T]], items: Sequence[I]
+    ) -> Future[list[T | Failed]]:
+        """Do the same for several items at once; one future tells what became of each, in their order."""
+        self._check_process()
+        return self._writer.submit_items(job, items)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         connection = self._main

@@ -7,16 +7,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from outlast.errors import ShuttingDownError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
 
-_MAX_GROUP = 1024
+MOST_AT_ONCE: Final = 1024
+"""How many items share a commit at most; who has more of them gives them in several lists."""
 
 
 class GroupRefusedError(Exception):
@@ -39,19 +40,49 @@ class Transact(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stand for the result of an item that failed.
+
+    Args:
+        error: Why.
+    """
+
+    error: Exception
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
+    """Hold what was given to the writer at once.
+
+    Args:
+        job: What is to be done.
+        items: To what; of a job without items it is none.
+        many: Whether the future gets a list with the outcome of each item.
+        alone: Whether the job takes no items.
+    """
+
     job: Callable[..., Any]
-    item: Any
-    together: bool
+    items: Sequence[Any]
+    many: bool = False
+    alone: bool = False
     future: Future[Any] = field(default_factory=Future[Any])
+
+    def tell(self, outcomes: list[Any]) -> None:
+        """Give the future what became of the items."""
+        if self.many:
+            self.future.set_result(outcomes)
+        elif isinstance(outcomes[0], Failed):
+            self.future.set_exception(outcomes[0].error)
+        else:
+            self.future.set_result(outcomes[0])
 
 
 class GroupCommitWriter:
     """Run jobs in one thread, many to a transaction.
 
     Jobs that wait at the same time share one transaction and so one flush of the disk. If a job of a
-    group fails, the group is rolled back and each of its jobs runs in a transaction of its own, so that
+    group fails, the group is rolled back and each half of it runs in a transaction of its own, and so on, so that
     one caller's mistake costs no other caller anything.
 
     Thread-safe: yes.
@@ -83,7 +114,7 @@ class GroupCommitWriter:
         Raises:
             ShuttingDownError: The database was closed.
         """
-        return self._queue(_Entry(job, None, together=False))
+        return self._queue(_Entry(job, (None,), alone=True))
 
     def submit_item(self, job: Callable[[Any, Sequence[I]], Sequence[T]], item: I) -> Future[T]:
         """Queue an item of a job that is given all items at once which wait for it one after the other.
@@ -92,7 +123,18 @@ class GroupCommitWriter:
             job: Returns one result for each item; equal jobs are the same job.
             item: The item.
         """
-        return self._queue(_Entry(job, item, together=True))
+        return self._queue(_Entry(job, (item,)))
+
+    def submit_items(
+        self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]
+    ) -> Future[list[T | Failed]]:
+        """Queue items as `submit_item` does, for the price of one: a single future tells what became of each.
+
+        Args:
+            job: Returns one result for each item; equal jobs are the same job.
+            items: At least one; those of a list are tried together, and one that fails alone.
+        """
+        return self._queue(_Entry(job, items, many=True))
 
     def _queue(self, entry: _Entry) -> Future[Any]:
         with self._wake:
@@ -111,44 +153,59 @@ class GroupCommitWriter:
 
     def _run(self) -> None:
         while group := self._next_group():
-            self._commit(group)
+            self._settle(group)
 
     def _next_group(self) -> list[_Entry]:
         with self._wake:
             while not self._entries and not self._closing:
                 self._wake.wait()
-            taken = [self._entries.popleft() for _ in range(min(_MAX_GROUP, len(self._entries)))]
+            taken = self._take()
         group = [entry for entry in taken if entry.future.set_running_or_notify_cancel()]
         return group or (self._next_group() if taken else [])
 
-    def _commit(self, group: list[_Entry]) -> None:
+    def _take(self) -> list[_Entry]:
+        taken: list[_Entry] = []
+        room = MOST_AT_ONCE
+        while self._entries and (room >= len(self._entries[0].items) or not taken):
+            taken.append(self._entries.popleft())
+            room -= len(taken[-1].items)
+        return taken
+
+    def _settle(self, group: list[_Entry]) -> None:
+        outcomes = iter(self._commit(group))
+        for entry in group:
+            entry.tell([next(outcomes) for _ in entry.items])
+
+    def _commit(self, group: list[_Entry]) -> list[Any]:
+        """Return the outcome of each item, committed in as few transactions as possible."""
+        count = sum(len(entry.items) for entry in group)
         try:
             results = self._transact(lambda db: _run_jobs(db, group))
         except GroupRefusedError as refusal:
-            self._refuse(group, refusal.cause)
-            return
+            return [Failed(self._translate(refusal.cause)) for _ in range(count)]
         except Exception as error:
-            if len(group) == 1:
-                self._refuse(group, error)
-            else:
-                for one in group:
-                    self._commit([one])
-            return
+            if count == 1:
+                return [Failed(self._translate(error))]
+            first, second = _halves(group)
+            return self._commit(first) + self._commit(second)
         self.commits += 1
-        for entry, result in zip(group, results, strict=True):
-            entry.future.set_result(result)
+        return results
 
-    def _refuse(self, group: list[_Entry], error: Exception) -> None:
-        for entry in group:
-            entry.future.set_exception(self._translate(error))
+
+def _halves(group: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:
+    """Cut a group in two, in its order."""
+    singles = [_Entry(entry.job, (item,), alone=entry.alone) for entry in group for item in entry.items]
+    middle = len(singles) // 2
+    return singles[:middle], singles[middle:]
 
 
 def _run_jobs(db: Any, group: list[_Entry]) -> list[Any]:
     results: list[Any] = []
     for job, same in groupby(group, attrgetter("job")):
         entries = list(same)
-        if entries[0].together:
-            results += job(db, [entry.item for entry in entries])
-        else:
+        if entries[0].alone:
             results += [job(db) for _ in entries]
+        else:
+            items = entries[0].items if len(entries) == 1 else list(chain.from_iterable(e.items for e in entries))
+            results += job(db, items)
     return results

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cache
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 from outlast.errors import ConfigError
@@ -14,8 +14,11 @@ from outlast.outbox._queries.rows import NEW
 from outlast.outbox._queries.tables import Tables, Ways
 from outlast.outbox._records import Queued, Write
 
-_MOST_ROWS: Final = 1024
-_ROW: Final = f"({', '.join('?' for _ in NEW.split(','))})"
+_MOST_ROWS: Final = 256
+"""Rows to a statement; the driver remembers how one is run only while its text has less than 16 KiB."""
+_FIXED: Final = {"generation": "0", "grp": "NULL", "rounds": "0"}
+_ROW: Final = f"({','.join(_FIXED.get(name.strip(), '?') for name in NEW.split(','))})"
+_NOT_YET: Final = Queued(0)
 
 
 class Call(NamedTuple):
@@ -32,11 +35,14 @@ class Call(NamedTuple):
     together: bool = False
 
 
-@dataclass(slots=True, eq=False)
 class _Item:
-    write: Write
-    wall: float
-    queued: Queued = field(default_factory=lambda: Queued(0))
+    __slots__ = ("lane", "queued", "wall", "write")
+
+    def __init__(self, write: Write, wall: float) -> None:
+        self.write = write
+        self.wall = wall
+        self.lane = write.lane_id
+        self.queued = _NOT_YET
 
 
 def enqueue(db: Tables, calls: Sequence[Call], coalescing: Coalescing | None = None) -> list[list[Queued]]:
@@ -58,7 +64,7 @@ def plan(ways: Ways, calls: Sequence[Call], coalescing: Coalescing | None = None
     groups = [[_Item(write, call.wall) for write in call.writes] for call in calls]
     items = [item for group in groups for item in group]
     names = [item.write.once for item in items if item.write.once is not None]
-    yield from ways.before_enqueue([item.write.lane_id for item in items], names)
+    yield from ways.before_enqueue([item.lane for item in items], names)
     known = yield from _known(names)
     named = _first_of_each_name(items, known)
     fresh: list[_Item] = []
@@ -127,8 +133,7 @@ def _insert(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
     begin = 0
     for count in chunks(len(items)):
         some = items[begin : begin + count]
-        bindings = [value for item in some for value in _values(item.write, item.wall)]
-        rows = yield Ask(f"INSERT INTO $op ({NEW}) VALUES {', '.join([_ROW] * count)}{ways.returning}", bindings)
+        rows = yield Ask(_statement(count, ways.returning), list(chain.from_iterable(map(_values, some))))
         places = yield from ways.places(rows, count)
         for item, seq in zip(some, places, strict=True):
             item.queued = Queued(seq)
@@ -137,11 +142,17 @@ def _insert(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
         begin += count
 
 
-def _values(write: Write, wall: float) -> tuple[Any, ...]:
+@cache
+def _statement(rows: int, returning: str) -> str:
+    return f"INSERT INTO $op ({NEW}) VALUES {','.join([_ROW] * rows)}{returning}"
+
+
+def _values(item: _Item) -> tuple[Any, ...]:
+    write, wall = item.write, item.wall
     return (
-        write.lane_id, write.verb.value, write.kind, write.entity, 0, write.target, write.content_type, write.if_match,
-        wall, write.body, None, write.after, write.schema, 0, None if write.expires is None else wall + write.expires,
-        write.base, write.order == "mutex",
+        item.lane, str(write.verb), write.kind, write.entity, write.target, write.content_type, write.if_match, wall,
+        write.body, write.after, write.schema, None if write.expires is None else wall + write.expires, write.base,
+        write.order == "mutex",
     )  # fmt: skip
 
 

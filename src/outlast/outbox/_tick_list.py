@@ -1,0 +1,97 @@
+"""Hand over to the writer's thread, as one list, what the tasks of an event loop ask for in one turn of it.
+
+A thread costs the same to be woken for one op as for a thousand, and so does the loop that is told: so all that is put in
+one turn travels as one list, is committed together, and comes back by one call into the loop. Each task still has
+a future of its own, so that one who goes away takes nobody along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from outlast.outbox._assist import LoopAssist
+from outlast.storage import Failed
+
+I = TypeVar("I")  # noqa: E741 - the item, as T is its result
+T = TypeVar("T")
+
+_MOST: Final = 1024
+"""How many travel together at most, which is what shares a commit."""
+
+
+class Waiting(NamedTuple, Generic[I, T]):
+    """Hold an item that somebody waits for.
+
+    Args:
+        item: The item.
+        future: Who waits for it on a loop, or None for a thread that waits.
+    """
+
+    item: I
+    future: asyncio.Future[T] | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether nobody waits any longer; from any thread."""
+        return self.future is not None and self.future.cancelled()
+
+
+class TickList(Generic[I, T]):
+    """Collect items for the length of one turn of a loop. For one event loop.
+
+    Args:
+        assist: Of the loop.
+        hand_over: Gives a list of them away, and returns a future with the outcome of each.
+    """
+
+    def __init__(
+        self, assist: LoopAssist, hand_over: Callable[[Sequence[Waiting[I, T]]], Future[list[T | Failed]]]
+    ) -> None:
+        self._assist = assist
+        self._loop = assist.loop
+        self._hand_over = hand_over
+        self._waiting: list[Waiting[I, T]] = []
+
+    def put(self, item: I) -> asyncio.Future[T]:
+        """Add an item and return what becomes of it.
+
+        Cancel: an item that nobody has begun with is not done; one that was begun is done to its end.
+        """
+        if not self._waiting:
+            self._loop.call_soon(self.flush)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.append(Waiting(item, future))
+        return future
+
+    def flush(self) -> None:
+        """Hand over what is there."""
+        waiting, self._waiting = self._waiting, []
+        for begin in range(0, len(waiting), _MOST):
+            self._send(waiting[begin : begin + _MOST])
+
+    def _send(self, waiting: Sequence[Waiting[I, T]]) -> None:
+        try:
+            done = self._hand_over(waiting)
+        except Exception as error:
+            _tell(waiting, [Failed(error)] * len(waiting))
+            return
+        self._assist.watch(done)
+        done.add_done_callback(lambda done: self._landed(waiting, done))
+
+    def _landed(self, waiting: Sequence[Waiting[I, T]], done: Future[list[T | Failed]]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and with it all who waited
+            self._loop.call_soon_threadsafe(_tell, waiting, done.result())
+
+
+def _tell(waiting: Sequence[Waiting[I, T]], outcomes: Sequence[T | Failed]) -> None:
+    for (_, future), outcome in zip(waiting, outcomes, strict=True):
+        if future is None or future.done():
+            continue
+        if isinstance(outcome, Failed):
+            future.set_exception(outcome.error)
+        else:
+            future.set_result(outcome)
