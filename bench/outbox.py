@@ -1,9 +1,9 @@
 """How fast the outbox is, beside the same work by hand with apsw and beside other queues, at the same durability.
 
-Everything flushes at every commit (WAL, synchronous FULL). "By hand" is one connection of apsw without an event loop, in
-groups as large as there are producers. Those that are compared take turns, round by round, so that a busy machine hits
-all alike; a figure is the median of the rounds' ratios. Rates are for orientation only: a flush takes 0.03 to 0.1 ms on
-a virtual disk and 0.5 to 5 ms on others.
+Everything flushes at every commit (WAL, synchronous FULL). "By hand" is one connection of apsw without an event loop,
+in groups as large as there are producers. Those that are compared take turns, round by round, so that a busy machine
+hits all alike; a figure is the median of the rounds' ratios. Rates are for orientation only: a flush takes 0.03 to
+0.1 ms on a virtual disk and 0.5 to 5 ms on others.
 
 Usage: `make bench ARGS="outbox --quick"`, or `python bench/outbox.py [--quick] [--only enqueue] [--json] [--write]`
 """
@@ -30,7 +30,7 @@ if __name__ == "__main__" and "OUTLAST_BENCH_INSIDE" not in os.environ:
     inside = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OUTLAST_BENCH_INSIDE": "1"}
     sys.exit(subprocess.run((others.python(), __file__, *sys.argv[1:]), env=inside, check=False).returncode)
 
-from queues import delivering, enqueueing, processes
+from queues import delivering, enqueueing, processes  # noqa: E402 - only inside of the environment
 
 PARTS = {
     "enqueue": (enqueueing.awaiting, "Queueing, each write awaited until its commit"),
@@ -61,7 +61,9 @@ def main():
         return
     measured = measure(options.only or [*PARTS, "coalescing"], 0.1 if options.quick else 1.0)
     text = page(measured)
-    print(json.dumps({name: [asdict(one) for one in found] for name, found in measured.items()}) if options.json else text)
+    print(
+        json.dumps({name: [asdict(one) for one in found] for name, found in measured.items()}) if options.json else text
+    )
     if options.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
@@ -96,8 +98,8 @@ def coalescing():
     from bench_coalescing import measure
 
     lines = ["### Coalescing", "", "| generator | sender | writes | sent | shorter by |", "|---|---|---|---|---|"]
-    for row in measure(20_000):
-        lines.append("| {generator} | {sender} | {writes:,} | {sent:,} | {shorter by} |".format(**row))
+    row = "| {generator} | {sender} | {writes:,} | {sent:,} | {shorter by} |"
+    lines += [row.format(**found) for found in measure(20_000)]
     return [*lines, ""]
 
 

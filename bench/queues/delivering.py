@@ -130,8 +130,7 @@ def much_waiting(folder, scale):
 
 def opening(folder, scale):
     """Open an outbox that was left without being closed, and recover until the first op could be claimed."""
-    for count, bar in ((100_000, 0.3), (1_000_000, 2.5)):
-        count = int(count * scale)
+    for count, bar in ((int(100_000 * scale), 0.3), (int(1_000_000 * scale), 2.5)):
         for lanes, wanted in ((count // 10, bar), (count, None)):
             left = leave(folder / f"left-{count}-{lanes}.db", count, lanes)
             took = [open_once(left, folder / "opened.db") for _ in range(3 if count > 200_000 else 5)]

@@ -49,18 +49,23 @@ def outbox(runner, path):
 def awaiting(folder, scale):
     """Compare with groups by hand that are as large as there are producers."""
     for producers, bar, each in AWAITING:
-        each, rounds = max(1, int(each * scale)), max(2, int(9 * scale))
-        by_hand = ByHand(folder / f"hand-{producers}.db")
-        with asyncio.Runner() as runner, outbox(runner, folder / f"ours-{producers}.db") as box:
-            rates = in_turns(
-                rounds,
-                by_hand=lambda: by_hand.enqueue(producers, each),
-                ours=lambda: runner.run(produce(box, producers, each)),
-            )
-        by_hand.close()
+        rates = beside_hand(folder, producers, max(1, int(each * scale)), max(2, int(9 * scale)))
         found = ratio(rates["ours"], rates["by_hand"])
         what = f"{producers} awaiting, against groups of {producers} by hand"
         yield Figure("enqueue", what, found, bar=bar, note=rates_note(rates))
+
+
+def beside_hand(folder, producers, each, rounds):
+    """Return the rates of so many producers, and of groups of that size by hand."""
+    by_hand = ByHand(folder / f"hand-{producers}.db")
+    with asyncio.Runner() as runner, outbox(runner, folder / f"ours-{producers}.db") as box:
+        rates = in_turns(
+            rounds,
+            by_hand=lambda: by_hand.enqueue(producers, each),
+            ours=lambda: runner.run(produce(box, producers, each)),
+        )
+    by_hand.close()
+    return rates
 
 
 class Huey:
@@ -122,9 +127,7 @@ def peers(folder, scale):
             name: lambda peer=peer: runner.run(produce_by_thread(pool, peer.put, 128, max(1, int(20 * scale))))
             for name, peer in made.items()
         }
-        rates = in_turns(
-            rounds, ours=lambda: runner.run(produce(box, 128, max(1, int(250 * scale)))), **contestants
-        )
+        rates = in_turns(rounds, ours=lambda: runner.run(produce(box, 128, max(1, int(250 * scale)))), **contestants)
         for peer in made.values():
             pool.submit(peer.close).result()
     for name in made:
@@ -191,7 +194,7 @@ class Blockages:
     """Note how long each callback keeps the loop for itself, as asyncio's debug mode does."""
 
     def __enter__(self):
-        self.took, self._plain = [], asyncio.events.Handle._run
+        self.took, self._plain = [], asyncio.events.Handle._run  # noqa: SLF001 - there is no other place to look
         took, plain, clock = self.took, self._plain, time.perf_counter
 
         def run(handle):
@@ -199,11 +202,11 @@ class Blockages:
             plain(handle)
             took.append(clock() - began)
 
-        asyncio.events.Handle._run = run
+        asyncio.events.Handle._run = run  # noqa: SLF001
         return self
 
     def __exit__(self, *_):
-        asyncio.events.Handle._run = self._plain
+        asyncio.events.Handle._run = self._plain  # noqa: SLF001
 
 
 def busy(folder, scale):
@@ -232,9 +235,9 @@ def blocked(folder, scale, name="", producers=(1, 128)):
                 runner.run(idle_turns(count, each))
             with Blockages() as seen:
                 rate = runner.run(produce(box, count, each))
-        over = sum(one > 0.002 for one in seen.took)
+        over, usual = sum(one > 0.002 for one in seen.took), percentile(seen.took, 0.999) * 1e3
         note = (
-            f"{over} of {len(seen.took):,} callbacks above 2 ms, 99.9 % below {percentile(seen.took, 0.999) * 1e3:.2f} ms; "
+            f"{over} of {len(seen.took):,} callbacks above 2 ms, 99.9 % below {usual:.2f} ms; "
             f"the same tasks without an outbox: {max(alone.took) * 1e3:.2f} ms; {rate:,.0f}/s"
         )
         what = f"{count} awaiting{name}, the longest time that a callback keeps the loop"

@@ -30,11 +30,10 @@ int fdatasync(int fd) { usleep(5000); return ((int (*)(int))dlsym(RTLD_NEXT, "fd
 def child(part, folder, scale, **environment):
     """Start one of the parts below in a process of its own."""
     command = (sys.executable, str(Path(__file__).parents[1] / "outbox.py"), "--part", part, "--scale", str(scale))
-    made = subprocess.Popen(
+    return subprocess.Popen(
         (*command, "--folder", str(folder)), env={**os.environ, **environment}, stdout=subprocess.PIPE,
         stdin=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return made
 
 
 def answer(process):
@@ -58,6 +57,7 @@ def idle(folder, scale):
 
 async def idle_part(folder, scale, *, waiting):
     """Be a process that has an outbox open with a runner, and has nothing to do."""
+
     async def refuse(op):
         return Busy("503", retry_after=3600.0)
 
@@ -65,7 +65,7 @@ async def idle_part(folder, scale, *, waiting):
     await asyncio.gather(*(box.put("device", str(n), {"n": n}) for n in range(waiting)))
     async with Runner(box, CallableTransport(refuse), concurrency=50) as runner:
         running = asyncio.create_task(runner.run_forever())
-        while runner.stats.postponed < min(waiting, 5):
+        while runner.stats.postponed < min(waiting, 5):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
         await asyncio.sleep(2)
         found = await measure_idle(60 * scale)

@@ -115,8 +115,10 @@ FAULTS = (
     Fault(
         "P1", "A write is acknowledged before its COMMIT",
         ((WRITER, "            results = self._transact(lambda db: _run_jobs(db, group))\n",
-          "            self._transact(lambda db: [e.future.set_result(r) for e, r in zip(group, _run_jobs(db, group))])\n"),
-         (WRITER, "        for entry, result in zip(group, results, strict=True):\n            entry.future.set_result(result)\n", "")),
+          "            results = self._transact(lambda db: _tell_early(group, _run_jobs(db, group)))\n"),
+         (WRITER, "        for entry in group:\n            entry.tell(", "        for entry in ():\n            entry.tell("),
+         (WRITER, "def _halves(", "def _tell_early(group, results):\n    left = iter(results)\n    for entry in group:\n"
+          "        entry.tell([next(left) for _ in entry.items])\n    return results\n\n\ndef _halves(")),
         (), POWER,
     ),
     Fault(

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from itertools import compress
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
@@ -103,7 +103,7 @@ class OutboxCore:
             together: Whether they are delivered one after the other, none before the one in front of it.
         """
         call = sql.Call(writes, self.clock.wall(), together)
-        future = self.database.write_item(self._enqueue, Waiting(call))
+        future = self.database.write_item(self._enqueue, (call, None))
         future.add_done_callback(lambda done: self._announce([call], [_outcome(done)]))
         return future
 
@@ -122,10 +122,11 @@ class OutboxCore:
         return future
 
     def _enqueue(self, db: Session, waiting: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
-        wanted = [not one.gone for one in waiting]
-        calls = [one.item for one in compress(waiting, wanted)]
+        # Asked once: somebody may go away at any moment.
+        gone = [future is not None and future.cancelled() for _, future in waiting]
+        calls = [call for (call, _), left in zip(waiting, gone, strict=True) if not left]
         queued = iter(sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing))
-        return [next(queued) if one else [] for one in wanted]
+        return [[] if left else next(queued) for left in gone]
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
@@ -281,7 +282,7 @@ class OutboxCore:
         return self._read(self.ways.version)
 
 
-def _outcome(done: Future[T]) -> T | Failed:
+def _outcome(done: Future[list[Queued]]) -> list[Queued] | Failed:
     try:
         return done.result()
     except Exception as error:  # it is told to whoever holds the future
@@ -313,18 +314,29 @@ def encode_body(body: Any) -> bytes | None:
     """
     if body is None or isinstance(body, bytes):
         return body
-    if isinstance(body, bytearray | memoryview):
+    if isinstance(body, (bytearray, memoryview)):
         return bytes(cast("bytes", body))
-    msgspec = require("msgspec", extra="store", purpose="the outbox")
+    codec = _codec()
     try:
-        encoded = bytes(msgspec.json.encode(body))
+        encoded = codec.encode(body)
         # It writes NaN as null, and in a merge patch null deletes.
-        faithful = b"null" not in encoded or not _has_no_number(msgspec.to_builtins(body))
+        faithful = b"null" not in encoded or not _has_no_number(codec.to_builtins(body))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the body cannot be written as JSON: {error}", path="body") from error
     if not faithful:
         raise ConfigError("the body cannot be written as JSON: NaN and infinity are no JSON numbers", path="body")
     return encoded
+
+
+class _Codec(NamedTuple):
+    encode: Callable[[Any], bytes]
+    to_builtins: Callable[[Any], Any]
+
+
+@cache
+def _codec() -> _Codec:
+    msgspec = require("msgspec", extra="store", purpose="the outbox")
+    return _Codec(msgspec.json.Encoder().encode, msgspec.to_builtins)
 
 
 def _has_no_number(value: Any) -> bool:

@@ -15,7 +15,7 @@ from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._queries import Coalescing
-from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
 
@@ -114,27 +114,31 @@ class Outbox:
 
         Cancel: the write is queued whole or not at all.
         """
-        return await self._queued(make_write(Verb.CREATE, kind, entity, body, options))
+        write = make_write(Verb.CREATE, kind, entity, body, options)
+        return self._ticket(await self.core.aenqueue((write,)))
 
     async def put(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the replacing of an entity; with `if_match` it must still be the version that you saw."""
-        return await self._queued(make_write(Verb.PUT, kind, entity, body, options))
+        write = make_write(Verb.PUT, kind, entity, body, options)
+        return self._ticket(await self.core.aenqueue((write,)))
 
     async def patch(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue a JSON merge patch (RFC 7396) of an entity."""
-        return await self._queued(make_write(Verb.PATCH, kind, entity, body, options))
+        write = make_write(Verb.PATCH, kind, entity, body, options)
+        return self._ticket(await self.core.aenqueue((write,)))
 
     async def delete(self, kind: str, entity: str, **options: Any) -> Ticket:
         """Queue the removing of an entity."""
-        return await self._queued(make_write(Verb.DELETE, kind, entity, None, options))
+        write = make_write(Verb.DELETE, kind, entity, None, options)
+        return self._ticket(await self.core.aenqueue((write,)))
 
     async def post(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue a message; it takes effect once only if the server honours the idempotency key."""
-        return await self._queued(make_write(Verb.POST, kind, entity, body, options))
+        write = make_write(Verb.POST, kind, entity, body, options)
+        return self._ticket(await self.core.aenqueue((write,)))
 
-    async def _queued(self, write: Write) -> Ticket:
-        ((seq, _),) = await self.core.aenqueue((write,))
-        return Ticket(self.core, seq)
+    def _ticket(self, queued: Sequence[Queued]) -> Ticket:
+        return Ticket(self.core, queued[0].seq)
 
     async def enqueue(self, *writes: Write) -> list[Ticket]:
         """Queue writes in one commit: all of them or none.

@@ -1,7 +1,7 @@
 """Hand over to the writer's thread, as one list, what the tasks of an event loop ask for in one turn of it.
 
-A thread costs the same to be woken for one op as for a thousand, and so does the loop that is told: so all that is put in
-one turn travels as one list, is committed together, and comes back by one call into the loop. Each task still has
+A thread costs the same to be woken for one op as for a thousand, and so does the loop that is told: so all that is put
+in one turn travels as one list, is committed together, and comes back by one call into the loop. Each task still has
 a future of its own, so that one who goes away takes nobody along.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 from outlast.outbox._assist import LoopAssist
 from outlast.storage import Failed
@@ -23,21 +23,8 @@ _MOST: Final = 1024
 """How many travel together at most, which is what shares a commit."""
 
 
-class Waiting(NamedTuple, Generic[I, T]):
-    """Hold an item that somebody waits for.
-
-    Args:
-        item: The item.
-        future: Who waits for it on a loop, or None for a thread that waits.
-    """
-
-    item: I
-    future: asyncio.Future[T] | None = None
-
-    @property
-    def gone(self) -> bool:
-        """Tell whether nobody waits any longer; from any thread."""
-        return self.future is not None and self.future.cancelled()
+Waiting = tuple[I, asyncio.Future[T] | None]
+"""An item and who waits for it on a loop, None for a thread that waits."""
 
 
 class TickList(Generic[I, T]):
@@ -64,7 +51,7 @@ class TickList(Generic[I, T]):
         if not self._waiting:
             self._loop.call_soon(self.flush)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._waiting.append(Waiting(item, future))
+        self._waiting.append((item, future))
         return future
 
     def flush(self) -> None:

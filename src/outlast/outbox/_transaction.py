@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from outlast.engines.op import Verb
@@ -65,8 +64,8 @@ class Transaction(Generic[T]):
         outside = {write.after for write in self._writes if write.after is not None}
         if len(outside) > 1:
             raise ConfigError("a transaction may come after one other write, not several", path="after")
-        plain = [replace(write, after=None) for write in self._writes]
-        return [replace(plain[0], after=outside.pop()), *plain[1:]] if outside else plain
+        plain = [write._replace(after=None) for write in self._writes]
+        return [plain[0]._replace(after=outside.pop()), *plain[1:]] if outside else plain
 
     def placed(self, queued: list[Queued]) -> None:
         """Tell the tickets their places."""

@@ -61,7 +61,9 @@ class Database(Protocol):
         """Run SQL once for all items that wait for the same job one after the other; each has its own future."""
         ...
 
-    def write_items(self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]) -> Future[list[T | Failed]]:
+    def write_items(
+        self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]
+    ) -> Future[list[T | Failed]]:
         """Do the same for several items at once; one future tells what became of each, in their order."""
         ...
 

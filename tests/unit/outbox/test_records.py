@@ -45,7 +45,7 @@ def test_a_lane_is_the_entitys_own_unless_it_is_named():
     one = Write(verb=Verb.DELETE, kind="note", entity="n1")
     again = Write(verb=Verb.PUT, kind="note", entity="n1", body=b"")
     other_kind = Write(verb=Verb.DELETE, kind="list", entity="n1")
-    named = [dataclasses.replace(write, lane="all") for write in (one, other_kind)]
+    named = [write._replace(lane="all") for write in (one, other_kind)]
 
     assert one.lane_id == again.lane_id != other_kind.lane_id
     assert named[0].lane_id == named[1].lane_id

@@ -66,19 +66,12 @@ def plan(ways: Ways, calls: Sequence[Call], coalescing: Coalescing | None = None
     names = [item.write.once for item in items if item.write.once is not None]
     yield from ways.before_enqueue([item.lane for item in items], names)
     known = yield from _known(names)
-    named = _first_of_each_name(items, known)
-    fresh: list[_Item] = []
-    for call, group in zip(calls, groups, strict=True):
-        folding = None if call.together else coalescing
-        for item in group:
-            if folding is not None and folding.takes(item.write):
-                yield from _insert(ways, fresh)
-                fresh = []
-                yield from _fold(ways, folding, item)
-            elif item.write.once is None or named.get(item.write.once) is item:
-                fresh.append(item)
-    yield from _insert(ways, fresh)
-    yield from _name(items, known, named)
+    named = _first_of_each_name(items, known) if names else {}
+    if names or coalescing is not None:
+        yield from _store(ways, calls, groups, coalescing, named)
+        yield from _name(items, known, named)
+    else:
+        yield from _insert(ways, items)
     for call, group in zip(calls, groups, strict=True):
         if call.together:
             yield from _chain(group)
@@ -91,6 +84,27 @@ def _first_of_each_name(items: Sequence[_Item], known: Mapping[str, int]) -> dic
         if item.write.once is not None and item.write.once not in known:
             named.setdefault(item.write.once, item)
     return named
+
+
+def _store(
+    ways: Ways,
+    calls: Sequence[Call],
+    groups: Sequence[Sequence[_Item]],
+    coalescing: Coalescing | None,
+    named: Mapping[str, _Item],
+) -> Plan[None]:
+    """Insert what is neither known by its name nor folded, in its order."""
+    fresh: list[_Item] = []
+    for call, group in zip(calls, groups, strict=True):
+        folding = None if call.together else coalescing
+        for item in group:
+            if folding is not None and folding.takes(item.write):
+                yield from _insert(ways, fresh)
+                fresh = []
+                yield from _fold(ways, folding, item)
+            elif item.write.once is None or named.get(item.write.once) is item:
+                fresh.append(item)
+    yield from _insert(ways, fresh)
 
 
 def _fold(ways: Ways, folding: Coalescing, item: _Item) -> Plan[None]:
