@@ -68,7 +68,7 @@ async def test_what_nobody_waits_for_any_longer_is_not_begun(place):
 
 
 async def test_closing_finishes_what_was_asked_for_in_the_same_turn(place):
-    """A write whose task has asked, but whose list was not handed over yet, is queued; one that asks later is refused."""
+    """A write whose list was not handed over yet is queued all the same; one that is asked for later is refused."""
     box = await Outbox.open(place)
     task = asyncio.create_task(box.enqueue(put(1)))
     await asyncio.sleep(0)
