@@ -65,7 +65,7 @@ FAULTS = (
     Fault(
         "G3b", "The former holder's writes are not refused, and it never learns that its lease is gone",
         ((SETTLE, "    if current != fence:\n", "    if current is None:\n"),
-         (SETTLE, 'seq = ? AND fence = ? AND attempts = ?", (', 'seq = ? AND ? > 0 AND ? > 0", ('),
+         (SETTLE, "        if (claimed.op.seq, fence, claimed.attempt) not in owned:\n", "        if not owned:\n"),
          ("outbox/_lease.py", "        if not changed:\n", "        if changed is None:\n")),
         ("tests/issues/test_sync_takeover_is_not_atomic.py",),
     ),
@@ -128,8 +128,8 @@ FAULTS = (
     ),
     Fault(
         "P3", "A delivered write stays in the queue when its receipt is written, and is removed later",
-        ((SETTLE, "    _remove(db, op.seq)\n\n\ndef _renew",
-          '    db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))\n\n\ndef _renew'),),
+        ((SETTLE, "    _remove(db, [one.claimed.op.seq for one in delivered])\n",
+          '    for one in delivered:\n        db.execute("DELETE FROM $seal WHERE seq = ?", (one.claimed.op.seq,))\n'),),
         (), KILLS,
     ),
 )  # fmt: skip

@@ -32,11 +32,12 @@ from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
 from outlast.outbox._queries import Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
 from outlast.outbox._transport import Batching, Parcel, Polling, Refreshing, Transport
+from outlast.outbox._write import Write
 
 __all__ = [
     "Accepted",

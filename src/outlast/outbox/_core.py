@@ -33,10 +33,10 @@ from outlast.outbox._records import (
     ParkedOp,
     Queued,
     Shadow,
-    Write,
 )
 from outlast.outbox._routes import Routes
-from outlast.outbox._tick_list import TickList, Waiting
+from outlast.outbox._tick_list import TickList, Waiting, still_wanted
+from outlast.outbox._write import Write
 from outlast.storage import Borrowed, Failed, Session, require
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ class _LoopSide(NamedTuple):
     loop: asyncio.AbstractEventLoop
     assist: LoopAssist
     calls: TickList[sql.Call, list[Queued]]
+    settlements: TickList[sql.Settlement, None]
 
 
 class OutboxCore:
@@ -92,7 +93,8 @@ class OutboxCore:
         loop, side = asyncio.get_running_loop(), self._side
         if side is None or side.loop is not loop:
             assist = LoopAssist(loop)
-            side = self._side = _LoopSide(loop, assist, TickList(assist, self._hand_over))
+            calls = TickList(assist, self._hand_over)
+            side = self._side = _LoopSide(loop, assist, calls, TickList(assist, self._hand_over_settlements))
         return side
 
     def enqueue(self, writes: Sequence[Write], *, together: bool = False) -> Future[list[Queued]]:
@@ -121,12 +123,8 @@ class OutboxCore:
         future.add_done_callback(lambda done: self._announce([call for call, _ in calls], done.result()))
         return future
 
-    def _enqueue(self, db: Session, waiting: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
-        # Asked once: somebody may go away at any moment.
-        gone = [future is not None and future.cancelled() for _, future in waiting]
-        calls = [call for (call, _), left in zip(waiting, gone, strict=True) if not left]
-        queued = iter(sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing))
-        return [[] if left else next(queued) for left in gone]
+    def _enqueue(self, db: Session, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
+        return still_wanted(calls, lambda wanted: sql.enqueue(sql.Tables(db, self.ways), wanted, self._coalescing))
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
@@ -203,8 +201,22 @@ class OutboxCore:
 
     def settle(self, fence: int, claimed: Claimed, report: sql.Report) -> Future[None]:
         """Record what became of one attempt, claimed in a term."""
-        wall = self.clock.wall()
-        return self._write(lambda db: sql.settle(db, fence, claimed, report, wall=wall))
+        settlement = sql.Settlement(fence, claimed, report, self.clock.wall())
+        return self.database.write_item(self._settle, (settlement, None))
+
+    def asettle(self, fence: int, claimed: Claimed, report: sql.Report) -> asyncio.Future[None]:
+        """Record as `settle` does, for a task of the running event loop; see `TickList`."""
+        return self._here().settlements.put(sql.Settlement(fence, claimed, report, self.clock.wall()))
+
+    def _hand_over_settlements(self, waiting: Sequence[Waiting[sql.Settlement, None]]) -> Future[list[Failed | None]]:
+        return self.database.write_items(self._settle, waiting)
+
+    def _settle(self, db: Session, waiting: Sequence[Waiting[sql.Settlement, None]]) -> list[None]:
+        def job(wanted: list[sql.Settlement]) -> list[None]:
+            sql.settle(sql.Tables(db, self.ways), wanted)
+            return [None] * len(wanted)
+
+        return still_wanted(waiting, job)
 
     def pauses(self) -> Future[Mapping[str, OriginPause]]:
         """Return the pauses that origins have asked for, those that are over too."""

@@ -9,7 +9,7 @@ from outlast.clock import SYSTEM_CLOCK
 from outlast.errors import ConfigError
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import INSIDE
-from outlast.outbox._records import Write
+from outlast.outbox._write import Write
 from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
 
 _APART: Final = (

@@ -32,3 +32,7 @@ class Flight:
     def __post_init__(self) -> None:
         """Note what is open."""
         self.open = {claimed.op.seq: claimed for group in self.groups for claimed in group}
+
+    def landed(self, claimed: Claimed) -> None:
+        """Note that something is recorded."""
+        del self.open[claimed.op.seq]

@@ -130,14 +130,23 @@ class Judge:
         told(answer)
         return await self.judge(route, claimed, answer)
 
-    async def judge(self, route: Route, claimed: Claimed, answer: Answer) -> Judged:
-        """Say what an answer means, after reading and asking whatever that takes."""
+    def at_once(self, claimed: Claimed, answer: Answer) -> Judged | None:
+        """Say what an answer means, None where something must be read or asked first."""
+        step = self._first_step(claimed, answer)
+        if isinstance(step, Compare | Conflict):
+            return None
+        return Judged(claimed, step, answer, may_be_applied(answer, doubt=claimed.history.doubt))
+
+    def _first_step(self, claimed: Claimed, answer: Answer) -> Step:
         verb, chance = claimed.op.verb, self._random.random()
         if claimed.course is Course.ASK:
-            step = after_asking(self._policy, verb, claimed.attempt, answer, chance)
-        else:
-            wall = self._clock.wall()
-            step = after_sending(self._policy, verb, claimed.attempt, answer, claimed.history, wall=wall, chance=chance)
+            return after_asking(self._policy, verb, claimed.attempt, answer, chance)
+        wall = self._clock.wall()
+        return after_sending(self._policy, verb, claimed.attempt, answer, claimed.history, wall=wall, chance=chance)
+
+    async def judge(self, route: Route, claimed: Claimed, answer: Answer) -> Judged:
+        """Say what an answer means, after reading and asking whatever that takes."""
+        verb, step = claimed.op.verb, self._first_step(claimed, answer)
         doubt, found = may_be_applied(answer, doubt=claimed.history.doubt), None
         if isinstance(step, Compare):
             found = await self._read_back(route, claimed)

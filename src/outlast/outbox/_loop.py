@@ -298,19 +298,21 @@ class DeliveryLoop:
 
         if len(group) == 1:
             (claimed,) = group
-            await self._record(flight, await self._judge.carry(route, claimed, told), version)
+            await self._record(flight, [await self._judge.carry(route, claimed, told)], version)
             return
         answers = await self._judge.carry_batch(route, group)
         told(whole(answers))
+        found = {claimed.op.seq: self._judge.at_once(claimed, answers[claimed.op.seq]) for claimed in group}
+        await self._record(flight, [judged for judged in found.values() if judged is not None], version)
         for claimed in group:
-            await self._record(flight, await self._judge.judge(route, claimed, answers[claimed.op.seq]), version)
+            if found[claimed.op.seq] is None:
+                judged = await self._judge.judge(route, claimed, answers[claimed.op.seq])
+                await self._record(flight, [judged], version)
 
-    async def _record(self, flight: Flight, judged: Judged, version: int) -> None:
-        seq = judged.claimed.op.seq
-        # Whatever follows: this op has not killed the process while it was on the wire.
-        self._suspects.discard(seq)
-        await self._recorder.record(flight.route, judged, version)
-        del flight.open[seq]
+    async def _record(self, flight: Flight, found: Sequence[Judged], version: int) -> None:
+        # Whatever follows: these ops have not killed the process while they were on the wire.
+        self._suspects.difference_update(judged.claimed.op.seq for judged in found)
+        await self._recorder.record(flight.route, found, version, flight.landed)
 
     def _landed(self, flight: Flight, task: asyncio.Task[None]) -> None:
         del self._flying[task]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -110,28 +110,60 @@ class Recorder:
         self.parked = False
         """Whether something was parked since then."""
 
-    async def record(self, route: Route, judged: Judged, version: int) -> None:
-        """Record what became of one attempt.
+    async def record(
+        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Claimed], None]
+    ) -> None:
+        """Record what became of attempts that travelled together, in one commit if nothing is wrong with any of them.
 
         Args:
-            route: How it travelled.
-            judged: What became of it.
-            version: Which credentials it had.
+            route: How they travelled.
+            found: What became of them.
+            version: Which credentials they had.
+            landed: Called with each that is recorded.
         """
-        claimed, step = judged.claimed, judged.step
-        self._note(judged)
-        await self._tell_first(route, claimed, judged)
-        follower, known_to = self.lanes.follower(claimed.op.seq), self.lanes.last_seq
-        report = sql.Report(
-            step=step, follower=follower, known_to=known_to, doubt=judged.doubt, refused=judged.refused,
-            origin=route.transport.origin,
-        )  # fmt: skip
-        await patiently(self._core, lambda: self._core.settle(self._lease.fence, claimed, report))
-        self.landed.add(claimed.op.seq)
-        self.parked |= isinstance(step, Conflict | Die)
-        if judged.answer is not None and not isinstance(step, AskCredentials):
+        for judged in found:
+            self._note(judged)
+            await self._tell_first(route, judged.claimed, judged)
+        locked = await self._try(route, found, version, landed)
+        while locked:
+            await self._core.clock.asleep(_LOCKED_WAIT)
+            locked = await self._try(route, locked, version, landed)
+
+    async def _try(
+        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Claimed], None]
+    ) -> list[Judged]:
+        """Record, and return those for which the file was locked; of several errors the first is raised."""
+        fence, locked, errors = self._lease.fence, list[Judged](), list[Exception]()
+        futures = [self._core.asettle(fence, judged.claimed, self._report(route, judged)) for judged in found]
+        try:
+            for judged, future in zip(found, futures, strict=True):
+                try:
+                    await future
+                    self._recorded(route, judged, version)
+                    landed(judged.claimed)
+                except StorageBusyError:
+                    locked.append(judged)
+                except Exception as error:
+                    errors.append(error)
+        finally:
+            for future in futures:
+                future.cancel()
+        if errors:
+            raise errors[0]
+        return locked
+
+    def _recorded(self, route: Route, judged: Judged, version: int) -> None:
+        self.landed.add(judged.claimed.op.seq)
+        self.parked |= isinstance(judged.step, Conflict | Die)
+        if judged.answer is not None and not isinstance(judged.step, AskCredentials):
             self._accounts.proved(route, version)
         self._settled(route, judged, version)
+
+    def _report(self, route: Route, judged: Judged) -> sql.Report:
+        return sql.Report(
+            step=judged.step, follower=self.lanes.follower(judged.claimed.op.seq), known_to=self.lanes.last_seq,
+            doubt=judged.doubt, refused=judged.refused, origin=route.transport.origin,
+        )  # fmt: skip
 
     async def _tell_first(self, route: Route, claimed: Claimed, judged: Judged) -> None:
         told: list[Callable[..., Awaitable[None]]] = []

@@ -14,9 +14,10 @@ from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._queries import Coalescing
-from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
+from outlast.outbox._write import Write
 
 
 class SyncTicket(TicketCore):

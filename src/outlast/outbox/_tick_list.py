@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 from outlast.outbox._assist import LoopAssist
 from outlast.storage import Failed
@@ -72,6 +72,14 @@ class TickList(Generic[I, T]):
     def _landed(self, waiting: Sequence[Waiting[I, T]], done: Future[list[T | Failed]]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and with it all who waited
             self._loop.call_soon_threadsafe(_tell, waiting, done.result())
+
+
+def still_wanted(waiting: Sequence[Waiting[I, T]], job: Callable[[list[I]], Sequence[T]]) -> list[T]:
+    """Return what a job makes of the items that somebody waits for, and None for the others. In the writer's thread."""
+    # Asked once: somebody may go away at any moment.
+    gone = [future is not None and future.cancelled() for _, future in waiting]
+    results = iter(job([item for (item, _), left in zip(waiting, gone, strict=True) if not left]))
+    return [cast("T", None) if left else next(results) for left in gone]  # nobody hears of the former
 
 
 def _tell(waiting: Sequence[Waiting[I, T]], outcomes: Sequence[T | Failed]) -> None:

@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 from outlast.engines.op import Verb
 from outlast.errors import ConfigError
 from outlast.outbox._core import OutboxCore, make_write
-from outlast.outbox._records import Queued, Write
+from outlast.outbox._records import Queued
 from outlast.outbox._ticket import TicketCore
+from outlast.outbox._write import Write
 
 T = TypeVar("T", bound=TicketCore)
 

@@ -23,7 +23,7 @@ from outlast.outbox._queries.look import (
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
 from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
-from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
+from outlast.outbox._queries.settle import Report, Settlement, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
@@ -37,6 +37,7 @@ __all__ = [
     "Plan",
     "Report",
     "Sealer",
+    "Settlement",
     "Tables",
     "Terms",
     "Version",

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from typing import Any, Literal
 
 from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
 from outlast.errors import ConfigError
-from outlast.outbox._queries.rows import OP, read_op
+from outlast.outbox._queries.rows import OP, chunks, listed, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
@@ -45,23 +47,41 @@ class Terms:
 def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
-    admit = terms.admission()
-    return [_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
+    run = _Run(fence, terms, terms.admission(), wall)
+    ops: dict[int, Op] = {}
+    seals: dict[int, Sequence[Any]] = {}
+    for marks, places in listed(seqs):
+        # Locked, so that nobody folds another write into it while it is sealed.
+        rows = db.execute(f"SELECT {OP} FROM $op WHERE seq IN {marks} ORDER BY seq{db.ways.update}", places)
+        ops.update((row[0], read_op(row, store)) for row in rows)
+        rows = db.execute(f"SELECT {_SEAL}, seq FROM $seal WHERE seq IN {marks}", places)
+        seals.update((row[-1], row[:-1]) for row in rows)
+    claims = [_claim_one(db, run, seq, ops.get(seq), seals.get(seq)) for seq in seqs]
+    _insert(db, run.fresh)
+    return claims
+
+
+@dataclass(slots=True)
+class _Run:
+    """Hold what is the same for all ops of one claim, and the seals that it makes."""
+
+    fence: int
+    terms: Terms
+    admit: Admit
+    wall: float
+    fresh: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
 
 
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
-def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float) -> Claim:
-    # Locked, so that nobody folds another write into it while it is sealed.
-    row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
-    if row is None:
+def _claim_one(db: Tables, run: _Run, seq: int, op: Op | None, sealed: Sequence[Any] | None) -> Claim:
+    if op is None:
         return Withdrawn(seq=seq)
-    op = read_op(row, store)
-    why = admit(op)
+    terms, wall = run.terms, run.wall
+    why = run.admit(op)
     if why:
         return Passed(op=op, why=why)
-    sealed = db.execute(f"SELECT {_SEAL} FROM $seal WHERE seq = ?", (seq,)).fetchone()
     history, status_url = _history(op, sealed, suspect=seq in terms.suspects)
     way = course(terms.policy, history, wall)
     if isinstance(way, Die):
@@ -69,10 +89,10 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, fence, op, terms.seal, wall)
+        return _seal(db, run, op)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
-        (fence, history.unreported, int(history.doubt), seq),
+        (run.fence, history.unreported, int(history.doubt), seq),
     )
     return _again(op, sealed, history, way, status_url)
 
@@ -99,24 +119,37 @@ def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_
     return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
 
 
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
+def _seal(db: Tables, run: _Run, op: Op) -> Claim:
+    wall = run.wall
     try:
-        request = seal(op)
+        request = run.terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
         return Unsendable(op=op, reason=reason)
     own_body = None if request.body == op.body else request.body
-    db.execute(
-        "INSERT INTO $seal"
-        " (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body, doubt)"
-        " VALUES (?, 1, ?, NULL, 0, ?, '', ?, ?, ?, ?, ?, 0)",
-        (
-            op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), _digest(request.body),
-            own_body,
-        ),
+    headers = json.dumps(request.headers) if request.headers else "[]"
+    run.fresh.append(
+        (op.seq, run.fence, wall, request.method, request.url, headers, _digest(request.body), own_body)
     )  # fmt: skip
     return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
+
+
+def _insert(db: Tables, seals: Sequence[Sequence[Any]]) -> None:
+    begin = 0
+    for count in chunks(len(seals)):
+        db.execute(_statement(count), list(chain.from_iterable(seals[begin : begin + count])))
+        begin += count
+
+
+@cache
+def _statement(rows: int) -> str:
+    row = "(?,1,?,NULL,0,?,'',?,?,?,?,?,0)"
+    return (
+        "INSERT INTO $seal"
+        " (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body, doubt)"
+        f" VALUES {','.join([row] * rows)}"
+    )
 
 
 def _digest(body: bytes | None) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
@@ -10,12 +10,11 @@ from typing import Any, Final, NamedTuple
 from outlast.errors import ConfigError
 from outlast.outbox._queries.fold import Coalescing
 from outlast.outbox._queries.plans import Ask, Plan
-from outlast.outbox._queries.rows import NEW
+from outlast.outbox._queries.rows import NEW, chunks
 from outlast.outbox._queries.tables import Tables, Ways
-from outlast.outbox._records import Queued, Write
+from outlast.outbox._records import Queued
+from outlast.outbox._write import Write
 
-_MOST_ROWS: Final = 256
-"""Rows to a statement; the driver remembers how one is run only while its text has less than 16 KiB."""
 _FIXED: Final = {"generation": "0", "grp": "NULL", "rounds": "0"}
 _ROW: Final = f"({','.join(_FIXED.get(name.strip(), '?') for name in NEW.split(','))})"
 _NOT_YET: Final = Queued(0)
@@ -168,17 +167,3 @@ def _values(item: _Item) -> tuple[Any, ...]:
         write.body, write.after, write.schema, None if write.expires is None else wall + write.expires, write.base,
         write.order == "mutex",
     )  # fmt: skip
-
-
-def chunks(count: int) -> Iterator[int]:
-    """Cut a number of rows into powers of two, so that few statements serve any number.
-
-    >>> list(chunks(11))
-    [8, 2, 1]
-    """
-    size = _MOST_ROWS
-    while count:
-        while size > count:
-            size //= 2
-        yield size
-        count -= size

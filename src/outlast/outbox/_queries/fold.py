@@ -11,7 +11,8 @@ from outlast.errors import ConfigError
 from outlast.outbox._queries.plans import Ask, Plan
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables, Ways
-from outlast.outbox._records import Op, Queued, Write
+from outlast.outbox._records import Op, Queued
+from outlast.outbox._write import Write
 
 _LOOK_BACK: Final = 4
 """How many of a lane's last ops are looked at; folding into the last is what shortens a queue."""

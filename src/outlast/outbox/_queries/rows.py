@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final
 
 from outlast.engines.op import Verb
@@ -15,6 +16,10 @@ NEW: Final = (
 )
 OP: Final = f"seq, {NEW}"
 
+
+_MOST_LISTED: Final = 1024
+_MOST_ROWS: Final = 256
+"""Rows to a statement; the driver remembers how one is run only while its text has less than 16 KiB."""
 
 IDENTITY: Final = "SELECT name, value FROM $meta"
 
@@ -30,6 +35,25 @@ def identity(db: Tables) -> str:
     return identity_of(db.execute(IDENTITY))
 
 
+@cache
+def _marks(count: int) -> str:
+    return f"({','.join('?' * count)})"
+
+
+def listed(places: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+    """Cut places into lists for `IN`, each with its marks and what is bound to them.
+
+    The last place is repeated up to a power of two, so that few statements serve any number.
+
+    >>> list(listed([4, 5, 6]))
+    [('(?,?,?,?)', [4, 5, 6, 6])]
+    """
+    for begin in range(0, len(places), _MOST_LISTED):
+        some = list(places[begin : begin + _MOST_LISTED])
+        count = 1 << (len(some) - 1).bit_length()
+        yield _marks(count), some + some[-1:] * (count - len(some))
+
+
 def read_op(row: Sequence[Any], store: str) -> Op:
     """Build an op from a row of the columns of `op`."""
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
@@ -39,3 +63,17 @@ def read_op(row: Sequence[Any], store: str) -> Op:
         entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,
         group=group, after=after, schema=schema, rounds=rounds, expires_at=expires, base=base,
     )  # fmt: skip
+
+
+def chunks(count: int) -> Iterator[int]:
+    """Cut a number of rows into powers of two, so that few statements serve any number.
+
+    >>> list(chunks(11))
+    [8, 2, 1]
+    """
+    size = _MOST_ROWS
+    while count:
+        while size > count:
+            size //= 2
+        yield size
+        count -= size

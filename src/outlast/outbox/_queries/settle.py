@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
 
 from outlast.engines.op import AskCredentials, Await, Compare, Conflict, Deliver, Die, OpState, Postpone, Renew, Step
 from outlast.engines.origin_pause import OriginPause, pause
 from outlast.errors import ConfigError, LeaseLostError
 from outlast.outbox._queries import shadows
-from outlast.outbox._queries.rows import OP
+from outlast.outbox._queries.rows import OP, chunks, listed
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Claimed
 
@@ -45,17 +48,49 @@ def check_fence(db: Tables, fence: int) -> None:
         )
 
 
-def settle(db: Tables, fence: int, claimed: Claimed, report: Report, *, wall: float) -> None:
-    """Record what became of one attempt, if this process still owns it."""
-    check_fence(db, fence)
+class Settlement(NamedTuple):
+    """Say what became of one attempt, and on whose behalf.
+
+    Args:
+        fence: Of the term in which it was claimed.
+        claimed: The attempt.
+        report: What became of it.
+        wall: Unix seconds.
+    """
+
+    fence: int
+    claimed: Claimed
+    report: Report
+    wall: float
+
+
+def settle(db: Tables, settlements: Sequence[Settlement]) -> None:
+    """Record what became of attempts, if this process still owns all of them."""
+    for fence in {one.fence for one in settlements}:
+        check_fence(db, fence)
+    _check_owned(db, settlements)
+    delivered = [one for one in settlements if isinstance(one.report.step, Deliver)]
+    _receive(db, delivered)
+    remembers = bool(delivered) and shadows.concerned(db, [one.report.step for one in delivered])
+    for one in settlements:
+        _record(db, one, remembers=remembers)
+
+
+def _check_owned(db: Tables, settlements: Sequence[Settlement]) -> None:
+    owned: set[tuple[int, int, int]] = set()
+    for marks, places in listed([one.claimed.op.seq for one in settlements]):
+        owned.update(db.execute(f"SELECT seq, fence, attempts FROM $seal WHERE seq IN {marks}", places))
+    for fence, claimed, _, _ in settlements:
+        if (claimed.op.seq, fence, claimed.attempt) not in owned:
+            raise LeaseLostError(f"op {claimed.op.seq} is no longer this process's to settle", operation="outbox")
+
+
+def _record(db: Tables, settlement: Settlement, *, remembers: bool) -> None:
+    _, claimed, report, wall = settlement
     op = claimed.op
-    if not db.execute(
-        "SELECT 1 FROM $seal WHERE seq = ? AND fence = ? AND attempts = ?", (op.seq, fence, claimed.attempt)
-    ).get:
-        raise LeaseLostError(f"op {op.seq} is no longer this process's to settle", operation="outbox")
     match report.step:
         case Deliver() | Renew() as step:
-            _change(db, claimed, step, report, wall)
+            _change(db, claimed, step, report, remembers=remembers)
         case Postpone() | AskCredentials() | Await() as step:
             _keep(db, claimed, step, report, wall)
         case Conflict(reason=reason) as step:
@@ -67,11 +102,12 @@ def settle(db: Tables, fence: int, claimed: Claimed, report: Report, *, wall: fl
             raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
 
 
-def _change(db: Tables, claimed: Claimed, step: Deliver | Renew, report: Report, wall: float) -> None:
-    """Let an op be done, or go again as something else; both concern the next write of its entity."""
+def _change(db: Tables, claimed: Claimed, step: Deliver | Renew, report: Report, *, remembers: bool) -> None:
+    """Let an op that is done, or goes again as something else, have its effect on the next write of its entity."""
     match step:
         case Deliver():
-            _deliver(db, claimed, step, wall)
+            if remembers:
+                shadows.remember(db, claimed.op, step)
             shadows.hand_on(db, claimed.op, step, follower=report.follower, known_to=report.known_to)
         case Renew():
             _renew(db, claimed, step)
@@ -100,16 +136,29 @@ def _show(db: Tables, seq: int, step: Conflict) -> None:
         )
 
 
-def _deliver(db: Tables, claimed: Claimed, step: Deliver, wall: float) -> None:
-    op = claimed.op
-    outcome = "delivered" if step.outcome == "delivered" else f"delivered:{step.outcome}"
-    db.execute(
+def _receive(db: Tables, delivered: Sequence[Settlement]) -> None:
+    """Write the receipts of what was delivered, and take it out of the queue."""
+    rows = [_receipt(one.claimed, one.report.step, one.wall) for one in delivered]
+    begin = 0
+    for count in chunks(len(rows)):
+        db.execute(_receipts(count), list(chain.from_iterable(rows[begin : begin + count])))
+        begin += count
+    _remove(db, [one.claimed.op.seq for one in delivered])
+
+
+@cache
+def _receipts(rows: int) -> str:
+    return (
         "INSERT INTO $receipt (seq, generation, attempts, etag, kind, entity, done, outcome)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (op.seq, op.generation, claimed.attempt, step.etag, op.kind, op.entity, wall, outcome),
+        f" VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}"
     )
-    shadows.remember(db, op, step)
-    _remove(db, op.seq)
+
+
+def _receipt(claimed: Claimed, step: Step, wall: float) -> tuple[Any, ...]:
+    assert isinstance(step, Deliver)  # noqa: S101 - chosen by that
+    op, outcome = claimed.op, step.outcome
+    outcome = outcome if outcome == "delivered" else f"delivered:{outcome}"
+    return (op.seq, op.generation, claimed.attempt, step.etag, op.kind, op.entity, wall, outcome)
 
 
 def _renew(db: Tables, claimed: Claimed, step: Renew) -> None:
@@ -130,9 +179,10 @@ def _await(db: Tables, claimed: Claimed, url: str | None, wall: float) -> None:
     db.execute("UPDATE $seal SET accepted = ? WHERE seq = ?", (json.dumps(known), claimed.op.seq))
 
 
-def _remove(db: Tables, seq: int) -> None:
-    db.execute("DELETE FROM $op WHERE seq = ?", (seq,))
-    db.execute("DELETE FROM $seal WHERE seq = ?", (seq,))
+def _remove(db: Tables, seqs: Sequence[int]) -> None:
+    for marks, places in listed(seqs):
+        db.execute(f"DELETE FROM $op WHERE seq IN {marks}", places)
+        db.execute(f"DELETE FROM $seal WHERE seq IN {marks}", places)
 
 
 def _postpone(db: Tables, claimed: Claimed, wait: float, reason: str, *, report: Report, wall: float) -> None:
@@ -166,7 +216,7 @@ def park(db: Tables, seq: int, state: OpState, reason: str, *, attempts: int, wa
         f"INSERT INTO $parked (state, reason, parked, attempts, {OP}) SELECT ?, ?, ?, ?, {OP} FROM $op WHERE seq = ?",
         (state.value, text(reason), wall, attempts, seq),
     )
-    _remove(db, seq)
+    _remove(db, [seq])
 
 
 def text(reason: str) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from outlast.engines.json_values import decode, encode
 from outlast.engines.merge_patch import apply_patch
-from outlast.engines.op import Deliver, Verb
+from outlast.engines.op import Deliver, Step, Verb
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Op, Shadow
 
 _REBASED: Final = '"outlast-rebased"'
 """A version that no server has, for a write that must not pass because it is based on what never came to be."""
+
+
+def concerned(db: Tables, steps: Iterable[Step]) -> bool:
+    """Tell whether deliveries have anything to note or to forget; without versions they have not."""
+    if any(isinstance(step, Deliver) and _strong(step.etag) is not None for step in steps):
+        return True
+    return db.execute("SELECT 1 FROM $shadow LIMIT 1").get is not None
 
 
 def remember(db: Tables, op: Op, step: Deliver) -> None:
