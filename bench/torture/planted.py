@@ -90,7 +90,7 @@ FAULTS = (
     ),
     Fault(
         "G6b", "The order comes from the wall clock",
-        (("outbox/_queries/look.py", 'WHERE seq > ? ORDER BY seq", (after,)', 'WHERE seq > ? ORDER BY created", (after,)'),
+        (("outbox/_queries/look.py", '{NEWCOMER} ORDER BY seq"', '{NEWCOMER} ORDER BY created"'),
          (LANES, "        if len(lane.seqs) > 1 and lane.seqs[-2] > seq:\n", "        if not lane.seqs:\n")),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),

@@ -21,13 +21,13 @@ from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
+from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import (
     KEEP,
     Changes,
     Claimed,
     Counts,
-    Newcomer,
     Op,
     OpStatus,
     ParkedOp,
@@ -257,9 +257,9 @@ class OutboxCore:
         """List the undelivered ops of a kind, oldest first."""
         return self._read(lambda db: sql.pending(db, self.store_id, kind))
 
-    def queued(self, after: int) -> Future[list[Newcomer]]:
-        """Return every op behind a place."""
-        return self._read(lambda db: sql.queued(db, after))
+    def lanes(self) -> Future[LaneIndex]:
+        """Return an index of all that waits, made in the reader's thread."""
+        return self._read(lambda db: LaneIndex.of(sql.queued(db)))
 
     def changes(self, version: sql.Version, decisions: int, after: int) -> Future[Changes]:
         """Return what is new since a moment and a number of decisions."""

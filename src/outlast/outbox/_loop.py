@@ -91,12 +91,11 @@ class DeliveryLoop:
     async def load(self) -> None:
         """Read what waits; what a dead process had on the wire is due at once, and suspected of its death."""
         core, now = self._core, self._core.clock.now()
-        self._recorder.lanes, self._seen_version = LaneIndex(), 0
+        self._seen_version = 0
         self._suspects.clear()
         self._foreign.clear()
         self._seen_decisions = await patiently(core, core.decisions)
-        for seq, lane, after, passable in await patiently(core, lambda: core.queued(0)):
-            self._lanes.add(seq, lane, after, passable=passable)
+        self._recorder.lanes = await patiently(core, core.lanes)
         wall = core.clock.wall()
         for seq, due, delay in await patiently(core, core.dues):
             if seq not in self._lanes:

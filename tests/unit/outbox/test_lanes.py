@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from outlast.outbox._lanes import LaneIndex
@@ -253,3 +255,38 @@ def test_counting_does_not_look_at_every_lane():
     lanes._lanes = Watched(lanes._lanes)
 
     assert (lanes.deliverable, lanes.take(0.0, 3), lanes.deliverable, touched) == (2000, [1, 2, 3], 2000, [])
+
+
+def test_an_index_made_at_once_is_the_one_that_grows():
+    """Whatever waits, it goes in the same turns from an index that was made of all rows as from one that was told."""
+    dice = random.Random(11)
+    for _ in range(200):
+        rows, places = [], sorted(dice.sample(range(1, 100), 20))
+        for seq in places:
+            after = dice.choice([None, None, None, *[row[0] for row in rows[-3:]]])
+            rows.append((seq, dice.randrange(6), after, dice.random() < 0.2))
+        told = LaneIndex()
+        for seq, lane, after, passable in rows:
+            told.add(seq, lane, after, passable=passable)
+        made = LaneIndex.of(rows)
+
+        assert (len(made), made.deliverable, made.last_seq) == (len(told), told.deliverable, told.last_seq)
+        while turn := made.take(0.0, 3):
+            assert told.take(0.0, 3) == turn
+            for seq in turn:
+                made.remove(seq)
+                told.remove(seq)
+        assert len(made) == len(told) == 0
+
+
+def test_the_held_lanes_are_known():
+    """Those that were let go or have nothing left are none of them."""
+    lanes = LaneIndex.of([(1, 7, None, False), (2, 8, None, False)])
+
+    lanes.hold(7)
+    lanes.hold(9)
+    before = lanes.held
+    lanes.free(7)
+    lanes.remove(2, hold=True)
+
+    assert (before, lanes.held) == ({7, 9}, {8, 9})

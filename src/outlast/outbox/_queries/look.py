@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from outlast.engines.op import OpState, Verb
 from outlast.outbox._queries.decide import decisions
@@ -59,9 +59,9 @@ def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> 
     ]  # fmt: skip
 
 
-def queued(db: Tables, after: int) -> list[Newcomer]:
-    """Return every op behind a place."""
-    return [Newcomer(*row) for row in db.execute(f"SELECT {NEWCOMER} WHERE seq > ? ORDER BY seq", (after,))]
+def queued(db: Tables) -> Iterator[tuple[int, int, int | None, bool]]:
+    """Return the fields of a `Newcomer` for every op, in the order of their places."""
+    return iter(db.execute(f"SELECT {NEWCOMER} ORDER BY seq"))
 
 
 def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
@@ -83,7 +83,8 @@ def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
         if found == decided:
             rows = [Newcomer(*row) for row in db.execute(*db.ways.newer(version, after))]
             return Changes(version=now_at, decisions=found, queued=rows, parked=None)
-        return Changes(version=now_at, decisions=found, queued=queued(db, 0), parked=set(parked_lanes(db)))
+        rows = [Newcomer(*row) for row in queued(db)]
+        return Changes(version=now_at, decisions=found, queued=rows, parked=set(parked_lanes(db)))
     finally:
         db.ways.end(db)
 
