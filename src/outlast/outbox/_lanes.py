@@ -146,6 +146,11 @@ class LaneIndex:
         if lane is not None and lane.state == "held":
             self._go_on(lane)
 
+    def any_ready(self, now: float) -> bool:
+        """Tell whether something may go now."""
+        due = None if self._ready else self.next_due()
+        return bool(self._ready) or (due is not None and due <= now)
+
     def take(self, now: float, most: int) -> list[int]:
         """Return the places of up to `most` ops that may go now, and mark their lanes as flying."""
         self._promote(now)

@@ -125,12 +125,17 @@ class DeliveryLoop:
         for flight in self._flying.values():
             flight.earlier = True
         try:
+            self._dirty = True
             while True:
-                await self._refresh()
+                looked = self._core.database.moved() or self._dirty or self._seen_routes != self._routes.version
+                if looked:
+                    await self._refresh()
                 self._check()
                 await self._launch()
                 if until_idle and not self._flying and not self._lanes.deliverable and not self._dirty:
-                    return
+                    if looked:
+                        return
+                    self._changed()  # a last look before it ends
                 await self._pause()
         finally:
             stop()
@@ -188,6 +193,8 @@ class DeliveryLoop:
         """Send what may go; tell whether something was passed over, so that something else may go instead."""
         room = self._concurrency - len(self._flying)
         if room < 1 or any(flight.alone for flight in self._flying.values()):
+            return False
+        if not self._lanes.any_ready(self._core.clock.now()):
             return False
         permits = self.gates.permits(min(room, self._lanes.deliverable))
         try:

@@ -71,6 +71,10 @@ class Database(Protocol):
         """Run queries on the reader thread."""
         ...
 
+    def moved(self) -> bool:
+        """Tell, without waiting, whether somebody may have committed since this was asked last; from one thread."""
+        ...
+
     def lock(self, name: str) -> Lock:
         """Return a lock of that name, which everybody shares who has this database open."""
         ...

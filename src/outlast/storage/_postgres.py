@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from outlast.clock import SYSTEM_CLOCK
 from outlast.errors import ConfigError, ForkedError, InDoubtError, NotOursError, ShuttingDownError, StorageError
 from outlast.storage._layouts import LAYOUT_TABLE, FileFormat, migrate, store_version, stored_version
 from outlast.storage._postgres_address import parse_address, postgres_dialect
@@ -23,6 +24,8 @@ I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
 _SYNCHRONOUS: Final = {"power": ("on", "remote_apply"), "process": ("off",)}
 """What the server may be set to; the first unless it is set to another of them already."""
 _PATIENCE: Final = 10.0
+_LOOK_EVERY: Final = 5.0
+"""Seconds after which one looks although no notification has come."""
 # A transaction of a process that was frozen must not keep others from their lanes for ever.
 _SETTINGS: Final = """
 SELECT set_config('synchronous_commit', '{synchronous}', false)
@@ -94,6 +97,7 @@ class PostgresDatabase:
             self._main.close()
             raise translate(error, self.name) from error
         self._listeners: list[Listener] = []
+        self._looked = float("-inf")
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
 
@@ -233,6 +237,17 @@ class PostgresDatabase:
             return self._reader.call(once)
         except Exception as error:
             raise translate(error, self.name) from error
+
+    def moved(self) -> bool:
+        """Tell, without waiting, whether somebody may have committed since this was asked last; from one thread.
+
+        Who commits notifies, so while all listeners hear this is only asked for now and then.
+        """
+        now = SYSTEM_CLOCK.now()
+        if self._listeners and all(one.hears for one in self._listeners) and now - self._looked < _LOOK_EVERY:
+            return False
+        self._looked = now
+        return True
 
     def lock(self, name: str) -> AdvisoryLock:
         """Return an advisory lock, which the server frees when the process ends."""

@@ -85,6 +85,8 @@ class Listener:
         self._own = own
         self._hear = hear
         self._stopped = False
+        self.hears = False
+        """Whether it is connected, so that nothing is missed now."""
         self._bell, self._ringer = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="outlast-listener", daemon=True)
         self._thread.start()
@@ -101,11 +103,15 @@ class Listener:
 
     def _listen(self, connection: Any) -> None:
         connection.execute(f'LISTEN "{self._channel}"')
+        self.hears = True
         self._hear()  # for what was said while nobody listened
-        while not self._stopped:
-            select.select([connection, self._bell], [], [])
-            if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
-                self._hear()
+        try:
+            while not self._stopped:
+                select.select([connection, self._bell], [], [])
+                if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
+                    self._hear()
+        finally:
+            self.hears = False
 
     def stop(self) -> None:
         """Hear no more; a second call does nothing."""

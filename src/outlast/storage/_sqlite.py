@@ -94,6 +94,8 @@ class SqliteDatabase:
             raise translate(error, str(self.path)) from error
         self._connections = opened
         self._main, self._reader = opened
+        self._watcher: Connection | None = None
+        self._seen = 0
         self._gate = FileGate(f"{self.path}-gate")
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
@@ -191,6 +193,25 @@ class SqliteDatabase:
     def commits(self) -> int:
         """Return how many transactions the writer has committed."""
         return self._writer.commits
+
+    def moved(self) -> bool:
+        """Tell, without waiting, whether somebody may have committed since this was asked last; from one thread."""
+        with self._lock:
+            if self._closed:
+                return True
+            try:
+                before, self._seen = self._seen, int(self._watch().pragma("data_version"))
+            except self._apsw.Error:  # whoever looks closely will see why
+                return True
+            return self._seen != before
+
+    def _watch(self) -> Connection:
+        """Return a connection of one's own for that: a thread that is asked costs twenty times as much."""
+        if self._watcher is None:
+            self._watcher = self._apsw.Connection(str(self.path))
+            self._watcher.set_busy_timeout(0)
+            self._connections.append(self._watcher)
+        return self._watcher
 
     def lock(self, name: str) -> FileLock:
         """Return a lock on a file beside this one, which the kernel frees when the process ends."""

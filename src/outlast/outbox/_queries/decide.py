@@ -33,6 +33,7 @@ def discard(db: Tables, seq: int) -> None:
 
 
 def _note_decision(db: Tables) -> None:
+    db.ways.announce(db)
     # A deliverer in another process sees by this number that it must look at old places too. Counted first, so that
     # two who decide at the same time do it one after the other.
     db.execute("UPDATE $meta SET value = CAST(value AS BIGINT) + 1 WHERE name = 'decisions'")

@@ -65,6 +65,10 @@ class Ways(Protocol):
         """See to it that places are given in the order of commits, in each lane and for each `once`."""
         ...
 
+    def announce(self, db: Tables) -> None:
+        """Wake whoever delivers when this transaction is committed, where that is possible."""
+        ...
+
     def places(self, rows: Sequence[Sequence[Any]], count: int) -> Plan[list[int]]:
         """Return the places that an INSERT of so many rows has given, which had these rows as its result."""
         ...
@@ -117,6 +121,9 @@ class SqliteWays:
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """Do nothing."""
         yield from ()
+
+    def announce(self, db: Tables) -> None:
+        """Do nothing: whoever delivers looks."""
 
     def places(self, rows: Sequence[Sequence[Any]], count: int) -> Plan[list[int]]:
         """Count back from the last row: within one statement under the write lock they follow each other."""
@@ -182,6 +189,10 @@ class PostgresWays:
         """
         numbers = {lane ^ self._salt for lane in lanes} | {self.dialect.key(f"once\x1f{name}") for name in names}
         yield Ask(self._BEFORE, (self.dialect.channel, self._sender, sorted(numbers)))
+
+    def announce(self, db: Tables) -> None:
+        """Notify the channel of the schema."""
+        db.execute("SELECT pg_notify(?, ?)", (self.dialect.channel, self._sender))
 
     def places(self, rows: Sequence[Sequence[Any]], count: int) -> Plan[list[int]]:
         """Return what the INSERT has returned."""
