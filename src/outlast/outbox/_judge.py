@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from outlast.clock import Clock, Random
 from outlast.engines.batches import (
@@ -67,8 +67,7 @@ Reconcile = Callable[[Disputed], Awaitable[Step]]
 """Settle a conflict, or leave it to a person by giving back its step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """Hold what became of one attempt.
 
     Args:

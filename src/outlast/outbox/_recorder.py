@@ -248,6 +248,8 @@ class Recorder:
 
     def emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
         """Tell the listeners of an op."""
+        if not self._core.bus.wants(kind):
+            return
         self._core.bus.emit(
             kind, source=self._core.name, at=self._core.clock.now(), seq=op.seq, kind=op.kind, entity=op.entity,
             **fields,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from outlast.engines.delivery import Course, History
@@ -12,8 +12,7 @@ KEEP: Final = "keep"
 """Says that a replayed write stays based on the version it was based on; never an ETag, which has quotes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Op:
+class Op(NamedTuple):
     """Show a write as the outbox holds it.
 
     Args:
@@ -104,8 +103,7 @@ class SealedRequest:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(NamedTuple):
     """Hold an op that this process may send now.
 
     Args:
@@ -120,7 +118,7 @@ class Claimed:
     op: Op
     request: SealedRequest
     attempt: int
-    history: History = field(default_factory=History)
+    history: History = History()
     course: Course = Course.SEND
     status_url: str | None = None
 

@@ -208,9 +208,10 @@ class SqliteDatabase:
     def _watch(self) -> Connection:
         """Return a connection of one's own for that: a thread that is asked costs twenty times as much."""
         if self._watcher is None:
-            self._watcher = self._apsw.Connection(str(self.path))
-            self._watcher.set_busy_timeout(0)
-            self._connections.append(self._watcher)
+            made: Connection = self._apsw.Connection(str(self.path))
+            made.set_busy_timeout(0)
+            self._connections.append(made)
+            self._watcher = made
         return self._watcher
 
     def lock(self, name: str) -> FileLock:

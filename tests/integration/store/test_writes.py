@@ -249,20 +249,17 @@ async def test_a_full_disk_is_told_and_nothing_is_pretended(world):
     """A save that could not be made durable raises, and is read by nobody."""
     async with world() as w, w.outbox() as outbox, w.store(outbox=outbox, config=quick_config(deliver=False)) as store:
         database = outbox.core.database
-        real = database.write_item
+        real = database.write_items
 
-        def full(job, item):
-            def fail(db):
-                raise apsw.FullError("database or disk is full")
+        def full(db, items):
+            raise apsw.FullError("database or disk is full")
 
-            return database.write(fail)
-
-        database.write_item = full
+        database.write_items = lambda job, items: real(full, items)
         with pytest.raises(StorageFullError):
             await store.save(Note("w1", "mine", "a"))
         with pytest.raises(StorageFullError):
             await store.delete("b")
-        database.write_item = real
+        database.write_items = real
 
         assert store.snapshot()["pending"] == 0
         assert await store.get("a") is None

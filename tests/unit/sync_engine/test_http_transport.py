@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
-
 import httpx2
 import pytest
 
@@ -29,7 +27,7 @@ def op(**changes):
         if_match=None,
         created_at=0.0,
     )
-    return dataclasses.replace(plain, **changes)
+    return plain._replace(**changes)
 
 
 class Server:

@@ -17,6 +17,7 @@ NEW: Final = (
 OP: Final = f"seq, {NEW}"
 
 
+_VERBS: Final = {verb.value: verb for verb in Verb}
 _MOST_LISTED: Final = 1024
 _MOST_ROWS: Final = 256
 """Rows to a statement; the driver remembers how one is run only while its text has less than 16 KiB."""
@@ -59,9 +60,8 @@ def read_op(row: Sequence[Any], store: str) -> Op:
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
     group, after, schema, rounds, expires, base, _ = row[11:]
     return Op(
-        seq=seq, generation=generation, key=f"{store}:{seq}:{generation}", lane=lane, verb=Verb(verb), kind=kind,
-        entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,
-        group=group, after=after, schema=schema, rounds=rounds, expires_at=expires, base=base,
+        seq, generation, f"{store}:{seq}:{generation}", lane, _VERBS[verb], kind, entity, target, body, content_type,
+        if_match, created, group, after, schema, rounds, expires, base,
     )  # fmt: skip
 
 

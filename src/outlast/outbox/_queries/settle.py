@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -18,8 +17,7 @@ from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Claimed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """Say what became of one attempt, and what is known besides.
 
     Args:
