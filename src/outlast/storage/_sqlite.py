@@ -39,6 +39,10 @@ I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
 _HEADER = b"SQLite format 3\x00"
 _SAFE_SINCE = (3, 51, 3)
 _BUSY_MS = 10_000
+_MARKS = (
+    "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+    " FROM pragma_application_id, pragma_user_version"
+)
 _TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
 _SYNCHRONOUS = {"power": 2, "process": 1}
 
@@ -258,11 +262,12 @@ class SqliteDatabase:
             if connection.execute(_TABLES, (f"{self.dialect.prefix}layout",)).get:
                 stored_version(connection, self.dialect, self.layout, self.name)
             return
-        marked = connection.pragma("application_id")
+        # Asked by one statement: somebody else may be making the file, and a file without a log is read without locks.
+        marked, version, tables = connection.execute(_MARKS).get
         # A process that died between making the file and its first commit leaves an empty database behind.
-        if marked or connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        if marked or tables:
             check_owner(self.layout, marked, self.name)
-        check_version(self.layout, int(connection.pragma("user_version")), self.name)
+        check_version(self.layout, version, self.name)
 
     def _migrate(self, connection: Connection) -> None:
         if self.dialect.prefix:
