@@ -36,6 +36,7 @@ from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, Sea
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
+from outlast.outbox._upcasters import Upcaster, Upcasters
 from outlast.outbox._transport import Batching, Parcel, Polling, Refreshing, Transport
 
 __all__ = [
@@ -90,6 +91,8 @@ __all__ = [
     "Transaction",
     "Transport",
     "Unreadable",
+    "Upcaster",
+    "Upcasters",
     "Verb",
     "Write",
     "aenqueue_in",

@@ -5,7 +5,7 @@ reads. `tables` holds all in which the stores differ, `plans` what also runs on 
 """
 
 from outlast.outbox._queries.claim import Admit, Claim, Sealer, Terms, claim
-from outlast.outbox._queries.decide import decisions, discard, replay
+from outlast.outbox._queries.decide import Change, decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.fold import Coalescing, index_lanes
 from outlast.outbox._queries.look import (

@@ -21,6 +21,10 @@ Claim = Claimed | Unsendable | Passed | Withdrawn
 Admit = Callable[[Op], Literal["", "no transport", "closed"]]
 
 
+def _as_it_is(op: Op) -> Op:
+    return op
+
+
 def _everything() -> Admit:
     return lambda _: ""
 
@@ -31,12 +35,14 @@ class Terms:
 
     Args:
         seal: Turns an op into its request.
+        upcast: Brings an op that was never sent into the newest shape.
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
     """
 
     seal: Sealer
+    upcast: Callable[[Op], Op] = _as_it_is
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
@@ -69,7 +75,7 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, fence, op, terms.seal, wall)
+        return _seal(db, store, fence, op, terms=terms, wall=wall)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (fence, history.unreported, int(history.doubt), seq),
@@ -99,9 +105,10 @@ def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_
     return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
 
 
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
+def _seal(db: Tables, store: str, fence: int, op: Op, *, terms: Terms, wall: float) -> Claim:
     try:
-        request = seal(op)
+        op = _upcast(db, store, op, terms.upcast)
+        request = terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
@@ -117,6 +124,19 @@ def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
         ),
     )  # fmt: skip
     return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
+
+
+def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
+    """Bring an op into the newest shape; other bytes go under another key, for the old ones may be known under it."""
+    now = upcast(op)
+    if now is op:
+        return op
+    changed = int((now.body, now.base) != (op.body, op.base))
+    row = db.execute(
+        f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
+        (changed, now.schema, now.body, now.base, op.seq),
+    ).fetchone()
+    return read_op(row, store)
 
 
 def _digest(body: bytes | None) -> bytes:
