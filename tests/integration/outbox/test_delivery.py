@@ -179,7 +179,7 @@ async def test_no_more_requests_fly_than_allowed(place):
     assert most == 4
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 async def test_decisions_made_while_ops_fly_do_no_harm(place):
     """What is settled while the file is read after a decision does not come back as waiting."""
     dead = [f"dead{number}" for number in range(40)]
