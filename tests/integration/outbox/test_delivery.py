@@ -863,7 +863,6 @@ async def test_a_busy_file_is_waited_for(place):
         assert (await ticket.status()).state is OpState.DELIVERED
 
 
-@pytest.mark.timeout(60)
 async def test_delivery_does_not_slow_down_with_the_queue(place):
     """A queue ten times as long takes about ten times as long, not a hundred times."""
 
