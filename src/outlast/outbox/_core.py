@@ -22,7 +22,6 @@ from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import (
-    KEEP,
     Changes,
     Claimed,
     Counts,
@@ -57,13 +56,19 @@ class OutboxCore:
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
         upcasters: Upcasters | None = None,
+        codec: sql.BodyCodec | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
         self.database = open_database(path, durability=durability, inside=inside)
-        self.ways = sql.ways_of(self.database.dialect, self.database.sender)
+        self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
-        self.store_id = self._read(sql.identity).result()
+        try:
+            (self._read if codec is None else self._write)(sql.adopt).result()
+            self.store_id = self._read(sql.identity).result()
+        except BaseException:
+            self.database.close()
+            raise
         self.upcasters = upcasters or Upcasters()
         self._coalescing = coalescing
         if coalescing is not None:

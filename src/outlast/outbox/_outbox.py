@@ -14,7 +14,7 @@ from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
-from outlast.outbox._queries import Coalescing
+from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
@@ -77,6 +77,7 @@ class Outbox:
         inside: bool = False,
         coalescing: Coalescing | None = None,
         upcasters: Upcasters | None = None,
+        codec: BodyCodec | None = None,
     ) -> Self:
         """Open an outbox, and make it if it does not exist.
 
@@ -93,14 +94,24 @@ class Outbox:
                 fewer are sent; the tickets follow. Default: none.
             upcasters: What brings the bodies that an older version of the program has queued into the newest shape.
                 Default: nothing; then `schema` only says what a body is.
+            codec: What writes bodies into the database and reads them, such as by encrypting them; see `BodyCodec`. It
+                is chosen when the outbox is made, and later it must be the same. Default: bodies lie there as they are.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
+            ConfigError: Its bodies were written by another codec, with another key, or without one.
         """
         return cls(
             await asyncio.to_thread(
-                OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing,
+                OutboxCore,
+                path,
+                durability=durability,
+                clock=clock,
+                bus=bus,
+                inside=inside,
+                coalescing=coalescing,
                 upcasters=upcasters,
+                codec=codec,
             )
         )
 

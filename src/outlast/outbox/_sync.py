@@ -13,7 +13,7 @@ from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
-from outlast.outbox._queries import Coalescing
+from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
@@ -73,9 +73,21 @@ class SyncOutbox:
         inside: bool = False,
         coalescing: Coalescing | None = None,
         upcasters: Upcasters | None = None,
+        codec: BodyCodec | None = None,
     ) -> Self:
         """Open an outbox; see `Outbox.open`."""
-        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing, upcasters=upcasters))
+        return cls(
+            OutboxCore(
+                path,
+                durability=durability,
+                clock=clock,
+                bus=bus,
+                inside=inside,
+                coalescing=coalescing,
+                upcasters=upcasters,
+                codec=codec,
+            )
+        )
 
     def create(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
         """Queue the making of an entity; see `Outbox.create`."""

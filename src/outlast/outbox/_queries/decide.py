@@ -33,19 +33,20 @@ class Change:
 def replay(db: Tables, seq: int, change: Change) -> None:
     """Put a parked op back at its old place; another request is another generation, and so has another key."""
     _note_decision(db)
-    keep = change.if_match == KEEP
+    bodies = db.ways.bodies
+    found = db.execute("SELECT body, if_match FROM $parked WHERE seq = ?", (seq,)).fetchone()
+    if found is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    if_match = found[1] if change.if_match == KEEP else change.if_match
+    same_body = change.body is None or bodies.unpack(found[0]) == change.body
     # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
     # group of its own it is folded with nothing, because its bytes may be known under that key.
-    done = db.execute(
-        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CASE WHEN wanted IS NOT DISTINCT FROM body AND"
-        " matched IS NOT DISTINCT FROM if_match THEN generation ELSE generation + 1 END, target, content_type, matched,"
-        " created, wanted, coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds, expires, base, passable FROM"
-        " (SELECT parked.*, CASE WHEN ? THEN if_match ELSE ? END AS matched, coalesce(?, body) AS wanted"
-        " FROM $parked AS parked WHERE seq = ?) AS found RETURNING seq",
-        (change.schema, keep, None if keep else change.if_match, change.body, seq),
-    ).get
-    if done is None:
-        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    db.execute(
+        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + ?, target, content_type, ?,"
+        " created, coalesce(?, body), coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds, expires, base,"
+        " passable FROM $parked WHERE seq = ?",
+        (int(not same_body or if_match != found[1]), if_match, bodies.pack(change.body), change.schema, seq),
+    )
     db.execute("DELETE FROM $parked WHERE seq = ?", (seq,))
 
 
