@@ -10,9 +10,10 @@ from functools import cache
 from itertools import chain
 from typing import Any, Literal
 
-from outlast.engines.delivery import Course, History, course
+from outlast.engines.delivery import History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, CorruptError
+from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.rows import OP, chunks, listed, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
@@ -21,6 +22,10 @@ from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendab
 Sealer = Callable[[Op], SealedRequest]
 Claim = Claimed | Unsendable | Passed | Withdrawn
 Admit = Callable[[Op], Literal["", "no transport", "closed"]]
+
+
+def _as_it_is(op: Op) -> Op:
+    return op
 
 
 def _everything() -> Admit:
@@ -33,12 +38,14 @@ class Terms:
 
     Args:
         seal: Turns an op into its request.
+        upcast: Brings an op that was never sent into the newest shape.
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
     """
 
     seal: Sealer
+    upcast: Callable[[Op], Op] = _as_it_is
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
@@ -47,13 +54,13 @@ class Terms:
 def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
-    run = _Run(fence, terms, terms.admission(), wall)
-    ops: dict[int, Op] = {}
+    run = _Run(store, fence, terms, terms.admission(), wall)
+    ops: dict[int, Sequence[Any]] = {}
     seals: dict[int, Sequence[Any]] = {}
     for marks, places in listed(seqs):
         # Locked, so that nobody folds another write into it while it is sealed.
         rows = db.execute(f"SELECT {OP} FROM $op WHERE seq IN {marks} ORDER BY seq{db.ways.update}", places)
-        ops.update((row[0], read_op(row, store)) for row in rows)
+        ops.update((row[0], row) for row in rows)
         rows = db.execute(f"SELECT {_SEAL}, seq FROM $seal WHERE seq IN {marks}", places)
         seals.update((row[-1], row[:-1]) for row in rows)
     claims = [_claim_one(db, run, seq, ops.get(seq), seals.get(seq)) for seq in seqs]
@@ -65,6 +72,7 @@ def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Ter
 class _Run:
     """Hold what is the same for all ops of one claim, and the seals that it makes."""
 
+    store: str
     fence: int
     terms: Terms
     admit: Admit
@@ -75,10 +83,14 @@ class _Run:
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
-def _claim_one(db: Tables, run: _Run, seq: int, op: Op | None, sealed: Sequence[Any] | None) -> Claim:
-    if op is None:
+def _claim_one(db: Tables, run: _Run, seq: int, row: Sequence[Any] | None, sealed: Sequence[Any] | None) -> Claim:
+    if row is None:
         return Withdrawn(seq=seq)
     terms, wall = run.terms, run.wall
+    try:
+        op = read_op(row, run.store, db.ways.bodies)
+    except CorruptError as error:
+        return _unreadable(db, row, run.store, error, wall)
     why = run.admit(op)
     if why:
         return Passed(op=op, why=why)
@@ -94,7 +106,16 @@ def _claim_one(db: Tables, run: _Run, seq: int, op: Op | None, sealed: Sequence[
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (run.fence, history.unreported, int(history.doubt), seq),
     )
-    return _again(op, sealed, history, way, status_url)
+    request = _request(db.ways.bodies, op, sealed)
+    return Claimed(op=op, request=request, attempt=sealed[0] + 1, history=history, course=way, status_url=status_url)
+
+
+def _unreadable(db: Tables, row: Sequence[Any], store: str, error: CorruptError, wall: float) -> Unsendable:
+    """Put an op aside whose body the codec cannot read, so that it does not hold up all others."""
+    op = read_op(row, store, PLAIN)
+    attempts = db.execute("SELECT attempts FROM $seal WHERE seq = ?", (op.seq,)).get or 0
+    park(db, op.seq, OpState.DEAD, str(error), attempts=attempts, wall=wall)
+    return Unsendable(op=op._replace(body=None, base=None), reason=str(error))
 
 
 def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[History, str | None]:
@@ -110,27 +131,27 @@ def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[Hi
     return history, known.get("url")
 
 
-def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_url: str | None) -> Claimed:
-    attempts, method, url, headers, digest, body = sealed[:6]
+def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest:
+    """Return the request as it was frozen; its body is kept only once, unless other bytes are sent than the op has."""
+    method, url, headers, digest, body = sealed[1:6]
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    if body is None and digest == _digest(op.body):
-        body = op.body  # kept only once, unless the transport sends other bytes than the op has
-    request = SealedRequest(method=method, url=url, headers=pairs, body=body)
-    return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
+    shared = body is None and digest == _digest(op.body)
+    return SealedRequest(method=method, url=url, headers=pairs, body=op.body if shared else bodies.unpack(body))
 
 
 def _seal(db: Tables, run: _Run, op: Op) -> Claim:
     wall = run.wall
     try:
+        op = _upcast(db, run.store, op, run.terms.upcast)
         request = run.terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
         return Unsendable(op=op, reason=reason)
-    own_body = None if request.body == op.body else request.body
+    digest, own_body = _frozen(db.ways.bodies, op, request)
     headers = json.dumps(request.headers) if request.headers else "[]"
     run.fresh.append(
-        (op.seq, run.fence, wall, request.method, request.url, headers, _digest(request.body), own_body)
+        (op.seq, run.fence, wall, request.method, request.url, headers, digest, own_body)
     )  # fmt: skip
     return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
 
@@ -150,6 +171,27 @@ def _statement(rows: int) -> str:
         " (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body, doubt)"
         f" VALUES {','.join([row] * rows)}"
     )
+
+
+def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
+    """Bring an op into the newest shape; other bytes go under another key, for the old ones may be known under it."""
+    now = upcast(op)
+    if now is op:
+        return op
+    bodies = db.ways.bodies
+    changed = int((now.body, now.base) != (op.body, op.base))
+    row = db.execute(
+        f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
+        (changed, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
+    ).fetchone()
+    return read_op(row, store, bodies)
+
+
+def _frozen(bodies: Bodies, op: Op, request: SealedRequest) -> tuple[bytes, bytes | None]:
+    """Return what is kept of the bytes that are sent; a hash of what a codec hides would give it away."""
+    if bodies.name is not None:
+        return b"", bodies.pack(request.body)
+    return _digest(request.body), None if request.body == op.body else request.body
 
 
 def _digest(body: bytes | None) -> bytes:

@@ -8,6 +8,7 @@ from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 from outlast.errors import ConfigError
+from outlast.outbox._queries.bodies import Bodies
 from outlast.outbox._queries.fold import Coalescing
 from outlast.outbox._queries.plans import Ask, Plan
 from outlast.outbox._queries.rows import NEW, chunks
@@ -146,7 +147,8 @@ def _insert(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
     begin = 0
     for count in chunks(len(items)):
         some = items[begin : begin + count]
-        rows = yield Ask(_statement(count, ways.returning), list(chain.from_iterable(map(_values, some))))
+        values = [_values(ways.bodies, item) for item in some]
+        rows = yield Ask(_statement(count, ways.returning), list(chain.from_iterable(values)))
         places = yield from ways.places(rows, count)
         for item, seq in zip(some, places, strict=True):
             item.queued = Queued(seq)
@@ -160,10 +162,10 @@ def _statement(rows: int, returning: str) -> str:
     return f"INSERT INTO $op ({NEW}) VALUES {','.join([_ROW] * rows)}{returning}"
 
 
-def _values(item: _Item) -> tuple[Any, ...]:
+def _values(bodies: Bodies, item: _Item) -> tuple[Any, ...]:
     write, wall = item.write, item.wall
     return (
         item.lane, str(write.verb), write.kind, write.entity, write.target, write.content_type, write.if_match, wall,
-        write.body, write.after, write.schema, None if write.expires is None else wall + write.expires, write.base,
-        write.order == "mutex",
+        bodies.pack(write.body), write.after, write.schema, None if write.expires is None else wall + write.expires,
+        bodies.pack(write.base), write.order == "mutex",
     )  # fmt: skip

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
 from outlast.engines.op import Verb
-from outlast.outbox._queries.tables import Tables
+from outlast.outbox._queries.bodies import Bodies
 from outlast.outbox._records import Op
 
 NEW: Final = (
@@ -21,19 +21,6 @@ _VERBS: Final = {verb.value: verb for verb in Verb}
 _MOST_LISTED: Final = 1024
 _MOST_ROWS: Final = 256
 """Rows to a statement; the driver remembers how one is run only while its text has less than 16 KiB."""
-
-IDENTITY: Final = "SELECT name, value FROM $meta"
-
-
-def identity_of(rows: Iterable[Sequence[Any]]) -> str:
-    """Return the outbox's own part of every idempotency key from the rows of `IDENTITY`."""
-    meta = {row[0]: row[1] for row in rows}
-    return f"{meta['store']}.{meta['epoch']}"
-
-
-def identity(db: Tables) -> str:
-    """Return the outbox's own part of every idempotency key."""
-    return identity_of(db.execute(IDENTITY))
 
 
 @cache
@@ -55,13 +42,17 @@ def listed(places: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
         yield _marks(count), some + some[-1:] * (count - len(some))
 
 
-def read_op(row: Sequence[Any], store: str) -> Op:
-    """Build an op from a row of the columns of `op`."""
+def read_op(row: Sequence[Any], store: str, bodies: Bodies) -> Op:
+    """Build an op from a row of the columns of `op`.
+
+    Raises:
+        CorruptError: The codec cannot read its body.
+    """
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
     group, after, schema, rounds, expires, base, _ = row[11:]
     return Op(
-        seq, generation, f"{store}:{seq}:{generation}", lane, _VERBS[verb], kind, entity, target, body, content_type,
-        if_match, created, group, after, schema, rounds, expires, base,
+        seq, generation, f"{store}:{seq}:{generation}", lane, _VERBS[verb], kind, entity, target, bodies.unpack(body),
+        content_type, if_match, created, group, after, schema, rounds, expires, bodies.unpack(base),
     )  # fmt: skip
 
 
