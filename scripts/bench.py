@@ -1,4 +1,4 @@
-"""Run every benchmark, bench/*.py, each in a process of its own; name one to run it alone."""
+"""Run every benchmark, bench/*.py, each in a process of its own; name some to run them alone, with options of theirs."""
 
 import subprocess
 import sys
@@ -6,14 +6,16 @@ import sys
 from house import ROOT
 
 
-def main(names: list[str]) -> int:
-    """Run the benchmarks called `names` (all of them without names), return the worst exit code."""
+def main(arguments: list[str]) -> int:
+    """Run the benchmarks that are named (all of them without names) with the options, return the worst exit code."""
+    names = [name for name in arguments if not name.startswith("-")]
+    options = [option for option in arguments if option.startswith("-")]
     programs = sorted(path for path in (ROOT / "bench").glob("*.py") if path.stem != "peers")  # no benchmark itself
-    chosen = [path for path in programs if not names or path.stem in names]
+    chosen = [path for path in programs if not names or path.stem.removeprefix("bench_") in names]
     if not chosen:
         print("no such benchmark" if programs else "there are no benchmarks yet")
         return 1 if programs else 0
-    return max(subprocess.run((sys.executable, path), cwd=ROOT, check=False).returncode for path in chosen)
+    return max(subprocess.run((sys.executable, path, *options), cwd=ROOT, check=False).returncode for path in chosen)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from queues.enqueueing import blocked, produce
 from queues.figures import Figure
 
 from outlast.events import EventBus
-from outlast.outbox import Busy, Outbox
+from outlast.outbox import Accepted, Outbox
 from outlast.sync_engine import CallableTransport, Runner
 
 SLOW = r"""
@@ -49,7 +49,7 @@ def answer(process):
 
 def idle(folder, scale):
     """Measure the processor's time of a runner that has nothing to do."""
-    for part, what in (("idle-empty", "nothing waits"), ("idle-waiting", "1,000 writes wait for their next attempt")):
+    for part, what in (("idle-empty", "nothing waits"), ("idle-waiting", "1,000 writes wait until they are due")):
         found = answer(child(part, folder, scale))
         note = f"{found['cpu'] * 1e3:.0f} ms in {found['wall']:.0f} s, {found['switches']:.1f} waits a second"
         yield Figure("idle", f"processor, {what}", found["cpu"] / found["wall"] * 100, "%", 0.2, least=False, note=note)
@@ -58,14 +58,14 @@ def idle(folder, scale):
 async def idle_part(folder, scale, *, waiting):
     """Be a process that has an outbox open with a runner, and has nothing to do."""
 
-    async def refuse(op):
-        return Busy("503", retry_after=3600.0)
+    async def later(op):
+        return Accepted(retry_after=3600.0)
 
     box = await Outbox.open(folder / f"idle-{waiting}.db", bus=EventBus())
     await asyncio.gather(*(box.put("device", str(n), {"n": n}) for n in range(waiting)))
-    async with Runner(box, CallableTransport(refuse), concurrency=50) as runner:
+    async with Runner(box, CallableTransport(later), concurrency=50) as runner:
         running = asyncio.create_task(runner.run_forever())
-        while runner.stats.postponed < min(waiting, 5):  # noqa: ASYNC110 - nobody tells
+        while runner.stats.sent < waiting:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
         await asyncio.sleep(2)
         found = await measure_idle(60 * scale)
