@@ -385,3 +385,23 @@ def test_threads_share_commits(face, box):
 
     assert sorted(seqs) == list(range(1, 321))
     assert box.core.database.commits - before < 320
+
+
+def test_what_travelled_together_is_settled_together(face, box):
+    """A batch takes a commit to be claimed and one to be settled, however many ops are in it."""
+    face.do(box.enqueue(*[Write(verb=Verb.PUT, kind="n", entity=str(n), body=b"x") for n in range(60)]))
+    commits = []
+
+    async def batch(ops):
+        commits.append(box.core.database.commits)
+        return {op.seq: Rejected("400") if op.seq == 7 else Applied() for op in ops}
+
+    async def run():
+        async with Runner(box, CallableTransport(None, batch=batch), policy=SOON) as runner:
+            await runner.run_until_idle()
+            commits.append(box.core.database.commits)
+
+    face.runner.run(run())
+
+    assert (len(commits), commits[1] - commits[0]) == (2, 1)
+    assert face.do(box.counts()) == Counts(delivered=59, dead=1)

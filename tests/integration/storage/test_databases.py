@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from outlast.errors import ConfigError, ForkedError, NewerFormatError, NotOursError, ShuttingDownError, StorageError
-from outlast.storage import FileFormat, PostgresDatabase, SqliteDatabase
+from outlast.storage import Failed, FileFormat, PostgresDatabase, SqliteDatabase
 
 NOTES = FileFormat("notebook", 0x6E6F7465, 1, ("CREATE TABLE $note (id BIGINT PRIMARY KEY, text TEXT)",))
 NEWER = FileFormat("notebook", NOTES.application_id, 2, (*NOTES.migrations, "ALTER TABLE $note ADD COLUMN tag TEXT"))
@@ -369,3 +369,17 @@ def test_acknowledged_writes_survive_kill_9(place, notebooks, _round):
 
     acknowledged = {int(line) for line in lines if line.endswith("\n")}
     assert acknowledged <= set(notebooks.open().read(ids).result())
+
+
+def test_a_list_of_items_has_one_future(notes):
+    """It tells of each item what became of it; the one that fails costs the others nothing."""
+    notes.write(add(3)).result()
+    go, before = hold(notes), notes.commits
+    listed, lone = notes.write_items(add_all, [0, 1, 2, 3, 4]), notes.write_item(add_all, 5)
+    go.set()
+
+    outcomes = listed.result()
+    assert [isinstance(outcome, Failed) for outcome in outcomes] == [False, False, False, True, False]
+    assert isinstance(outcomes[3].error, StorageError)
+    assert (lone.exception(), notes.read(ids).result()) == (None, list(range(6)))
+    assert notes.commits - before < 6

@@ -480,3 +480,17 @@ def test_the_password_is_used_and_never_shown(postgres_server, schema, open_note
     assert seen.events
     assert "s3cr3t" not in " ".join(shown)
     assert "s3cr3t/x" in open_notes(address)._address.words.values()
+
+
+def test_who_listens_looks_now_and_then_only(notes):
+    """While every commit is told, one looks after some seconds all the same; without a listener one always looks."""
+    deaf = (notes.moved(), notes.moved())
+    heard = threading.Event()
+    notes.listen(heard.set)
+    assert heard.wait(30), "it hears as soon as it is connected"
+
+    notes.moved()
+    assert deaf == (True, True)
+    assert not notes.moved()
+    notes._looked -= 60.0
+    assert (notes.moved(), notes.moved()) == (True, False)

@@ -312,3 +312,19 @@ class Locked:
             self.begins += 1
             raise apsw.BusyError("database is locked")
         return self.real.execute(sql, *args)
+
+
+def test_a_commit_of_anybody_has_moved_the_file(path, notes):
+    """Whoever asks learns at once that something was committed, by whichever opening, and once only."""
+    notes.moved()
+    idle = notes.moved()
+    notes.write(add(1)).result()
+    own = (notes.moved(), notes.moved())
+    stranger = SqliteDatabase(path, NOTES)
+    stranger.write(add(2)).result()
+    other = (notes.moved(), notes.moved())
+    stranger.close()
+    notes.close()
+
+    assert (idle, own, other) == (False, (True, False), (True, False))
+    assert notes.moved(), "whoever looks closely is told that it is closed"
