@@ -15,7 +15,7 @@ from queues.figures import Figure, in_turns, percentile, rates_note, ratio
 from outlast.events import EventBus
 from outlast.outbox import Outbox, SyncOutbox
 
-AWAITING = ((1, 0.55, 2_000), (16, 0.35, 600), (128, 0.25, 250), (1024, 0.20, 50))
+AWAITING = ((1, 0.55, 600), (16, 0.35, 200), (128, 0.25, 100), (1024, 0.20, 20))
 """Producers, the least ratio to groups by hand, and how many writes each queues in a round."""
 
 
@@ -49,7 +49,7 @@ def outbox(runner, path):
 def awaiting(folder, scale):
     """Compare with groups by hand that are as large as there are producers."""
     for producers, bar, each in AWAITING:
-        rates = beside_hand(folder, producers, max(1, int(each * scale)), max(2, int(9 * scale)))
+        rates = beside_hand(folder, producers, max(1, int(each * scale)), max(3, int(9 * scale)))
         found = ratio(rates["ours"], rates["by_hand"])
         what = f"{producers} awaiting, against groups of {producers} by hand"
         yield Figure("enqueue", what, found, bar=bar, note=rates_note(rates))
@@ -119,21 +119,21 @@ async def produce_by_thread(pool, put, producers, each):
 
 def peers(folder, scale):
     """Compare with libraries that block, driven by 128 tasks through one thread, and then a lone blocking caller."""
-    rounds = max(2, int(7 * scale))
+    rounds = max(3, int(7 * scale))
     with asyncio.Runner() as runner, ThreadPoolExecutor(1) as pool, outbox(runner, folder / "tasks.db") as box:
         made = {name: pool.submit(kind, folder / f"{name}-tasks.db").result() for name, kind in PEERS.items()}
         check(pool.submit(peer.level).result() for peer in made.values())
         contestants = {
-            name: lambda peer=peer: runner.run(produce_by_thread(pool, peer.put, 128, max(1, int(20 * scale))))
+            name: lambda peer=peer: runner.run(produce_by_thread(pool, peer.put, 128, max(1, int(10 * scale))))
             for name, peer in made.items()
         }
-        rates = in_turns(rounds, ours=lambda: runner.run(produce(box, 128, max(1, int(250 * scale)))), **contestants)
+        rates = in_turns(rounds, ours=lambda: runner.run(produce(box, 128, max(1, int(100 * scale)))), **contestants)
         for peer in made.values():
             pool.submit(peer.close).result()
     for name in made:
         note = rates_note({"ours": rates["ours"], name: rates[name]})
         yield Figure("peers", f"128 awaiting, against {name}", ratio(rates["ours"], rates[name]), bar=8, note=note)
-    yield from lone(folder, rounds, max(50, int(2000 * scale)))
+    yield from lone(folder, rounds, max(50, int(400 * scale)))
 
 
 def lone(folder, rounds, count):

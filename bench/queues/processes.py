@@ -89,7 +89,7 @@ async def measure_idle(seconds):
 
 def two(folder, scale):
     """Compare two producer processes on one file with one alone."""
-    for producers, each in ((64, int(400 * scale)), (512, int(60 * scale))):
+    for producers, each in ((64, int(150 * scale)), (512, int(25 * scale))):
         alone, together = [], []
         for number in range(max(2, int(5 * scale))):
             alone.append(race(folder / f"one-{producers}-{number}.db", 1, producers, each))
