@@ -1,4 +1,4 @@
-"""Run every benchmark, bench/*.py, each in a process of its own; name some to run them alone, with options of theirs."""
+"""Run every benchmark, bench/*.py, each in a process of its own; name some to run those alone, with options."""
 
 import subprocess
 import sys
