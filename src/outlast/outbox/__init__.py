@@ -32,7 +32,7 @@ from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
 from outlast.outbox._queries import Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Term, Write
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
@@ -85,6 +85,7 @@ __all__ = [
     "Step",
     "SyncOutbox",
     "SyncTicket",
+    "Term",
     "Terms",
     "Ticket",
     "Transaction",

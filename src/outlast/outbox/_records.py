@@ -13,6 +13,8 @@ from outlast.errors import ConfigError
 
 KEEP: Final = "keep"
 """Says that a replayed write stays based on the version it was based on; never an ETag, which has quotes."""
+REBASED: Final = "rebased"
+"""Stands for the version of what never came to be, on which a write is based; it is not sent but merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,18 @@ class Newcomer(NamedTuple):
     passable: bool
 
 
+class Term(NamedTuple):
+    """Say which holder of the lease sends something, so that a server can refuse one that was replaced.
+
+    Args:
+        sender: The outbox, with its epoch.
+        fence: The number of the holder's term; a later holder has a higher one.
+    """
+
+    sender: str
+    fence: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRequest:
     """Hold the request of an op as it was frozen in the commit that claimed it first.
@@ -187,12 +201,14 @@ class SealedRequest:
         url: The absolute address.
         headers: Name and value pairs; the key and the preconditions are among them.
         body: The bytes, or None.
+        term: Whose request it is now; not part of what was frozen.
     """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
+    term: Term | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

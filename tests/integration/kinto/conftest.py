@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent))
+
 SETTINGS = """
 [server:main]
 use = egg:waitress#main

@@ -14,7 +14,7 @@ from outlast.errors import ConfigError
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
-from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
+from outlast.outbox._records import REBASED, Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
 
 Sealer = Callable[[Op], SealedRequest]
 Claim = Claimed | Unsendable | Passed | Withdrawn
@@ -69,7 +69,7 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, fence, op, terms.seal, wall)
+        return _seal(db, fence, op, terms.seal, wall=wall, way=way)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (fence, history.unreported, int(history.doubt), seq),
@@ -79,13 +79,14 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
 
 def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[History, str | None]:
     if sealed is None:
-        return History(expires=op.expires_at), None
+        return History(expires=op.expires_at, rebased=op.if_match == REBASED), None
     first_sent, due, unreported, refused, accepted, doubt = sealed[6:]
     silent = due is None  # its last claim was never reported on
     known: dict[str, Any] = {} if accepted is None else json.loads(accepted)
     history = History(
         sent=True, doubt=bool(doubt) or silent, first_sent=first_sent, accepted=known.get("since"),
         unreported=unreported + (silent and suspect), refused=refused, expires=op.expires_at,
+        rebased=op.if_match == REBASED,
     )  # fmt: skip
     return history, known.get("url")
 
@@ -99,7 +100,7 @@ def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_
     return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
 
 
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
+def _seal(db: Tables, fence: int, op: Op, seal: Sealer, *, wall: float, way: Course) -> Claim:
     try:
         request = seal(op)
     except Exception as error:
@@ -116,7 +117,8 @@ def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
             own_body,
         ),
     )  # fmt: skip
-    return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
+    history = History(first_sent=wall, expires=op.expires_at)
+    return Claimed(op=op, request=request, attempt=1, history=history, course=way)
 
 
 def _digest(body: bytes | None) -> bytes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from outlast.engines.op import OpState
 from outlast.errors import ConfigError
-from outlast.outbox._queries.rows import OP
+from outlast.outbox._queries import shadows
+from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables
 
 
 def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
     """Put a parked op back at its old place; another request is another generation, and so has another key."""
     _note_decision(db)
+    if body is not None:
+        _part(db, seq, conflicting=True)
     # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
     # group of its own it is folded with nothing, because its bytes may be known under that key.
     done = db.execute(
@@ -28,8 +32,16 @@ def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, ke
 def discard(db: Tables, seq: int) -> None:
     """Forget a parked op."""
     _note_decision(db)
+    _part(db, seq)
     if db.execute("DELETE FROM $parked WHERE seq = ? RETURNING seq", (seq,)).get is None:
         raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+
+
+def _part(db: Tables, seq: int, *, conflicting: bool = False) -> None:
+    row = db.execute(f"SELECT state, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
+    if row is not None:
+        op = read_op(row[1:], "")
+        shadows.part(db, op, conflicting=conflicting or row[0] == OpState.CONFLICT.value)
 
 
 def _note_decision(db: Tables) -> None:
