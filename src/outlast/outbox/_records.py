@@ -36,7 +36,8 @@ class Write:
             go, only never at the same time. Default `strict`.
         expires: Seconds from now after which it is given up, unless it may be on the wire; None for never.
         schema: The version of the shape of the body, >= 0. Default 0.
-        base: The body that the server held when the write was made, for merging, or None when it is not known.
+        base: The entity as its author saw it, own writes that wait included, or None when that is not known. What came
+            to be in between, by others or by a write in front of it that the author did not see, is merged with it.
     """
 
     verb: Verb
@@ -127,7 +128,7 @@ class Op:
         schema: The version of the shape of its body.
         rounds: How often it was made anew after a conflict.
         expires_at: Unix seconds at which it is given up, or None.
-        base: The body that the server held when the write was made, or None.
+        base: The entity as its author saw it, or None.
     """
 
     seq: int

@@ -1,4 +1,4 @@
-"""What the delivery machine plays with: a server in memory, a loop on which waiting is free, and a runner to be lost."""
+"""What the delivery machine plays with: a server in memory, a loop on which waiting is free, and its processes."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ from outlast.testing import VirtualLoop
 LEASE = LeaseConfig(beat_every=1e6, ttl=1e9)
 POLICY = DeliveryPolicy(key_ttl=1e12, accepted_for=1e12)
 MERGE = ConflictPolicy(on_duplicate=OnDuplicate.MERGE)
+
+INSTEAD = {
+    "not-sent": NotApplied("no route"), "lost": InDoubt("cut"), "busy": Busy("503"),
+    "slow-down": Busy("429", 5.0, whole_origin=True), "unknown": AuthNeeded("401"), "rejected": Rejected("422"),
+    "accepted": Accepted("job"),
+}  # fmt: skip
+"""What the server says instead of doing what it is asked for."""
+LOST = {"answer-lost": InDoubt("cut"), "failed-after": Busy("500", in_doubt=True)}
+"""What is heard of it when it has done that."""
+BEFORE = {"slow", "hang", "crash", "edit"}
+"""What happens before the server acts."""
+AFTER = {"crash-after", "taken-over", "write"}
+"""What happens before the answer comes."""
 
 
 class Loop(VirtualLoop):
@@ -96,35 +109,14 @@ class Server:
         """Answer an op that a process sends."""
         step = self.script.pop(0) if self.script else ("ok",)
         self._note(op)
-        match step[0]:
-            case "not-sent":
-                return NotApplied("no route")
-            case "lost":
-                return InDoubt("cut")
-            case "busy":
-                return Busy("503")
-            case "slow-down":
-                return Busy("429", 5.0, whole_origin=True)
-            case "unknown":
-                return AuthNeeded("401")
-            case "rejected":
-                return Rejected("422")
-            case "accepted":
-                return Accepted("job")
-            case "slow":
-                await asyncio.sleep(1000)
-                return InDoubt("timed out")
-            case "hang" | "crash" | "edit":
-                await process.interrupt(*step)
+        if step[0] in INSTEAD:
+            return INSTEAD[step[0]]
+        if step[0] in BEFORE:
+            await process.interrupt(*step)
         answer = self.apply(op)
-        match step[0]:
-            case "answer-lost":
-                return InDoubt("cut")
-            case "failed-after":
-                return Busy("500", in_doubt=True)
-            case "crash-after" | "taken-over" | "write":
-                await process.interrupt(*step)
-        return answer
+        if step[0] in AFTER:
+            await process.interrupt(*step)
+        return LOST.get(step[0], answer)
 
     async def poll(self, op, url):
         """Say what has become of an accepted op."""
@@ -250,6 +242,8 @@ class Process:
             case "crash" | "crash-after":
                 self.crashed.set()
                 await asyncio.sleep(1e6)
+            case "slow":
+                await asyncio.sleep(1000)
             case "hang":
                 await asyncio.sleep(1e6)
             case "write":

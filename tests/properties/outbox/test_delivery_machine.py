@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from delivery_world import Loop, Process, Server
+from delivery_world import AFTER, BEFORE, INSTEAD, LOST, Loop, Process, Server
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -22,10 +22,9 @@ FIELDS = st.sampled_from(["p", "q"])
 DOING = st.tuples(
     st.sampled_from([Verb.PUT, Verb.PATCH, Verb.PUT, Verb.PATCH, Verb.DELETE, Verb.CREATE, Verb.POST]), FIELDS
 )
-BREAKS = st.sampled_from(
-    "ok not-sent lost busy slow-down unknown rejected accepted slow hang answer-lost failed-after crash crash-after"
-    " taken-over".split()
-).map(lambda name: (name,))
+BREAKS = st.sampled_from(["ok", *INSTEAD, *LOST, *sorted(BEFORE - {"edit"}), *sorted(AFTER - {"write"})]).map(
+    lambda name: (name,)
+)
 WRITES = st.tuples(st.just("write"), WHO, ENTITIES, DOING, st.booleans())
 EDITS = st.tuples(st.just("edit"), st.sampled_from(NAMED), st.sampled_from(["p", "q", "new", "gone"]))
 SCRIPT = st.lists(st.one_of(BREAKS, BREAKS, WRITES, EDITS), max_size=6)
@@ -45,7 +44,7 @@ class Story(RuleBasedStateMachine):
         for process in self.processes:
             self.loop.run_until_complete(process.open())
         self.value = 0
-        self.seen = {name: (None, None) for name in NAMED}
+        self.seen = dict.fromkeys(NAMED, (None, None))
         """By entity, the version and the content of the last look at the server or of the last own write."""
         self.acknowledged = {}
         """By place, the entity."""

@@ -82,12 +82,18 @@ def _left(db: Tables, op: Op, step: Deliver, seen: bytes) -> bool:
     # What was read back may hold edits of others besides.
     left = step.held or (None if known is None else known.body)
     try:
-        # Where a patch named no version, the server may have held anything.
-        if left is None and op.verb is Verb.PATCH and None not in {op.if_match, op.base, op.body}:
-            left = encode(apply_patch(decode(op.base), decode(op.body)))
+        if left is None and op.verb is Verb.PATCH:
+            left = _made(op)
         return left is not None and (left == seen or same(decode(left), decode(seen)))
     except ValueError:
         return False
+
+
+def _made(op: Op) -> bytes | None:
+    """Return what a patch has made of what its author saw; where it named no version the server held anything."""
+    if op.if_match is None or op.base is None or op.body is None:
+        return None
+    return encode(apply_patch(decode(op.base), decode(op.body)))
 
 
 def rebase(db: Tables, op: Op, *, follower: int | None, known_to: int | None) -> None:
