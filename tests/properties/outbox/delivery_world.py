@@ -8,6 +8,7 @@ from collections import defaultdict
 from functools import partial
 from types import NoneType
 
+from outlast.engines.backoff import Backoff
 from outlast.engines.merge_patch import apply_patch
 from outlast.errors import AuthenticationError, LeaseLostError
 from outlast.events import EventBus
@@ -34,12 +35,14 @@ from outlast.testing import VirtualLoop
 
 # The beat is a thread's, in real time; here nothing lives that long.
 LEASE = LeaseConfig(beat_every=1e6, ttl=1e9)
-POLICY = DeliveryPolicy(key_ttl=1e12, accepted_for=1e12)
+POLICY = DeliveryPolicy(backoff=Backoff.fixed(0.2), key_ttl=1e12, accepted_for=1e12)
+PATIENCE = 20.0
+"""Virtual seconds of one delivery; it looks at the file four times in each, which takes real time."""
 MERGE = ConflictPolicy(on_duplicate=OnDuplicate.MERGE)
 
 INSTEAD = {
     "not-sent": NotApplied("no route"), "lost": InDoubt("cut"), "busy": Busy("503"),
-    "slow-down": Busy("429", 5.0, whole_origin=True), "unknown": AuthNeeded("401"), "rejected": Rejected("422"),
+    "slow-down": Busy("429", 1.0, whole_origin=True), "unknown": AuthNeeded("401"), "rejected": Rejected("422"),
     "accepted": Accepted("job"),
 }  # fmt: skip
 """What the server says instead of doing what it is asked for."""
@@ -159,6 +162,7 @@ class Server:
         """Do what an op asks for, once for each key."""
         if op.key in self.answers:
             return self.answers[op.key]
+        self.verdicts.pop(op.seq, None)  # whatever was found out before, it is judged anew
         held = self.notes.get(op.entity)
         if op.verb is Verb.POST:
             return self._done(op, held, held)
@@ -188,7 +192,7 @@ class Process:
 
     def __init__(self, place, loop, server, story):
         self.place, self.loop, self.server, self.story = place, loop, server, story
-        self.going = None
+        self.going = self.successor = None
 
     async def open(self):
         """Open the outbox."""
@@ -220,9 +224,12 @@ class Process:
             if not isinstance(error, NoneType | LeaseLostError | AuthenticationError | TimeoutError):
                 raise error
         self.going = None
+        if self.successor is not None:
+            await self.successor
+            self.successor = None
 
     async def _until_idle(self, run):
-        async with asyncio.timeout(5000):
+        async with asyncio.timeout(PATIENCE):
             await run.run_until_idle()
 
     async def _vanish(self, run):
@@ -243,7 +250,7 @@ class Process:
                 self.crashed.set()
                 await asyncio.sleep(1e6)
             case "slow":
-                await asyncio.sleep(1000)
+                await asyncio.sleep(PATIENCE / 4)
             case "hang":
                 await asyncio.sleep(1e6)
             case "write":
@@ -252,6 +259,7 @@ class Process:
                 self.story.edit(*arguments)
             case "taken-over":
                 other = next(one for one in self.story.processes if one is not self)
-                if other.going is None:
+                if self.successor is None and other.going is None:
                     self.place.execute("UPDATE $lease SET beat = beat - 1e10")
-                    await other.deliver()
+                    self.successor = asyncio.create_task(other.deliver())
+                    await asyncio.shield(self.successor)
