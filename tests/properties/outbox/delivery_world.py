@@ -10,7 +10,7 @@ from types import NoneType
 
 from outlast.engines.backoff import Backoff
 from outlast.engines.merge_patch import apply_patch
-from outlast.errors import AuthenticationError, LeaseLostError
+from outlast.errors import AuthenticationError, LeaseHeldError, LeaseLostError
 from outlast.events import EventBus
 from outlast.outbox import (
     Accepted,
@@ -211,7 +211,12 @@ class Process:
         send = partial(self.server.send, self)
         transport = CallableTransport(send, read_back=self.server.read_back, poll=self.server.poll)
         run = Runner(self.box, transport, policy=POLICY, lease=LEASE, conflicts=MERGE, concurrency=3)
-        await run.__aenter__()
+        try:
+            await run.__aenter__()
+        except LeaseHeldError:
+            # Who took over from a frozen process and died has left no other proof than that it beats no more.
+            self.let_go()
+            await run.__aenter__()
         self.going = asyncio.create_task(self._until_idle(run))
         crash = asyncio.create_task(self.crashed.wait())
         await asyncio.wait((self.going, crash), return_when=asyncio.FIRST_COMPLETED)
@@ -243,6 +248,10 @@ class Process:
         run._lease._lock.release()
         await self.reopen()
 
+    def let_go(self):
+        """Let the time pass after which a lease may be taken over."""
+        self.place.execute("UPDATE $lease SET beat = beat - 1e10")
+
     async def interrupt(self, step, *arguments):
         """Let something happen while an op is on the wire."""
         match step:
@@ -260,6 +269,6 @@ class Process:
             case "taken-over":
                 other = next(one for one in self.story.processes if one is not self)
                 if self.successor is None and other.going is None:
-                    self.place.execute("UPDATE $lease SET beat = beat - 1e10")
+                    self.let_go()
                     self.successor = asyncio.create_task(other.deliver())
                     await asyncio.shield(self.successor)

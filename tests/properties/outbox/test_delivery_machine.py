@@ -14,7 +14,7 @@ from outlast.engines.merge_patch import apply_patch
 from outlast.errors import ConfigError
 from outlast.outbox import OpState, Verb, Write
 
-MOST = {"sqlite": 25, "postgres": 10} if settings().derandomize else {"sqlite": 2000, "postgres": 400}
+MOST = {"sqlite": 25, "postgres": 7} if settings().derandomize else {"sqlite": 2000, "postgres": 400}
 NAMED, BLIND = ("a", "b"), ("x",)
 WHO = st.sampled_from([0, 1])
 ENTITIES = st.sampled_from(["a", "a", "b", "x"])
