@@ -22,7 +22,6 @@ from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import (
-    KEEP,
     Changes,
     Claimed,
     Counts,
@@ -35,6 +34,7 @@ from outlast.outbox._records import (
     Write,
 )
 from outlast.outbox._routes import Routes
+from outlast.outbox._upcasters import Upcasters
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
@@ -55,13 +55,21 @@ class OutboxCore:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
+        upcasters: Upcasters | None = None,
+        codec: sql.BodyCodec | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
         self.database = open_database(path, durability=durability, inside=inside)
-        self.ways = sql.ways_of(self.database.dialect, self.database.sender)
+        self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
-        self.store_id = self._read(sql.identity).result()
+        try:
+            (self._read if codec is None else self._write)(sql.adopt).result()
+            self.store_id = self._read(sql.identity).result()
+        except BaseException:
+            self.database.close()
+            raise
+        self.upcasters = upcasters or Upcasters()
         self._coalescing = coalescing
         if coalescing is not None:
             self._write(sql.index_lanes).result()
@@ -184,12 +192,10 @@ class OutboxCore:
         """Return a write that waits for a decision."""
         return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
 
-    def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
+    def replay(self, seq: int, body: Any, if_match: str | None, schema: int | None = None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
-        new, keep = encode_body(body), if_match == KEEP
-        return self._changing(
-            self._write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
-        )
+        change = sql.Change(body=encode_body(body), if_match=if_match, schema=schema)
+        return self._changing(self._write(lambda db: sql.replay(db, seq, change)))
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""
@@ -208,8 +214,8 @@ class OutboxCore:
         return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
     def pending(self, kind: str) -> Future[list[Op]]:
-        """List the undelivered ops of a kind, oldest first."""
-        return self._read(lambda db: sql.pending(db, self.store_id, kind))
+        """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
+        return self._read(lambda db: [self.upcasters.show(op) for op in sql.pending(db, self.store_id, kind)])
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
 from outlast.engines.op import OpState
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, CorruptError
 from outlast.outbox._queries import shadows
+from outlast.outbox._queries.bodies import PLAIN
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables
+from outlast.outbox._records import KEEP, Op
 
 
-def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Say what is to be sent instead when a parked op is sent again.
+
+    Args:
+        body: The body, or None for the same.
+        if_match: The version that it is based on, None for whatever is there, or `KEEP`.
+        schema: The version of the shape of the body, or None for the same.
+    """
+
+    body: bytes | None = None
+    if_match: str | None = KEEP
+    schema: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a version that is none."""
+        if self.schema is not None and self.schema < 0:
+            raise ConfigError(f"must be a whole number from 0, not {self.schema!r}", path="schema")
+
+
+def replay(db: Tables, seq: int, change: Change) -> None:
     """Put a parked op back at its old place; another request is another generation, and so has another key."""
     _note_decision(db)
-    if body is not None:
+    bodies = db.ways.bodies
+    found = db.execute("SELECT body, if_match FROM $parked WHERE seq = ?", (seq,)).fetchone()
+    if found is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    if_match = found[1] if change.if_match == KEEP else change.if_match
+    same_body = change.body is None or bodies.unpack(found[0]) == change.body
+    if not same_body:
         _part(db, seq, conflicting=True)
     # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
     # group of its own it is folded with nothing, because its bytes may be known under that key.
-    done = db.execute(
-        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CASE WHEN wanted IS NOT DISTINCT FROM body AND"
-        " matched IS NOT DISTINCT FROM if_match THEN generation ELSE generation + 1 END, target, content_type, matched,"
-        " created, wanted, coalesce(grp, seq), after_seq, schema_v, rounds, expires, base, passable FROM"
-        " (SELECT parked.*, CASE WHEN ? THEN if_match ELSE ? END AS matched, coalesce(?, body) AS wanted"
-        " FROM $parked AS parked WHERE seq = ?) AS found RETURNING seq",
-        (keep_match, if_match, body, seq),
-    ).get
-    if done is None:
-        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    db.execute(
+        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + ?, target, content_type, ?,"
+        " created, coalesce(?, body), coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds, expires, base,"
+        " passable FROM $parked WHERE seq = ?",
+        (int(not same_body or if_match != found[1]), if_match, bodies.pack(change.body), change.schema, seq),
+    )
     db.execute("DELETE FROM $parked WHERE seq = ?", (seq,))
 
 
@@ -40,8 +68,15 @@ def discard(db: Tables, seq: int) -> None:
 def _part(db: Tables, seq: int, *, conflicting: bool = False) -> None:
     row = db.execute(f"SELECT state, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
     if row is not None:
-        op = read_op(row[1:], "")
-        shadows.part(db, op, conflicting=conflicting or row[0] == OpState.CONFLICT.value)
+        shadows.part(db, _parked(db, row[1:]), conflicting=conflicting or row[0] == OpState.CONFLICT.value)
+
+
+def _parked(db: Tables, row: Sequence[Any]) -> Op:
+    """Return a parked op, without its bodies if the codec cannot read them: that must not keep it here for ever."""
+    try:
+        return read_op(row, "", db.ways.bodies)
+    except CorruptError:
+        return replace(read_op(row, "", PLAIN), body=None, base=None)
 
 
 def _note_decision(db: Tables) -> None:

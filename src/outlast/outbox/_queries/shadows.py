@@ -7,6 +7,7 @@ from typing import Final
 from outlast.engines.json_values import decode, encode, same
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.op import Deliver, Verb
+from outlast.errors import CorruptError
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import REBASED, Op, Shadow
 
@@ -31,7 +32,7 @@ def remember(db: Tables, op: Op, step: Deliver) -> None:
     db.execute(
         "INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, body = excluded.body",
-        (op.kind, op.entity, known, op.seq, body),
+        (op.kind, op.entity, known, op.seq, db.ways.bodies.pack(body)),
     )
 
 
@@ -48,7 +49,7 @@ def _patched(db: Tables, op: Op) -> bytes | None:
 def shadow(db: Tables, kind: str, entity: str) -> Shadow | None:
     """Return what an entity held after our own last write of it."""
     row = db.execute("SELECT etag, body FROM $shadow WHERE kind = ? AND entity = ?", (kind, entity)).fetchone()
-    return None if row is None or row[0] is None else Shadow(etag=row[0], body=row[1])
+    return None if row is None or row[0] is None else Shadow(etag=row[0], body=db.ways.bodies.unpack(row[1]))
 
 
 def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to: int | None) -> None:
@@ -131,17 +132,20 @@ def _show(db: Tables, op: Op, follower: int) -> None:
     if op.verb in {Verb.PUT, Verb.CREATE}:
         db.execute(
             "UPDATE $op SET base = coalesce(base, ?) WHERE seq = ? AND kind = ? AND entity = ?",
-            (op.body, follower, *_entity(op)),
+            (db.ways.bodies.pack(op.body), follower, *_entity(op)),
         )
 
 
 def _give(db: Tables, op: Op, follower: int, etag: str, condition: str) -> bytes | None:
     """Let a follower be based on a version, under a condition, and return the base that it names, or None."""
-    found: bytes | None = db.execute(
+    base: bytes | None = db.execute(
         f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND ({condition}) RETURNING base",
         (etag, follower, *_entity(op)),
     ).get
-    return found
+    try:
+        return db.ways.bodies.unpack(base)
+    except CorruptError:
+        return b""  # whatever its author saw, nobody can say that it was this; its own turn shows what is wrong
 
 
 def _entity(op: Op) -> tuple[str, str]:
