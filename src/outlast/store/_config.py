@@ -23,7 +23,8 @@ class StoreConfig:
         concurrency: Deliveries at once, >= 1. Default 8.
         delivery: Backoff and limits of delivery.
         conflicts: What is done when the server holds something else than what was seen. Default: what only one side
-            changed is merged, everything else goes to the conflict inbox.
+            changed is merged, everything else goes to the conflict inbox. What the server adds of its own is sent back
+            with a merged write, unless it is among the policy's `server_fields`.
         lease: Seconds between beats of the delivery lease and until a frozen holder may be replaced.
     """
 

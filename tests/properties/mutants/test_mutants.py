@@ -167,6 +167,13 @@ MUTANTS = [
         ("tests/properties/sync/test_failure_budgets.py",),
     ),
     Mutant(
+        "what-is-based-on-nothing-is-sent",
+        "engines/delivery.py",
+        "Course.MERGE if history.rebased else Course.SEND",
+        "Course.SEND",
+        DELIVERY,
+    ),
+    Mutant(
         "a-doubt-is-forgotten",
         "engines/delivery.py",
         "            return doubt\n",

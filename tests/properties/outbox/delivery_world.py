@@ -84,6 +84,12 @@ def meet(before, after, held):
     return [merged]
 
 
+def next_key(key):
+    """Return the key of what is sent instead."""
+    outbox, place, generation = key.split(":")
+    return f"{outbox}:{place}:{int(generation) + 1}"
+
+
 class Server:
     """Hold notes with versions, do what each key asks once, and break as the script says."""
 
@@ -97,6 +103,8 @@ class Server:
         """By place, what plain dicts make of the last refusal: [the merged note], or None for a conflict."""
         self.edits = {}
         """By place, what the author saw and what came of it; nothing for who did not say what he saw."""
+        self.merged = {}
+        """By key, the same for what is sent instead after a merge or a decision."""
         self.stirred = set()
         """Entities of which a write was refused, so that replaying them does not tell what they hold."""
 
@@ -135,16 +143,20 @@ class Server:
     async def read_back(self, op):
         """Show a note, and note what plain dicts would make of it."""
         held = self.notes.get(op.entity)
-        edit = self.edits.get(op.seq)
+        edit = self.edit_of(op)
         if edit is None:
             self.stirred.add(op.entity)
         else:
             self.verdicts[op.seq] = [held] if self._wanted(op, held) else meet(*edit, held)
             if self.verdicts[op.seq] is not None:
-                self.edits[op.seq] = held, *self.verdicts[op.seq]
+                self.merged[next_key(op.key)] = held, *self.verdicts[op.seq]
         if held is None:
             return Missing()
         return Found(self._wanted(op, held), self.tag(op.entity), json.dumps(held).encode())
+
+    def edit_of(self, op):
+        """Return what an op was made of, and what it is to make of that."""
+        return self.merged.get(op.key, self.edits.get(op.seq))
 
     def _wanted(self, op, held):
         """Tell whether a note holds all that an op says."""
@@ -177,7 +189,7 @@ class Server:
         return self._done(op, held, apply_patch(held, body) if op.verb is Verb.PATCH else body)
 
     def _done(self, op, held, note):
-        edit = self.edits.get(op.seq)
+        edit = self.edit_of(op)
         if edit is not None and op.verb is not Verb.POST and (held, note) != edit:
             self.wrong.append(f"{op.key} made {note} of {held}, and its author had {edit} in mind")
         self.effects.append((op.seq, op.key, op.entity, held, note))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from delivery_world import AFTER, BEFORE, INSTEAD, LOST, Loop, Process, Server
+from delivery_world import AFTER, BEFORE, INSTEAD, LOST, Loop, Process, Server, next_key
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -175,7 +175,8 @@ class Story(RuleBasedStateMachine):
                 held = self.server.notes.get(status.entity)
                 body = {**(held or {}), "p": self.next()}
                 options = {"body": body, "if_match": None if held is None else self.server.tag(status.entity)}
-                self.server.edits[status.seq] = held, body
+                op = self.loop.run_until_complete(self._parked(status.seq)).op
+                self.server.merged[next_key(op.key)] = held, body
             self.loop.run_until_complete(self.processes[who].box.replay(status.seq, **options))
             self.server.verdicts.pop(status.seq, None)
 
@@ -183,6 +184,10 @@ class Story(RuleBasedStateMachine):
     def discard(self, who, number):
         for status in self.parked()[number : number + 1]:
             self._discard(who, status)
+
+    async def _parked(self, seq):
+        core = self.processes[0].box.core
+        return await core.result(core.parked_op(seq))
 
     def _discard(self, who, status):
         self.loop.run_until_complete(self.processes[who].box.discard(status.seq))
@@ -208,12 +213,14 @@ class Story(RuleBasedStateMachine):
             status = await box.ticket(seq).status()  # raises LookupError for what was lost
             verdict = self.server.verdicts.get(status.seq, "none")
             if status.state is OpState.CONFLICT and entity in NAMED:
-                parked = await box.core.result(box.core.parked_op(status.seq))
+                parked = await self._parked(status.seq)
                 assert verdict is None or parked.op.rounds >= 5
             if status.state is OpState.DELIVERED:
                 assert verdict is not None
-                made = [note for one, _, _, _, note in self.server.effects if one == status.seq]
-                assert entity in BLIND or not made or made[-1] == self.server.edits[status.seq][1]
+                made = [(key, note) for one, key, _, _, note in self.server.effects if one == status.seq]
+                if entity in NAMED and made:
+                    key, note = made[-1]
+                    assert note == self.server.merged.get(key, self.server.edits[status.seq])[1]
 
     def teardown(self):
         self.server.script.clear()

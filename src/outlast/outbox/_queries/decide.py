@@ -45,7 +45,7 @@ def replay(db: Tables, seq: int, change: Change) -> None:
     if_match = found[1] if change.if_match == KEEP else change.if_match
     same_body = change.body is None or bodies.unpack(found[0]) == change.body
     if not same_body:
-        _part(db, seq, conflicting=True)
+        _part(db, seq)
     # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
     # group of its own it is folded with nothing, because its bytes may be known under that key.
     db.execute(
@@ -65,10 +65,10 @@ def discard(db: Tables, seq: int) -> None:
         raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
 
 
-def _part(db: Tables, seq: int, *, conflicting: bool = False) -> None:
+def _part(db: Tables, seq: int) -> None:
     row = db.execute(f"SELECT state, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
     if row is not None:
-        shadows.part(db, _parked(db, row[1:]), conflicting=conflicting or row[0] == OpState.CONFLICT.value)
+        shadows.part(db, _parked(db, row[1:]), conflicting=row[0] == OpState.CONFLICT.value)
 
 
 def _parked(db: Tables, row: Sequence[Any]) -> Op:
