@@ -124,12 +124,12 @@ class Server:
             return INSTEAD[step[0]]
         if step[0] in BEFORE:
             await process.interrupt(*step)
-        answer = self.apply(op)
+        answer = self.apply(process, op)
         if step[0] in AFTER:
             await process.interrupt(*step)
         return LOST.get(step[0], answer)
 
-    async def poll(self, op, url):
+    async def poll(self, process, op, url):
         """Say what has become of an accepted op."""
         step = self.script.pop(0) if self.script else ("ok",)
         match step[0]:
@@ -138,15 +138,15 @@ class Server:
             case "rejected":
                 return Rejected("failed")
             case _:
-                return self.apply(op)
+                return self.apply(process, op)
 
-    async def read_back(self, op):
+    async def read_back(self, process, op):
         """Show a note, and note what plain dicts would make of it."""
         held = self.notes.get(op.entity)
         edit = self.edit_of(op)
         if edit is None:
             self.stirred.add(op.entity)
-        else:
+        elif process.successor is None:  # what a process finds out that was replaced comes to nothing
             self.verdicts[op.seq] = [held] if self._wanted(op, held) else meet(*edit, held)
             if self.verdicts[op.seq] is not None:
                 self.merged[next_key(op.key)] = held, *self.verdicts[op.seq]
@@ -170,18 +170,19 @@ class Server:
         if self.requests.setdefault(op.key, request) != request:
             self.wrong.append(f"{op.key} stands for {self.requests[op.key]} and {request}")
 
-    def apply(self, op):
+    def apply(self, process, op):
         """Do what an op asks for, once for each key."""
         if op.key in self.answers:
             return self.answers[op.key]
-        self.verdicts.pop(op.seq, None)  # whatever was found out before, it is judged anew
+        if process.successor is None:
+            self.verdicts.pop(op.seq, None)  # whatever was found out before, it is judged anew
         held = self.notes.get(op.entity)
         if op.verb is Verb.POST:
             return self._done(op, held, held)
         if op.if_match not in {None, self.tag(op.entity)} or (op.verb is Verb.CREATE and held is not None):
             return Stale("412")
         if held is None and op.verb in {Verb.PATCH, Verb.DELETE}:
-            if op.verb is Verb.PATCH:
+            if op.verb is Verb.PATCH and process.successor is None:
                 self.verdicts[op.seq] = None
                 self.stirred.add(op.entity)
             return Gone("404")
@@ -220,8 +221,9 @@ class Process:
     async def deliver(self):
         """Deliver until nothing is left that could be, or until something ends it."""
         self.crashed = asyncio.Event()
-        send = partial(self.server.send, self)
-        transport = CallableTransport(send, read_back=self.server.read_back, poll=self.server.poll)
+        server = self.server
+        send, read_back, poll = (partial(act, self) for act in (server.send, server.read_back, server.poll))
+        transport = CallableTransport(send, read_back=read_back, poll=poll)
         run = Runner(self.box, transport, policy=POLICY, lease=LEASE, conflicts=MERGE, concurrency=3)
         try:
             await run.__aenter__()
