@@ -146,10 +146,12 @@ class Server:
         edit = self.edit_of(op)
         if edit is None:
             self.stirred.add(op.entity)
-        elif process.successor is None:  # what a process finds out that was replaced comes to nothing
-            self.verdicts[op.seq] = [held] if self._wanted(op, held) else meet(*edit, held)
-            if self.verdicts[op.seq] is not None:
-                self.merged[next_key(op.key)] = held, *self.verdicts[op.seq]
+        else:
+            found = [held] if self._wanted(op, held) else meet(*edit, held)
+            if process.successor is None:  # what a process finds out that was replaced comes to nothing
+                self.verdicts[op.seq] = found
+            if found is not None and next_key(op.key) not in self.answers:
+                self.merged[next_key(op.key)] = held, *found
         if held is None:
             return Missing()
         return Found(self._wanted(op, held), self.tag(op.entity), json.dumps(held).encode())
