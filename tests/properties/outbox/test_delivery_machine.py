@@ -168,16 +168,17 @@ class Story(RuleBasedStateMachine):
 
     @rule(who=WHO, number=st.integers(0, 3), changed=st.booleans())
     def replay(self, who, number, changed):
-        parked = self.parked()[number : number + 1]
-        for status in parked:
+        for status in self.parked()[number : number + 1]:
             options = {}
-            held = self.server.notes.get(status.entity)
-            # Where nothing is there, no version guards what is sent instead: whoever does that means it.
-            if changed and held is not None and status.entity in NAMED and status.verb is Verb.PUT:
+            parked = self.loop.run_until_complete(self._parked(status.seq))
+            shown = json.loads(parked.theirs or b"{}").get("etag")
+            # Somebody decides by what the inbox shows, if that is still so; else he would have to be asked again.
+            unchanged = status.entity in NAMED and shown == self.server.tag(status.entity)
+            if changed and unchanged and status.verb is Verb.PUT:
+                held = self.server.notes[status.entity]
                 body = {**held, "p": self.next()}
-                options = {"body": body, "if_match": self.server.tag(status.entity)}
-                op = self.loop.run_until_complete(self._parked(status.seq)).op
-                self.server.merged[next_key(op.key)] = held, body
+                options = {"body": body, "if_match": shown}
+                self.server.merged[next_key(parked.op.key)] = held, body
             self.loop.run_until_complete(self.processes[who].box.replay(status.seq, **options))
             self.server.verdicts.pop(status.seq, None)
 
