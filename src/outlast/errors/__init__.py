@@ -7,7 +7,8 @@ OutlastError
 │  ├─ BulkheadFullError
 │  ├─ ThrottledError
 │  ├─ DegradedError
-│  └─ ShuttingDownError
+│  ├─ ShuttingDownError
+│  └─ OutboxFullError
 ├─ DeadlineExceededError    ran too long; also a TimeoutError
 ├─ InDoubtError             may or may not have happened
 ├─ RemoteError              what a remote service answered, or did not
@@ -120,6 +121,7 @@ from outlast.errors._tree import (
     NetworkError,
     NewerFormatError,
     NotOursError,
+    OutboxFullError,
     OverloadedError,
     RateLimitError,
     RejectedError,
@@ -165,6 +167,7 @@ __all__ = [
     "NewerFormatError",
     "NotLeaderError",
     "NotOursError",
+    "OutboxFullError",
     "Outcome",
     "OutlastError",
     "OverloadedError",

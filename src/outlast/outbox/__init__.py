@@ -1,6 +1,7 @@
 """Writes that wait durably until they are delivered: the queue, its tickets, its lease and its delivery loop."""
 
 from outlast.engines.batches import BatchLimits
+from outlast.engines.bounds import OutboxLimits
 from outlast.engines.delivery import Course, History
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import (
@@ -68,6 +69,7 @@ __all__ = [
     "OriginGate",
     "Outbox",
     "OutboxCore",
+    "OutboxLimits",
     "Parcel",
     "ParkedOp",
     "Polling",

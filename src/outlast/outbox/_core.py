@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_known
+from outlast.engines.bounds import OutboxLimits
 from outlast.engines.op import OpState, Verb
 from outlast.engines.origin_pause import OriginPause
 from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
-from outlast.outbox._enqueue_in import borrow_beside, plan_in
+from outlast.outbox._enqueue_in import borrow_beside, check_bodies, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import (
     KEEP,
@@ -55,16 +56,20 @@ class OutboxCore:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
+        limits: OutboxLimits | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
+        self.limits = limits or OutboxLimits()
         self.database = open_database(path, durability=durability, inside=inside)
         self.ways = sql.ways_of(self.database.dialect, self.database.sender)
         self.name = self.database.name
         self.store_id = self._read(sql.identity).result()
-        self._coalescing = coalescing
+        self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
         if coalescing is not None:
             self._write(sql.index_lanes).result()
+        if self.limits.counted:
+            self._write(sql.count_backlog).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._assist: LoopAssist | None = None
@@ -87,13 +92,22 @@ class OutboxCore:
         Args:
             writes: The writes.
             together: Whether they are delivered one after the other, none before the one in front of it.
+
+        Raises:
+            ConfigError: A body is too large; the future raises what else stands against it.
         """
+        check_bodies(self.limits, writes)
         future = self.database.write_item(self._enqueue, sql.Call(writes, self.clock.wall(), together))
         future.add_done_callback(lambda done: self._announce(done, writes))
         return future
 
-    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
-        return sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing)
+    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> Sequence[list[Queued]]:
+        tables = sql.Tables(db, self.ways)
+        if not self.limits.counted:
+            return sql.enqueue(tables, calls, self._coalescing)
+        # The writer raises at its caller what stands in the place of a result.
+        found = tables.run(sql.plan_within(self.ways, calls, self._coalescing, self.limits))
+        return cast("Sequence[list[Queued]]", found)
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
@@ -102,7 +116,10 @@ class OutboxCore:
             ConfigError: The connection is none of this outbox's database, or has no transaction.
         """
         borrowed = borrow_beside(connection, self.database.dialect)
-        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id, self._coalescing)
+        plan = plan_in(
+            self.ways, writes, self.clock.wall(), self.store_id, coalescing=self._coalescing, limits=self.limits
+        )
+        return borrowed, plan
 
     def _announce(self, done: Future[list[Queued]], writes: Sequence[Write]) -> None:
         if done.cancelled() or done.exception() is not None:
@@ -187,6 +204,7 @@ class OutboxCore:
     def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
         new, keep = encode_body(body), if_match == KEEP
+        self.limits.check_body("body", new)
         return self._changing(
             self._write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
         )

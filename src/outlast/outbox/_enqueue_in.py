@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from outlast.clock import SYSTEM_CLOCK
-from outlast.errors import ConfigError
+from outlast.engines.bounds import OutboxLimits
+from outlast.errors import ConfigError, OutboxFullError
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import INSIDE
 from outlast.outbox._records import Write
@@ -18,7 +19,9 @@ _APART: Final = (
 )
 
 
-def enqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
+def enqueue_in(
+    connection: Any, *writes: Write, schema: str = "outlast", limits: OutboxLimits | None = None
+) -> list[int]:
     """Queue writes in the transaction that a connection is in, and return their places.
 
     For programs that only produce: nothing has to be open. The tables must be there, so the outbox was opened
@@ -30,23 +33,29 @@ def enqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list
         connection: Of apsw, sqlite3 or psycopg, inside a transaction.
         *writes: What to queue.
         schema: Where the tables lie on PostgreSQL. Default `outlast`.
+        limits: Bounds that the writes must keep to; nobody waits for room in a transaction. Default: of a body only.
 
     Raises:
         ConfigError: The connection is of another library, has no transaction, or finds no outbox.
+        OutboxFullError: No room is left; nothing was queued.
     """
     borrowed = borrow(connection)
     ways = _ways(borrowed, schema)
-    return sql.run(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.execute)
+    plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
+    return sql.run(plan, ways.dialect.text, borrowed.execute)
 
 
-async def aenqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
+async def aenqueue_in(
+    connection: Any, *writes: Write, schema: str = "outlast", limits: OutboxLimits | None = None
+) -> list[int]:
     """Queue writes in the transaction of an awaited connection of psycopg; see `enqueue_in`.
 
     Cancel: what psycopg leaves behind; the caller rolls back.
     """
     borrowed = borrow(connection)
     ways = _ways(borrowed, schema)
-    return await sql.arun(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.aexecute)
+    plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
+    return await sql.arun(plan, ways.dialect.text, borrowed.aexecute)
 
 
 def _ways(borrowed: Borrowed, schema: str) -> sql.Ways:
@@ -67,8 +76,26 @@ def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
     return borrowed
 
 
+def check_bodies(limits: OutboxLimits, writes: Sequence[Write]) -> None:
+    """Refuse a write with more bytes than one may have.
+
+    Raises:
+        ConfigError: One has.
+    """
+    if limits.max_body is not None:
+        for write in writes:
+            limits.check_body("write.body", write.body)
+            limits.check_body("write.base", write.base)
+
+
 def plan_in(
-    ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | None, coalescing: sql.Coalescing | None = None
+    ways: sql.Ways,
+    writes: Sequence[Write],
+    wall: float,
+    store: str | None,
+    *,
+    limits: OutboxLimits,
+    coalescing: sql.Coalescing | None = None,
 ) -> sql.Plan[list[int]]:
     """Queue writes by whatever connection runs this.
 
@@ -77,8 +104,10 @@ def plan_in(
         writes: The writes.
         wall: Unix seconds.
         store: The outbox that must be found there, or None for any.
+        limits: The bounds.
         coalescing: Which writes are folded, or None for none.
     """
+    check_bodies(limits, writes)
     ways = ways.for_others()
     (found,) = (yield sql.Ask(ways.find))[0]
     if not found:
@@ -89,5 +118,11 @@ def plan_in(
     names = yield sql.Ask(sql.IDENTITY)
     if store not in {None, sql.identity_of(names)}:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
-    (queued,) = yield from sql.plan(ways, [sql.Call(writes, wall)], coalescing)
-    return [one.seq for one in queued]
+    calls = [sql.Call(writes, wall)]
+    if not limits.counted:
+        (queued,) = yield from sql.plan(ways, calls, coalescing)
+        return [one.seq for one in queued]
+    (found,) = yield from sql.plan_within(ways, calls, coalescing, limits, ours=False)
+    if isinstance(found, OutboxFullError):
+        raise found
+    return [one.seq for one in found]

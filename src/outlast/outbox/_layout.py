@@ -94,6 +94,30 @@ CREATE TABLE $origin (
 ) {keyed};
 """
 
+# The large columns last, for SQLite reads through them to what lies behind; `backlog` is counted by triggers, and only
+# where somebody has set bounds.
+_SQLITE_V3: Final = """
+CREATE TABLE $op_next (
+    seq {place}, lane {int} NOT NULL, verb TEXT NOT NULL, kind TEXT NOT NULL, entity TEXT NOT NULL,
+    generation {int} NOT NULL, target TEXT, content_type TEXT NOT NULL, if_match TEXT, created {real} NOT NULL,
+    grp {int}, after_seq {int}, schema_v {int} NOT NULL, rounds {int} NOT NULL, expires {real},
+    passable {bool} NOT NULL, base {blob}, body {blob}
+);
+INSERT INTO $op_next (
+    seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, grp, after_seq, schema_v,
+    rounds, expires, passable, base, body
+) SELECT seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, grp, after_seq, schema_v,
+    rounds, expires, passable, base, body FROM $op;
+DELETE FROM sqlite_sequence WHERE name = '$op_next';
+INSERT INTO sqlite_sequence (name, seq) SELECT '$op_next', seq FROM sqlite_sequence WHERE name = '$op';
+DROP TABLE $op;
+ALTER TABLE $op_next RENAME TO $op;
+CREATE INDEX $op_after ON $op (after_seq) WHERE after_seq IS NOT NULL;
+"""
+_V3: Final = """
+CREATE TABLE $backlog (shard {int} PRIMARY KEY, ops {int} NOT NULL, bytes {int} NOT NULL);
+"""
+
 
 def _spell(template: str, words: Mapping[str, str]) -> str:
     """Return a step of the layout in the words of one store."""
@@ -104,8 +128,8 @@ def _format(*migrations: str) -> FileFormat:
     return FileFormat(name="outbox", application_id=0x4F4C4F42, version=len(migrations), migrations=migrations)
 
 
-OUTBOX: Final = _format(_spell(_V1, _SQLITE), _spell(_V2, _SQLITE))
-POSTGRES_OUTBOX: Final = _format(_spell(_V1, _POSTGRES) + _POSTGRES_V1, _spell(_V2, _POSTGRES))
+OUTBOX: Final = _format(_spell(_V1, _SQLITE), _spell(_V2, _SQLITE), _spell(_SQLITE_V3 + _V3, _SQLITE))
+POSTGRES_OUTBOX: Final = _format(_spell(_V1, _POSTGRES) + _POSTGRES_V1, _spell(_V2, _POSTGRES), _spell(_V3, _POSTGRES))
 
 INSIDE: Final = "outlast_"
 """What the names of our tables begin with in a file that is not ours."""

@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.bounds import OutboxLimits, Patience
 from outlast.engines.op import OpState, Verb
+from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._queries import Coalescing
-from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
 
@@ -64,6 +66,7 @@ class Outbox:
 
     def __init__(self, core: OutboxCore) -> None:
         self.core = core
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -75,6 +78,7 @@ class Outbox:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: Coalescing | None = None,
+        limits: OutboxLimits | None = None,
     ) -> Self:
         """Open an outbox, and make it if it does not exist.
 
@@ -89,15 +93,17 @@ class Outbox:
                 `outlast_`, so that `enqueue_in` can queue in your transactions. It is put into WAL mode.
             coalescing: Which writes are folded into ones of the same entity that wait and were never sent, so that
                 fewer are sent; the tickets follow. Default: none.
+            limits: How much may wait, and what is done when that much does. Default: only a body is bounded.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
         """
         return cls(
             await asyncio.to_thread(
-                OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing
+                OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing,
+                limits=limits,
             )
-        )
+        )  # fmt: skip
 
     async def create(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the making of an entity; if it exists with other content, that becomes a conflict.
@@ -111,6 +117,8 @@ class Outbox:
 
         Raises:
             ConfigError: It is at odds with what waits, such as a second create, or nobody could deliver it.
+            OutboxFullError: No room is left by the outbox's `limits`, also after waiting if that is wanted.
+            StorageFullError: The disk is full; nothing was queued.
 
         Cancel: the write is queued whole or not at all.
         """
@@ -140,7 +148,33 @@ class Outbox:
 
         Cancel: the writes are queued whole or not at all.
         """
-        return [Ticket(self.core, one.seq) for one in await self.core.result(self.core.enqueue(writes))]
+        return [Ticket(self.core, one.seq) for one in await self._queue(writes)]
+
+    async def _queue(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+        core, patience = self.core, Patience(self.core.limits, self.core.clock.now())
+        if not self._turn.locked():
+            try:
+                return await core.result(core.enqueue(writes, together=together))
+            except OutboxFullError as full:
+                patience.pause(full, core.clock.now())
+        # Only the first of those who wait looks for room, and nobody passes them.
+        first = await self._take_turn(patience.left(core.clock.now()))
+        try:
+            while True:
+                try:
+                    return await core.result(core.enqueue(writes, together=together))
+                except OutboxFullError as full:
+                    await core.clock.asleep(patience.pause(full, core.clock.now()))
+        finally:
+            if first:
+                self._turn.release()
+
+    async def _take_turn(self, seconds: float | None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._turn.acquire()
+        except TimeoutError:
+            return False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction[Ticket]]:
@@ -153,7 +187,7 @@ class Outbox:
         """
         collected = begin(self.core, Ticket)
         yield collected
-        collected.placed(await self.core.result(self.core.enqueue(collected.writes(), together=True)))
+        collected.placed(await self._queue(collected.writes(), together=True))
 
     async def enqueue_in(self, connection: Any, *writes: Write) -> list[Ticket]:
         """Queue writes in the transaction that a connection of yours is in: committed with your rows or not at all.
@@ -167,6 +201,7 @@ class Outbox:
 
         Raises:
             ConfigError: It is none of those, leads elsewhere, or has no transaction.
+            OutboxFullError: No room is left; nothing was queued, and nobody waits inside a transaction.
 
         Cancel: what psycopg leaves behind; roll back.
         """

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.bounds import OutboxLimits, Patience
 from outlast.engines.op import OpState, Verb
+from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._queries import Coalescing
-from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
 
@@ -60,6 +63,7 @@ class SyncOutbox:
 
     def __init__(self, core: OutboxCore) -> None:
         self.core = core
+        self._turn = threading.Lock()
 
     @classmethod
     def open(
@@ -71,9 +75,14 @@ class SyncOutbox:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: Coalescing | None = None,
+        limits: OutboxLimits | None = None,
     ) -> Self:
         """Open an outbox; see `Outbox.open`."""
-        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing))
+        return cls(
+            OutboxCore(
+                path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing, limits=limits
+            )
+        )
 
     def create(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
         """Queue the making of an entity; see `Outbox.create`."""
@@ -100,14 +109,33 @@ class SyncOutbox:
 
     def enqueue(self, *writes: Write) -> list[SyncTicket]:
         """Queue writes in one commit: all of them or none."""
-        return [SyncTicket(self.core, one.seq) for one in self.core.enqueue(writes).result()]
+        return [SyncTicket(self.core, one.seq) for one in self._queue(writes)]
+
+    def _queue(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+        core, patience = self.core, Patience(self.core.limits, self.core.clock.now())
+        if not self._turn.locked():
+            try:
+                return core.enqueue(writes, together=together).result()
+            except OutboxFullError as full:
+                patience.pause(full, core.clock.now())
+        seconds = patience.left(core.clock.now())
+        first = self._turn.acquire(timeout=-1 if seconds is None else seconds)
+        try:
+            while True:
+                try:
+                    return core.enqueue(writes, together=together).result()
+                except OutboxFullError as full:
+                    core.clock.sleep(patience.pause(full, core.clock.now()))
+        finally:
+            if first:
+                self._turn.release()
 
     @contextmanager
     def transaction(self) -> Generator[Transaction[SyncTicket]]:
         """Queue all that is collected in the block in one commit; see `Outbox.transaction`."""
         collected = begin(self.core, SyncTicket)
         yield collected
-        collected.placed(self.core.enqueue(collected.writes(), together=True).result())
+        collected.placed(self._queue(collected.writes(), together=True))
 
     def enqueue_in(self, connection: Any, *writes: Write) -> list[SyncTicket]:
         """Queue writes in the transaction that a connection of yours is in; see `Outbox.enqueue_in`."""

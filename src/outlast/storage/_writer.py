@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from outlast.errors import ShuttingDownError
+from outlast.errors import OutlastError, ShuttingDownError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -89,7 +89,8 @@ class GroupCommitWriter:
         """Queue an item of a job that is given all items at once which wait for it one after the other.
 
         Args:
-            job: Returns one result for each item; equal jobs are the same job.
+            job: Returns one result for each item, an `OutlastError` for one that it refuses; equal jobs are the
+                same job.
             item: The item.
         """
         return self._queue(_Entry(job, item, together=True))
@@ -136,7 +137,10 @@ class GroupCommitWriter:
             return
         self.commits += 1
         for entry, result in zip(group, results, strict=True):
-            entry.future.set_result(result)
+            if isinstance(result, OutlastError):  # what a job of items has refused of one item alone
+                entry.future.set_exception(result)
+            else:
+                entry.future.set_result(result)
 
     def _refuse(self, group: list[_Entry], error: Exception) -> None:
         for entry in group:

@@ -1,7 +1,8 @@
 """The SQL of an outbox, the same for every store: each function is a job for one transaction and may run twice.
 
-By theme: `enqueue` stores, `fold` shortens, `claim` seals, `settle` records, `decide` replays and discards, `look`
-reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that is awaited.
+By theme: `enqueue` stores, `room` within bounds, `fold` shortens, `claim` seals, `settle` records, `decide` replays
+and discards, `look` reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that
+is awaited.
 """
 
 from outlast.outbox._queries.claim import Admit, Claim, Sealer, Terms, claim
@@ -22,6 +23,7 @@ from outlast.outbox._queries.look import (
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
+from outlast.outbox._queries.room import count_backlog, plan_within
 from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
 from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
@@ -45,6 +47,7 @@ __all__ = [
     "changes",
     "check_fence",
     "claim",
+    "count_backlog",
     "counts",
     "decisions",
     "discard",
@@ -60,6 +63,7 @@ __all__ = [
     "pauses",
     "pending",
     "plan",
+    "plan_within",
     "queued",
     "read_op",
     "replay",
