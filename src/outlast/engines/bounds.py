@@ -33,6 +33,9 @@ class OutboxLimits:
         max_bytes: How many bytes of bodies and bases may wait, >= 1, or None. Default None.
         max_body: How many bytes the body or base of one write may have, >= 1, or None. Default 16 MiB.
         max_age: How many seconds ago the oldest write that waits may have been queued, > 0, or None. Default None.
+        reserve: How many bytes of the disk are kept back from new writes, so that what waits can be delivered and
+            recorded when nothing else fits, >= 0. Default 16 MiB, or a quarter of what the file may have at all where
+            that is less. For SQLite only.
         when_full: `raise` an `OutboxFullError`, or `wait` for room. Default `raise`.
         wait_for: Seconds to wait for room at most, > 0, or None for ever. Default None.
     """
@@ -41,15 +44,16 @@ class OutboxLimits:
     max_bytes: int | None = None
     max_body: int | None = 16 << 20
     max_age: float | None = None
+    reserve: int | None = None
     when_full: Literal["raise", "wait"] = "raise"
     wait_for: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse bounds that mean nothing."""
-        for name in ("max_ops", "max_bytes", "max_body"):
+        for name, least in (("max_ops", 1), ("max_bytes", 1), ("max_body", 1), ("reserve", 0)):
             value: object = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"must be a whole number from 1, or None, not {value!r}", path=f"limits.{name}")
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise ConfigError(f"must be a whole number from {least}, or None, not {value!r}", path=f"limits.{name}")
         for name in ("max_age", "wait_for"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int | float) or not value > 0):

@@ -20,7 +20,7 @@ from outlast.errors import ConfigError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
-from outlast.outbox._enqueue_in import borrow_beside, check_bodies, plan_in
+from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import (
     KEEP,
@@ -36,6 +36,7 @@ from outlast.outbox._records import (
     Write,
 )
 from outlast.outbox._routes import Routes
+from outlast.outbox._sizes import check_bodies, size_of
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
@@ -103,6 +104,8 @@ class OutboxCore:
 
     def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> Sequence[list[Queued]]:
         tables = sql.Tables(db, self.ways)
+        coming = sum(size_of(call.writes) for call in calls)
+        self.database.check_space(db, coming, self.limits.reserve, self.clock.now())
         if not self.limits.counted:
             return sql.enqueue(tables, calls, self._coalescing)
         # The writer raises at its caller what stands in the place of a result.
@@ -114,8 +117,10 @@ class OutboxCore:
 
         Raises:
             ConfigError: The connection is none of this outbox's database, or has no transaction.
+            StorageFullError: The rest of the disk is kept back.
         """
         borrowed = borrow_beside(connection, self.database.dialect)
+        self.database.check_space_outside(size_of(writes), self.limits.reserve)
         plan = plan_in(
             self.ways, writes, self.clock.wall(), self.store_id, coalescing=self._coalescing, limits=self.limits
         )

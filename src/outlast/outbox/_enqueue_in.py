@@ -11,6 +11,7 @@ from outlast.errors import ConfigError, OutboxFullError
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import INSIDE
 from outlast.outbox._records import Write
+from outlast.outbox._sizes import check_bodies
 from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
 
 _APART: Final = (
@@ -74,18 +75,6 @@ def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
     if borrowed.library == "sqlite3":
         raise ConfigError(_APART, path="connection")
     return borrowed
-
-
-def check_bodies(limits: OutboxLimits, writes: Sequence[Write]) -> None:
-    """Refuse a write with more bytes than one may have.
-
-    Raises:
-        ConfigError: One has.
-    """
-    if limits.max_body is not None:
-        for write in writes:
-            limits.check_body("write.body", write.body)
-            limits.check_body("write.base", write.base)
 
 
 def plan_in(

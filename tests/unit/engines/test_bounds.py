@@ -46,6 +46,7 @@ def test_a_load_grows_by_writes():
         ("max_ops", 1.5),
         ("max_bytes", True),
         ("max_body", -1),
+        ("reserve", -1),
         ("max_age", 0),
         ("wait_for", "1"),
         ("when_full", "drop"),
