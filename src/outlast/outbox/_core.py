@@ -230,9 +230,9 @@ class OutboxCore:
         """List ops."""
         return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
-    def pending(self, kind: str) -> Future[list[Op]]:
+    def pending(self, kind: str, after: int = 0, limit: int | None = None) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first."""
-        return self._read(lambda db: sql.pending(db, self.store_id, kind))
+        return self._read(lambda db: sql.pending(db, self.store_id, kind, after, limit))
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

@@ -225,9 +225,15 @@ class Outbox:
         """
         return await self.core.result(self.core.statuses(state, None, limit))
 
-    async def pending(self, kind: str) -> Sequence[Op]:
-        """List the writes of a kind that are not delivered yet, oldest first."""
-        return await self.core.result(self.core.pending(kind))
+    async def pending(self, kind: str, *, after: int = 0, limit: int | None = None) -> Sequence[Op]:
+        """List the writes of a kind that are not delivered yet, oldest first, each with its body.
+
+        Args:
+            kind: The type of the entity.
+            after: The place of the last write that you have seen, to read large ones in portions. Default 0.
+            limit: How many at most, or None for all. Default None.
+        """
+        return await self.core.result(self.core.pending(kind, after, limit))
 
     async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
         """Send a conflicting or dead write again, at its old place.

@@ -154,9 +154,9 @@ class SyncOutbox:
         """List writes by place; see `Outbox.list`."""
         return self.core.statuses(state, None, limit).result()
 
-    def pending(self, kind: str) -> Sequence[Op]:
-        """List the writes of a kind that are not delivered yet, oldest first."""
-        return self.core.pending(kind).result()
+    def pending(self, kind: str, *, after: int = 0, limit: int | None = None) -> Sequence[Op]:
+        """List the writes of a kind that are not delivered yet, oldest first; see `Outbox.pending`."""
+        return self.core.pending(kind, after, limit).result()
 
     def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> SyncTicket:
         """Send a conflicting or dead write again; see `Outbox.replay`."""

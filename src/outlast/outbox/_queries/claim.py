@@ -34,19 +34,39 @@ class Terms:
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
+        max_bytes: Bytes of bodies and bases after which no further op is claimed at once, so that many large ones are
+            never in memory together.
     """
 
     seal: Sealer
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
+    max_bytes: int = 16 << 20
 
 
 def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
-    """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
+    """Seal ops that were never sent, count an attempt for each, and return them with their requests.
+
+    The last ones are left out when those in front of them are large.
+    """
     check_fence(db, fence)
     admit = terms.admission()
-    return [_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
+    claims: list[Claim] = []
+    room = terms.max_bytes
+    for seq in seqs:
+        if room <= 0:
+            break
+        claims.append(_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall))
+        room -= _size(claims[-1])
+    return claims
+
+
+def _size(claimed: Claim) -> int:
+    if not isinstance(claimed, Claimed):
+        return 0
+    bodies = claimed.request.body, claimed.op.base
+    return sum(len(body) for body in bodies if body is not None)
 
 
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"

@@ -107,9 +107,10 @@ def parked_op(db: Tables, store: str, seq: int) -> ParkedOp | None:
     return ParkedOp(op=read_op(row[3:], store), state=OpState(state), reason=reason, theirs=theirs)
 
 
-def pending(db: Tables, store: str, kind: str) -> list[Op]:
-    """Return the ops of a kind that are not delivered yet, oldest first."""
-    rows = db.execute(f"SELECT {OP} FROM $op WHERE kind = ? ORDER BY seq", (kind,))
+def pending(db: Tables, store: str, kind: str, after: int, limit: int | None) -> list[Op]:
+    """Return the ops of a kind that are not delivered yet, oldest first, behind a place and so many at most."""
+    query = f"SELECT {OP} FROM $op WHERE kind = ? AND seq > ? ORDER BY seq"
+    rows = db.execute(query, (kind, after)) if limit is None else db.execute(f"{query} LIMIT ?", (kind, after, limit))
     return [read_op(row, store) for row in rows]
 
 
