@@ -31,13 +31,14 @@ from outlast.outbox._judge import Disputed, Reconcile
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
-from outlast.outbox._queries import Coalescing, Report, Terms
+from outlast.outbox._queries import BodyCodec, Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
 from outlast.outbox._transport import Batching, Parcel, Polling, Refreshing, Transport
+from outlast.outbox._upcasters import Upcaster, Upcasters
 
 __all__ = [
     "Accepted",
@@ -47,6 +48,7 @@ __all__ = [
     "BatchLimits",
     "Batching",
     "BeforeSettle",
+    "BodyCodec",
     "Busy",
     "Claimed",
     "Coalescing",
@@ -92,6 +94,8 @@ __all__ = [
     "Transaction",
     "Transport",
     "Unreadable",
+    "Upcaster",
+    "Upcasters",
     "Verb",
     "Write",
     "aenqueue_in",

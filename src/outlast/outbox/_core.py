@@ -23,7 +23,6 @@ from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._records import (
-    KEEP,
     Changes,
     Claimed,
     Counts,
@@ -37,6 +36,7 @@ from outlast.outbox._records import (
 )
 from outlast.outbox._routes import Routes
 from outlast.outbox._sizes import check_bodies, size_of
+from outlast.outbox._upcasters import Upcasters
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
@@ -58,14 +58,22 @@ class OutboxCore:
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
         limits: OutboxLimits | None = None,
+        upcasters: Upcasters | None = None,
+        codec: sql.BodyCodec | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
         self.limits = limits or OutboxLimits()
         self.database = open_database(path, durability=durability, inside=inside)
-        self.ways = sql.ways_of(self.database.dialect, self.database.sender)
+        self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
-        self.store_id = self._read(sql.identity).result()
+        try:
+            (self._read if codec is None else self._write)(sql.adopt).result()
+            self.store_id = self._read(sql.identity).result()
+        except BaseException:
+            self.database.close()
+            raise
+        self.upcasters = upcasters or Upcasters()
         self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
         if coalescing is not None:
             self._write(sql.index_lanes).result()
@@ -206,13 +214,11 @@ class OutboxCore:
         """Return a write that waits for a decision."""
         return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
 
-    def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
+    def replay(self, seq: int, body: Any, if_match: str | None, schema: int | None = None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
-        new, keep = encode_body(body), if_match == KEEP
-        self.limits.check_body("body", new)
-        return self._changing(
-            self._write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
-        )
+        change = sql.Change(body=encode_body(body), if_match=if_match, schema=schema)
+        self.limits.check_body("body", change.body)
+        return self._changing(self._write(lambda db: sql.replay(db, seq, change)))
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""
@@ -231,8 +237,8 @@ class OutboxCore:
         return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
     def pending(self, kind: str, after: int = 0, limit: int | None = None) -> Future[list[Op]]:
-        """List the undelivered ops of a kind, oldest first."""
-        return self._read(lambda db: sql.pending(db, self.store_id, kind, after, limit))
+        """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
+        return self._read(lambda db: list(map(self.upcasters.show, sql.pending(db, self.store_id, kind, after, limit))))
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

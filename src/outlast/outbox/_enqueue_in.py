@@ -21,7 +21,11 @@ _APART: Final = (
 
 
 def enqueue_in(
-    connection: Any, *writes: Write, schema: str = "outlast", limits: OutboxLimits | None = None
+    connection: Any,
+    *writes: Write,
+    schema: str = "outlast",
+    limits: OutboxLimits | None = None,
+    codec: sql.BodyCodec | None = None,
 ) -> list[int]:
     """Queue writes in the transaction that a connection is in, and return their places.
 
@@ -35,32 +39,38 @@ def enqueue_in(
         *writes: What to queue.
         schema: Where the tables lie on PostgreSQL. Default `outlast`.
         limits: Bounds that the writes must keep to; nobody waits for room in a transaction. Default: of a body only.
+        codec: What writes bodies, as for `Outbox.open`.
 
     Raises:
         ConfigError: The connection is of another library, has no transaction, or finds no outbox.
         OutboxFullError: No room is left; nothing was queued.
     """
     borrowed = borrow(connection)
-    ways = _ways(borrowed, schema)
+    ways = _ways(borrowed, schema, codec)
     plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
     return sql.run(plan, ways.dialect.text, borrowed.execute)
 
 
 async def aenqueue_in(
-    connection: Any, *writes: Write, schema: str = "outlast", limits: OutboxLimits | None = None
+    connection: Any,
+    *writes: Write,
+    schema: str = "outlast",
+    limits: OutboxLimits | None = None,
+    codec: sql.BodyCodec | None = None,
 ) -> list[int]:
     """Queue writes in the transaction of an awaited connection of psycopg; see `enqueue_in`.
 
     Cancel: what psycopg leaves behind; the caller rolls back.
     """
     borrowed = borrow(connection)
-    ways = _ways(borrowed, schema)
+    ways = _ways(borrowed, schema, codec)
     plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
     return await sql.arun(plan, ways.dialect.text, borrowed.aexecute)
 
 
-def _ways(borrowed: Borrowed, schema: str) -> sql.Ways:
-    return sql.ways_of(Dialect("sqlite", INSIDE) if borrowed.kind == "sqlite" else postgres_dialect(schema))
+def _ways(borrowed: Borrowed, schema: str, codec: sql.BodyCodec | None) -> sql.Ways:
+    dialect = Dialect("sqlite", INSIDE) if borrowed.kind == "sqlite" else postgres_dialect(schema)
+    return sql.ways_of(dialect, bodies=sql.Bodies(codec))
 
 
 def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
@@ -104,8 +114,9 @@ def plan_in(
             "leads to a database without an outbox; open it once, with inside=True for a SQLite file of your own",
             path="connection",
         )
-    names = yield sql.Ask(sql.IDENTITY)
-    if store not in {None, sql.identity_of(names)}:
+    meta = sql.meta_of((yield sql.Ask(sql.IDENTITY)))
+    sql.check_codec(ways.bodies, meta)
+    if store not in {None, sql.identity_of(meta)}:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
     calls = [sql.Call(writes, wall)]
     if not limits.counted:

@@ -16,10 +16,11 @@ from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
-from outlast.outbox._queries import Coalescing
+from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
+from outlast.outbox._upcasters import Upcasters
 
 
 class Ticket(TicketCore):
@@ -79,6 +80,8 @@ class Outbox:
         inside: bool = False,
         coalescing: Coalescing | None = None,
         limits: OutboxLimits | None = None,
+        upcasters: Upcasters | None = None,
+        codec: BodyCodec | None = None,
     ) -> Self:
         """Open an outbox, and make it if it does not exist.
 
@@ -94,16 +97,29 @@ class Outbox:
             coalescing: Which writes are folded into ones of the same entity that wait and were never sent, so that
                 fewer are sent; the tickets follow. Default: none.
             limits: How much may wait, and what is done when that much does. Default: only a body is bounded.
+            upcasters: What brings the bodies that an older version of the program has queued into the newest shape.
+                Default: nothing; then `schema` only says what a body is.
+            codec: What writes bodies into the database and reads them, such as by encrypting them; see `BodyCodec`. It
+                is chosen when the outbox is made, and later it must be the same. Default: bodies lie there as they are.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
+            ConfigError: Its bodies were written by another codec, with another key, or without one.
         """
         return cls(
             await asyncio.to_thread(
-                OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing,
+                OutboxCore,
+                path,
+                durability=durability,
+                clock=clock,
+                bus=bus,
+                inside=inside,
+                coalescing=coalescing,
                 limits=limits,
+                upcasters=upcasters,
+                codec=codec,
             )
-        )  # fmt: skip
+        )
 
     async def create(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the making of an entity; if it exists with other content, that becomes a conflict.
@@ -235,7 +251,9 @@ class Outbox:
         """
         return await self.core.result(self.core.pending(kind, after, limit))
 
-    async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
+    async def replay(
+        self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None
+    ) -> Ticket:
         """Send a conflicting or dead write again, at its old place.
 
         A changed request goes under a new key. An unchanged one keeps its key, because an attempt before the one that
@@ -246,11 +264,13 @@ class Outbox:
             body: What to send instead. Default: the same.
             if_match: The version that it is based on now, None to overwrite whatever is there. Default: as it
                 was, under which a conflict most likely comes again.
+            schema: The version of the shape of the new body, where it is another one than that of the old. `Upcasters`
+                start from it. Default: as it was.
 
         Raises:
             ConfigError: No such write waits for a decision.
         """
-        await self.core.result(self.core.replay(seq, body, if_match))
+        await self.core.result(self.core.replay(seq, body, if_match, schema))
         return Ticket(self.core, seq)
 
     async def discard(self, seq: int) -> None:

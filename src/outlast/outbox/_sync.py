@@ -16,10 +16,11 @@ from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
-from outlast.outbox._queries import Coalescing
+from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
 from outlast.outbox._transaction import Transaction, begin
+from outlast.outbox._upcasters import Upcasters
 
 
 class SyncTicket(TicketCore):
@@ -76,11 +77,21 @@ class SyncOutbox:
         inside: bool = False,
         coalescing: Coalescing | None = None,
         limits: OutboxLimits | None = None,
+        upcasters: Upcasters | None = None,
+        codec: BodyCodec | None = None,
     ) -> Self:
         """Open an outbox; see `Outbox.open`."""
         return cls(
             OutboxCore(
-                path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing, limits=limits
+                path,
+                durability=durability,
+                clock=clock,
+                bus=bus,
+                inside=inside,
+                coalescing=coalescing,
+                limits=limits,
+                upcasters=upcasters,
+                codec=codec,
             )
         )
 
@@ -158,9 +169,11 @@ class SyncOutbox:
         """List the writes of a kind that are not delivered yet, oldest first; see `Outbox.pending`."""
         return self.core.pending(kind, after, limit).result()
 
-    def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> SyncTicket:
+    def replay(
+        self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None
+    ) -> SyncTicket:
         """Send a conflicting or dead write again; see `Outbox.replay`."""
-        self.core.replay(seq, body, if_match).result()
+        self.core.replay(seq, body, if_match, schema).result()
         return SyncTicket(self.core, seq)
 
     def discard(self, seq: int) -> None:

@@ -5,10 +5,12 @@ and discards, `look` reads. `tables` holds all in which the stores differ, `plan
 is awaited.
 """
 
+from outlast.outbox._queries.bodies import Bodies, BodyCodec
 from outlast.outbox._queries.claim import Admit, Claim, Sealer, Terms, claim
-from outlast.outbox._queries.decide import decisions, discard, replay
+from outlast.outbox._queries.decide import Change, decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.fold import Coalescing, index_lanes
+from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, identity_of, meta_of
 from outlast.outbox._queries.look import (
     changes,
     counts,
@@ -24,7 +26,7 @@ from outlast.outbox._queries.look import (
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
 from outlast.outbox._queries.room import count_backlog, plan_within
-from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
+from outlast.outbox._queries.rows import read_op
 from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
@@ -33,7 +35,10 @@ __all__ = [
     "IDENTITY",
     "Admit",
     "Ask",
+    "Bodies",
+    "BodyCodec",
     "Call",
+    "Change",
     "Claim",
     "Coalescing",
     "Plan",
@@ -43,8 +48,10 @@ __all__ = [
     "Terms",
     "Version",
     "Ways",
+    "adopt",
     "arun",
     "changes",
+    "check_codec",
     "check_fence",
     "claim",
     "count_backlog",
@@ -57,6 +64,7 @@ __all__ = [
     "identity_of",
     "index_lanes",
     "kinds",
+    "meta_of",
     "once_names",
     "parked_lanes",
     "parked_op",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from outlast.engines.delivery import Course, History, course
+from outlast.engines.delivery import History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, CorruptError
+from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
@@ -19,6 +20,10 @@ from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendab
 Sealer = Callable[[Op], SealedRequest]
 Claim = Claimed | Unsendable | Passed | Withdrawn
 Admit = Callable[[Op], Literal["", "no transport", "closed"]]
+
+
+def _as_it_is(op: Op) -> Op:
+    return op
 
 
 def _everything() -> Admit:
@@ -31,6 +36,7 @@ class Terms:
 
     Args:
         seal: Turns an op into its request.
+        upcast: Brings an op that was never sent into the newest shape.
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
@@ -39,6 +45,7 @@ class Terms:
     """
 
     seal: Sealer
+    upcast: Callable[[Op], Op] = _as_it_is
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
@@ -77,7 +84,10 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
     row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
     if row is None:
         return Withdrawn(seq=seq)
-    op = read_op(row, store)
+    try:
+        op = read_op(row, store, db.ways.bodies)
+    except CorruptError as error:
+        return _unreadable(db, row, store, error, wall)
     why = admit(op)
     if why:
         return Passed(op=op, why=why)
@@ -89,12 +99,21 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, fence, op, terms.seal, wall)
+        return _seal(db, store, fence, op, terms=terms, wall=wall)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (fence, history.unreported, int(history.doubt), seq),
     )
-    return _again(op, sealed, history, way, status_url)
+    request = _request(db.ways.bodies, op, sealed)
+    return Claimed(op=op, request=request, attempt=sealed[0] + 1, history=history, course=way, status_url=status_url)
+
+
+def _unreadable(db: Tables, row: Sequence[Any], store: str, error: CorruptError, wall: float) -> Unsendable:
+    """Put an op aside whose body the codec cannot read, so that it does not hold up all others."""
+    op = read_op(row, store, PLAIN)
+    attempts = db.execute("SELECT attempts FROM $seal WHERE seq = ?", (op.seq,)).get or 0
+    park(db, op.seq, OpState.DEAD, str(error), attempts=attempts, wall=wall)
+    return Unsendable(op=replace(op, body=None, base=None), reason=str(error))
 
 
 def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[History, str | None]:
@@ -110,33 +129,53 @@ def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[Hi
     return history, known.get("url")
 
 
-def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_url: str | None) -> Claimed:
-    attempts, method, url, headers, digest, body = sealed[:6]
+def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest:
+    """Return the request as it was frozen; its body is kept only once, unless other bytes are sent than the op has."""
+    method, url, headers, digest, body = sealed[1:6]
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    if body is None and digest == _digest(op.body):
-        body = op.body  # kept only once, unless the transport sends other bytes than the op has
-    request = SealedRequest(method=method, url=url, headers=pairs, body=body)
-    return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
+    shared = body is None and digest == _digest(op.body)
+    return SealedRequest(method=method, url=url, headers=pairs, body=op.body if shared else bodies.unpack(body))
 
 
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
+def _seal(db: Tables, store: str, fence: int, op: Op, *, terms: Terms, wall: float) -> Claim:
     try:
-        request = seal(op)
+        op = _upcast(db, store, op, terms.upcast)
+        request = terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
         return Unsendable(op=op, reason=reason)
-    own_body = None if request.body == op.body else request.body
+    digest, own_body = _frozen(db.ways.bodies, op, request)
     db.execute(
         "INSERT INTO $seal"
         " (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body, doubt)"
         " VALUES (?, 1, ?, NULL, 0, ?, '', ?, ?, ?, ?, ?, 0)",
         (
-            op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), _digest(request.body),
-            own_body,
+            op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), digest, own_body,
         ),
     )  # fmt: skip
     return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
+
+
+def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
+    """Bring an op into the newest shape; other bytes go under another key, for the old ones may be known under it."""
+    now = upcast(op)
+    if now is op:
+        return op
+    bodies = db.ways.bodies
+    changed = int((now.body, now.base) != (op.body, op.base))
+    row = db.execute(
+        f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
+        (changed, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
+    ).fetchone()
+    return read_op(row, store, bodies)
+
+
+def _frozen(bodies: Bodies, op: Op, request: SealedRequest) -> tuple[bytes, bytes | None]:
+    """Return what is kept of the bytes that are sent; a hash of what a codec hides would give it away."""
+    if bodies.name is not None:
+        return b"", bodies.pack(request.body)
+    return _digest(request.body), None if request.body == op.body else request.body
 
 
 def _digest(body: bytes | None) -> bytes:

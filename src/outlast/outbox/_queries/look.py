@@ -103,15 +103,17 @@ def parked_op(db: Tables, store: str, seq: int) -> ParkedOp | None:
     row = db.execute(f"SELECT state, reason, theirs, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
     if row is None:
         return None
-    state, reason, theirs = row[:3]
-    return ParkedOp(op=read_op(row[3:], store), state=OpState(state), reason=reason, theirs=theirs)
+    bodies, (state, reason, theirs) = db.ways.bodies, row[:3]
+    return ParkedOp(
+        op=read_op(row[3:], store, bodies), state=OpState(state), reason=reason, theirs=bodies.unpack(theirs)
+    )
 
 
 def pending(db: Tables, store: str, kind: str, after: int, limit: int | None) -> list[Op]:
     """Return the ops of a kind that are not delivered yet, oldest first, behind a place and so many at most."""
     query = f"SELECT {OP} FROM $op WHERE kind = ? AND seq > ? ORDER BY seq"
     rows = db.execute(query, (kind, after)) if limit is None else db.execute(f"{query} LIMIT ?", (kind, after, limit))
-    return [read_op(row, store) for row in rows]
+    return [read_op(row, store, db.ways.bodies) for row in rows]
 
 
 def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeVar
 
+from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.plans import Ask, Plan, run
 from outlast.storage import Cursor, Dialect, Session, boot_id
 
@@ -73,6 +74,8 @@ class Ways(Protocol):
     """Make the triggers that count what waits."""
     gather_backlog: str
     """Add up what several connections have counted, if each counts for itself."""
+    bodies: Bodies
+    """How bodies are written."""
 
     def for_others(self) -> Ways:
         """Return the ways of a connection that is somebody else's."""
@@ -129,8 +132,9 @@ class SqliteWays:
     )
     gather_backlog: str = ""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
+        self.bodies = bodies
         self.find = f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
 
     def for_others(self) -> Ways:
@@ -180,6 +184,7 @@ class PostgresWays:
     Args:
         dialect: Where the tables lie.
         sender: What marks this process's own notifications.
+        bodies: How bodies are written.
     """
 
     share: str = " FOR SHARE"
@@ -206,15 +211,16 @@ class PostgresWays:
     )
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
 
-    def __init__(self, dialect: Dialect, sender: str = "") -> None:
+    def __init__(self, dialect: Dialect, sender: str = "", bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
+        self.bodies = bodies
         self._sender = sender
         self._salt = dialect.key("lane")
         self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
 
     def for_others(self) -> Ways:
         """Return ways whose notifications this process hears too, because it does not hear of the commit otherwise."""
-        return PostgresWays(self.dialect)
+        return PostgresWays(self.dialect, bodies=self.bodies)
 
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """Lock the lanes and names until the commit, always in the same order, and wake whoever delivers then.
@@ -262,6 +268,6 @@ class PostgresWays:
         return float(db.execute("SELECT extract(epoch FROM clock_timestamp())::float8").get), "postgresql"
 
 
-def ways_of(dialect: Dialect, sender: str = "") -> Ways:
+def ways_of(dialect: Dialect, sender: str = "", bodies: Bodies = PLAIN) -> Ways:
     """Return the ways of a store."""
-    return SqliteWays(dialect) if dialect.kind == "sqlite" else PostgresWays(dialect, sender)
+    return SqliteWays(dialect, bodies) if dialect.kind == "sqlite" else PostgresWays(dialect, sender, bodies)
