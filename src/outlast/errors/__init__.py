@@ -30,7 +30,8 @@ OutlastError
 ├─ SyncError
 │  ├─ LeaseHeldError
 │  ├─ LeaseLostError
-│  └─ DeadLetterError
+│  ├─ DeadLetterError
+│  └─ ReceiptPrunedError     also a LookupError
 ├─ StreamError              broke after it began; carries partial
 │  ├─ StreamStalledError
 │  ├─ StreamTruncatedError
@@ -124,6 +125,7 @@ from outlast.errors._tree import (
     OutboxFullError,
     OverloadedError,
     RateLimitError,
+    ReceiptPrunedError,
     RejectedError,
     RemoteError,
     SchemaError,
@@ -174,6 +176,7 @@ __all__ = [
     "QuorumLostError",
     "RateLimitError",
     "RebalancingError",
+    "ReceiptPrunedError",
     "RejectedError",
     "RemoteError",
     "SchemaError",

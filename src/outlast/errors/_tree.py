@@ -237,6 +237,12 @@ class DeadLetterError(SyncError):
     default_category = Category.FATAL
 
 
+class ReceiptPrunedError(SyncError, LookupError):
+    """What became of the write is not known any more, because its receipt was pruned. Also a `LookupError`."""
+
+    default_category = Category.INVALID_INPUT
+
+
 class ConfigError(OutlastError, ValueError):
     """A setting or an argument is wrong. Also a `ValueError`.
 

@@ -34,6 +34,7 @@ from outlast.outbox._outbox import Outbox, Ticket
 from outlast.outbox._queries import BodyCodec, Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
+from outlast.outbox._retention import Pruned, Retention, keep_pruned
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
@@ -76,11 +77,13 @@ __all__ = [
     "ParkedOp",
     "Polling",
     "ProcessingLease",
+    "Pruned",
     "ReadBack",
     "Reconcile",
     "Refreshing",
     "Rejected",
     "Report",
+    "Retention",
     "Route",
     "Routes",
     "SealedRequest",
@@ -101,4 +104,5 @@ __all__ = [
     "aenqueue_in",
     "encode_body",
     "enqueue_in",
+    "keep_pruned",
 ]

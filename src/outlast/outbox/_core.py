@@ -228,6 +228,14 @@ class OutboxCore:
         future.add_done_callback(lambda _: self.notify())
         return future
 
+    def step(self, job: Callable[[sql.Tables], T], *, write: bool) -> Future[T]:
+        """Run one job of several that belong together, each in a transaction of its own."""
+        return self._write(job) if write else self._read(job)
+
+    def status(self, seq: int) -> Future[OpStatus]:
+        """Return where the write at a place is."""
+        return self._read(lambda db: sql.status(db, seq))
+
     def counts(self) -> Future[Counts]:
         """Count the ops by state."""
         return self._read(sql.counts)

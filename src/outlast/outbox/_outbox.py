@@ -18,7 +18,8 @@ from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._retention import Pruned, Retention, aprune
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 
@@ -34,7 +35,7 @@ class Ticket(TicketCore):
         return found
 
     async def _look(self, seq: int) -> OpStatus:
-        return pick(await self._core.result(self._core.statuses(None, seq, 1)), seq)
+        return await self._core.result(self._core.status(placed(seq)))
 
     async def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead, and return its status.
@@ -44,7 +45,7 @@ class Ticket(TicketCore):
 
         Raises:
             TimeoutError: It is still on its way; nothing is lost, ask again.
-            LookupError: The write was discarded.
+            LookupError: The write was discarded; `ReceiptPrunedError` when it was settled long ago, or discarded.
 
         Cancel: only the waiting ends.
         """
@@ -280,6 +281,16 @@ class Outbox:
             ConfigError: No such write waits for a decision.
         """
         await self.core.result(self.core.discard(seq))
+
+    async def prune(self, retention: Retention | None = None) -> Pruned:
+        """Forget what is done and no longer to be remembered; a `Runner` does so by itself.
+
+        Args:
+            retention: How long it is to be remembered. Default: `Retention()`.
+
+        Cancel: what is forgotten stays so; the rest is left.
+        """
+        return await aprune(self.core, retention or Retention())
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from any thread, when this process has changed the outbox; returns how to stop."""

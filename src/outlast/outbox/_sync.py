@@ -18,7 +18,8 @@ from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._retention import Pruned, Retention, prune
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 
@@ -34,7 +35,7 @@ class SyncTicket(TicketCore):
         return found
 
     def _look(self, seq: int) -> OpStatus:
-        return pick(self._core.statuses(None, seq, 1).result(), seq)
+        return self._core.status(placed(seq)).result()
 
     def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead; see `Ticket.settled`."""
@@ -179,6 +180,10 @@ class SyncOutbox:
     def discard(self, seq: int) -> None:
         """Forget a conflicting or dead write."""
         self.core.discard(seq).result()
+
+    def prune(self, retention: Retention | None = None) -> Pruned:
+        """Forget what is done and no longer to be remembered; see `Outbox.prune`."""
+        return prune(self.core, retention or Retention())
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener when this process has changed the outbox; returns how to stop."""

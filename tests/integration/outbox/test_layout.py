@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from outlast.errors import ConfigError
-from outlast.outbox import SyncOutbox, Verb, Write
+from outlast.outbox import Pruned, Retention, SyncOutbox, Verb, Write
 from outlast.outbox._layout import INSIDE, OUTBOX, POSTGRES_OUTBOX
 from outlast.storage import PostgresDatabase, SqliteDatabase
 from stores import SqlitePlace
@@ -43,6 +43,28 @@ def test_an_older_layout_is_brought_up(face, place, version):
     assert (op.seq, op.lane, op.verb, op.body) == (1, 7, Verb.PUT, b'{"text":"old"}')
     assert (op.group, op.after, op.schema, op.rounds, op.expires_at, op.base) == (None, None, 0, 0, None, None)
     assert face.do(box.put("notes", "b", {}, after=1)).seq == 3  # a place is never given twice
+
+
+def test_what_was_remembered_counts_from_the_upgrade(place):
+    """Names and shadows of layout 2 have no age, so they are kept as if they were new."""
+    rows = (
+        ("INSERT INTO $once (name, seq) VALUES ('n', 1)", ()),
+        ("INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES ('notes', 'a', '1', 1, ?)", (b"{}",)),
+        (
+            "INSERT INTO $receipt (seq, generation, attempts, kind, entity, done) VALUES (9, 0, 1, 'notes', 'a', 5.0)",
+            (),
+        ),
+    )
+    make_older_layout(place, 2)
+    for statement, bindings in rows:
+        place.execute(statement, *bindings)
+
+    with SyncOutbox.open(place) as box:
+        pruned = box.prune(Retention(names_for=3600, shadows_for=3600))
+        assert box.core.shadow("notes", "a").result(10).body == b"{}"
+
+    assert pruned == Pruned(receipts=1)
+    assert place.execute("SELECT name FROM $once") == [("n",)]
 
 
 @pytest.mark.parametrize("version", [1, 2])

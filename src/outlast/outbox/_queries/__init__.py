@@ -1,8 +1,8 @@
 """The SQL of an outbox, the same for every store: each function is a job for one transaction and may run twice.
 
 By theme: `enqueue` stores, `room` within bounds, `fold` shortens, `claim` seals, `settle` records, `decide` replays
-and discards, `look` reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that
-is awaited.
+and discards, `prune` forgets, `look` reads. `tables` holds all in which the stores differ, `plans` what also runs on a
+connection that is awaited.
 """
 
 from outlast.outbox._queries.bodies import Bodies, BodyCodec
@@ -21,10 +21,23 @@ from outlast.outbox._queries.look import (
     parked_op,
     pending,
     queued,
+    status,
     statuses,
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
+from outlast.outbox._queries.prune import (
+    PORTION,
+    Place,
+    Portion,
+    Receipts,
+    old_names,
+    old_shadows,
+    prune_names,
+    prune_receipts,
+    prune_shadows,
+    receipts,
+)
 from outlast.outbox._queries.room import count_backlog, plan_within
 from outlast.outbox._queries.rows import read_op
 from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
@@ -33,6 +46,7 @@ from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
 __all__ = [
     "IDENTITY",
+    "PORTION",
     "Admit",
     "Ask",
     "Bodies",
@@ -41,7 +55,10 @@ __all__ = [
     "Change",
     "Claim",
     "Coalescing",
+    "Place",
     "Plan",
+    "Portion",
+    "Receipts",
     "Report",
     "Sealer",
     "Tables",
@@ -65,6 +82,8 @@ __all__ = [
     "index_lanes",
     "kinds",
     "meta_of",
+    "old_names",
+    "old_shadows",
     "once_names",
     "parked_lanes",
     "parked_op",
@@ -72,12 +91,17 @@ __all__ = [
     "pending",
     "plan",
     "plan_within",
+    "prune_names",
+    "prune_receipts",
+    "prune_shadows",
     "queued",
     "read_op",
+    "receipts",
     "replay",
     "run",
     "settle",
     "shadow",
+    "status",
     "statuses",
     "undelivered",
     "ways_of",

@@ -99,7 +99,7 @@ def _fold(ways: Ways, folding: Coalescing, item: _Item) -> Plan[None]:
 def _name(items: Sequence[_Item], known: dict[str, int], named: dict[str, _Item]) -> Plan[None]:
     for name, item in named.items():
         known[name] = item.queued.seq
-        yield Ask("INSERT INTO $once (name, seq) VALUES (?, ?)", (name, known[name]))
+        yield Ask("INSERT INTO $once (name, seq, named) VALUES (?, ?, ?)", (name, known[name], item.wall))
     for item in items:
         once = item.write.once
         if once is not None and named.get(once) is not item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.engines.op import OpState, Verb
+from outlast.errors import ReceiptPrunedError
 from outlast.outbox._queries.decide import decisions
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
@@ -12,8 +13,10 @@ from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus, Par
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal),
-       (SELECT count(*) FROM $receipt WHERE outcome LIKE 'delivered%'),
-       (SELECT count(*) FROM $receipt WHERE outcome NOT LIKE 'delivered%'),
+       (SELECT count(*) FROM $receipt WHERE outcome LIKE 'delivered%')
+           + (SELECT CAST(value AS BIGINT) FROM $meta WHERE name = 'pruned_delivered'),
+       (SELECT count(*) FROM $receipt WHERE outcome NOT LIKE 'delivered%')
+           + (SELECT CAST(value AS BIGINT) FROM $meta WHERE name = 'pruned_folded'),
        (SELECT count(*) FROM $parked WHERE state = 'conflict'), (SELECT count(*) FROM $parked WHERE state = 'dead')
 """
 
@@ -57,6 +60,25 @@ def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> 
         )
         for row in rows
     ]  # fmt: skip
+
+
+def status(db: Tables, seq: int) -> OpStatus:
+    """Return where the write at a place is.
+
+    Raises:
+        LookupError: It was discarded; `ReceiptPrunedError` when it may be that its receipt was pruned.
+    """
+    found = statuses(db, None, seq, 1)
+    if found:
+        return found[0]
+    pruned_to = int(db.execute("SELECT value FROM $meta WHERE name = 'pruned_to'").get)
+    if seq > pruned_to:
+        raise LookupError(f"the outbox does not know write {seq}; it was discarded")
+    raise ReceiptPrunedError(
+        f"write {seq} waits no longer, and its receipt is gone, for some up to {pruned_to} were pruned: it was "
+        "delivered or folded into another one, or somebody has discarded it; keep receipts for longer to be told",
+        operation="status",
+    )
 
 
 def queued(db: Tables, after: int) -> list[Newcomer]:

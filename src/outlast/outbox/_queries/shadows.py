@@ -14,7 +14,7 @@ _REBASED: Final = '"outlast-rebased"'
 """A version that no server has, for a write that must not pass because it is based on what never came to be."""
 
 
-def remember(db: Tables, op: Op, step: Deliver) -> None:
+def remember(db: Tables, op: Op, step: Deliver, wall: float) -> None:
     """Note what an entity holds after a delivery, the base of later merges; forget what is not known any more.
 
     Members that the server adds are not part of it: the next write would seem to have removed them.
@@ -27,9 +27,10 @@ def remember(db: Tables, op: Op, step: Deliver) -> None:
         return
     body = _patched(db, op) if op.verb is Verb.PATCH else op.body
     db.execute(
-        "INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, body = excluded.body",
-        (op.kind, op.entity, known, op.seq, db.ways.bodies.pack(body)),
+        "INSERT INTO $shadow (kind, entity, etag, seq, known, body) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, known = excluded.known,"
+        " body = excluded.body",
+        (op.kind, op.entity, known, op.seq, wall, db.ways.bodies.pack(body)),
     )
 
 
