@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from delivering import opened, put, runner, until
-from outlast.outbox import Applied, Counts, OpState
+from delivering import Server, deliver, opened, put
+from outlast.outbox import Counts
 
 
-async def test_many_large_bodies_are_never_claimed_together(place):
-    """Of five bodies of 4 MiB that could all go at once four are claimed, and the fifth once there is room."""
-    body, go, bodies = b"x" * (4 << 20), asyncio.Event(), []
-
-    async def act(op):
-        bodies.append(op.body)
-        await go.wait()
-        return Applied()
-
+async def test_many_large_bodies_are_never_claimed_together(place, monkeypatch):
+    """Of five bodies of 4 MiB that could all go at once four are claimed, and the fifth after them."""
+    body, server, claims = b"x" * (4 << 20), Server(), []
     async with opened(place) as box:
         for entity in "abcde":
             await box.enqueue(put(entity, body))
-        async with runner(box, act, concurrency=8) as run:
-            running = asyncio.create_task(run.run_until_idle())
-            await until(lambda: len(bodies) >= 4)
-            claimed = len(await box.list(OpState.SENT))
-            go.set()
-            async with asyncio.timeout(50):
-                await running
+        real = box.core.claim
 
-        assert claimed == 4
-        assert [len(one) for one in bodies] == [4 << 20] * 5
+        def claim(*args):
+            claims.append(real(*args))
+            return claims[-1]
+
+        monkeypatch.setattr(box.core, "claim", claim)
+        await deliver(box, server, concurrency=8)
+
+        assert [len(one.result()) for one in claims] == [4, 1]
+        assert [len(op.body) for op in server.seen] == [4 << 20] * 5
         assert await box.counts() == Counts(delivered=5)
 
 
