@@ -16,7 +16,7 @@ from outlast.config import check_known
 from outlast.engines.bounds import OutboxLimits
 from outlast.engines.op import OpState, Verb
 from outlast.engines.origin_pause import OriginPause
-from outlast.errors import ConfigError, ShuttingDownError
+from outlast.errors import ConfigError, OutboxFullError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
@@ -37,7 +37,7 @@ from outlast.outbox._records import (
 from outlast.outbox._routes import Routes
 from outlast.outbox._sizes import check_bodies, size_of
 from outlast.outbox._upcasters import Upcasters
-from outlast.storage import Borrowed, Session, require
+from outlast.storage import Borrowed, Failed, Session, require
 
 T = TypeVar("T")
 
@@ -110,15 +110,14 @@ class OutboxCore:
         future.add_done_callback(lambda done: self._announce(done, writes))
         return future
 
-    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> Sequence[list[Queued]]:
+    def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
         tables = sql.Tables(db, self.ways)
         coming = sum(size_of(call.writes) for call in calls)
         self.database.check_space(db, coming, self.limits.reserve, self.clock.now())
         if not self.limits.counted:
             return sql.enqueue(tables, calls, self._coalescing)
-        # The writer raises at its caller what stands in the place of a result.
         found = tables.run(sql.plan_within(self.ways, calls, self._coalescing, self.limits))
-        return cast("Sequence[list[Queued]]", found)
+        return cast("list[list[Queued]]", [Failed(one) if isinstance(one, OutboxFullError) else one for one in found])
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.

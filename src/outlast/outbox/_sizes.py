@@ -18,12 +18,18 @@ def check_bodies(limits: OutboxLimits, writes: Sequence[Write]) -> None:
     Raises:
         ConfigError: One has.
     """
-    if limits.max_body is not None:
+    most = limits.max_body
+    if most is not None:
         for write in writes:
-            limits.check_body("write.body", write.body)
-            limits.check_body("write.base", write.base)
+            # Looked at for every write there is, so without a call where all is well.
+            if len(write.body or b"") > most or len(write.base or b"") > most:
+                limits.check_body("write.body", write.body)
+                limits.check_body("write.base", write.base)
 
 
 def size_of(writes: Sequence[Write]) -> int:
     """Return about how many bytes writes take up in a file."""
-    return sum(_ROW + len(write.body or b"") + len(write.base or b"") for write in writes)
+    size = _ROW * len(writes)
+    for write in writes:
+        size += len(write.body or b"") + len(write.base or b"")
+    return size

@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from outlast.errors import OutlastError, ShuttingDownError
+from outlast.errors import ShuttingDownError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -37,6 +37,17 @@ class Transact(Protocol):
     def __call__(self, work: Callable[[Any], T], /) -> T:
         """Return what the work returned, once it is durable."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stand for the result of an item that failed.
+
+    Args:
+        error: Why.
+    """
+
+    error: Exception
 
 
 @dataclass(slots=True, eq=False)
@@ -89,8 +100,7 @@ class GroupCommitWriter:
         """Queue an item of a job that is given all items at once which wait for it one after the other.
 
         Args:
-            job: Returns one result for each item, an `OutlastError` for one that it refuses; equal jobs are the
-                same job.
+            job: Returns one result for each item, `Failed` for one that it refuses alone; equal jobs are the same job.
             item: The item.
         """
         return self._queue(_Entry(job, item, together=True))
@@ -137,8 +147,8 @@ class GroupCommitWriter:
             return
         self.commits += 1
         for entry, result in zip(group, results, strict=True):
-            if isinstance(result, OutlastError):  # what a job of items has refused of one item alone
-                entry.future.set_exception(result)
+            if isinstance(result, Failed):
+                entry.future.set_exception(result.error)
             else:
                 entry.future.set_result(result)
 
