@@ -12,6 +12,7 @@ from outlast.engines.delivery import History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
 from outlast.errors import ConfigError, CorruptError
 from outlast.outbox._queries.bodies import PLAIN, Bodies
+from outlast.outbox._queries.portion import few_enough
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
@@ -58,22 +59,9 @@ def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Ter
     The last ones are left out when those in front of them are large.
     """
     check_fence(db, fence)
+    seqs = few_enough(db, seqs, terms.max_bytes)
     admit = terms.admission()
-    claims: list[Claim] = []
-    room = terms.max_bytes
-    for seq in seqs:
-        if room <= 0:
-            break
-        claims.append(_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall))
-        room -= _size(claims[-1])
-    return claims
-
-
-def _size(claimed: Claim) -> int:
-    if not isinstance(claimed, Claimed):
-        return 0
-    bodies = claimed.request.body, claimed.op.base
-    return sum(len(body) for body in bodies if body is not None)
+    return [_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
 
 
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"

@@ -17,11 +17,11 @@ from outlast.errors import ConfigError, OutboxFullError
 from outlast.outbox._queries.enqueue import Call, known_names, plan
 from outlast.outbox._queries.fold import Coalescing
 from outlast.outbox._queries.plans import Ask, Plan
-from outlast.outbox._queries.tables import Tables, Ways
+from outlast.outbox._queries.tables import SIZE, Tables, Ways
 from outlast.outbox._records import Queued, Write
 
-_SIZE: Final = "coalesce(length(body), 0) + coalesce(length(base), 0)"
-_BEGIN: Final = f"INSERT INTO $backlog (shard, ops, bytes) SELECT 0, count(*), coalesce(sum({_SIZE}), 0) FROM $op"
+_SUM: Final = f"coalesce(sum({SIZE.format(row='o')}), 0)"
+_BEGIN: Final = f"INSERT INTO $backlog (shard, ops, bytes) SELECT 0, count(*), {_SUM} FROM $op AS o"
 _LOAD: Final = "SELECT count(*), CAST(sum(ops) AS BIGINT), CAST(sum(bytes) AS BIGINT) FROM $backlog"
 _OLDEST: Final = "SELECT created FROM $op ORDER BY seq LIMIT 1"
 _UNCOUNTED: Final = "bounds need an outbox that counts: open it once with limits=OutboxLimits(...)"

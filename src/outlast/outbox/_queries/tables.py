@@ -11,8 +11,9 @@ from outlast.storage import Cursor, Dialect, Session, boot_id
 
 T = TypeVar("T")
 
-_SIZE: Final = "coalesce(length({row}.body), 0) + coalesce(length({row}.base), 0)"
-_OLD, _NEW = _SIZE.format(row="old"), _SIZE.format(row="new")
+SIZE: Final = "coalesce(length({row}.body), 0) + coalesce(length({row}.base), 0)"
+"""The bytes of the bodies in a row; neither store reads a body for that."""
+_OLD, _NEW = SIZE.format(row="old"), SIZE.format(row="new")
 _COUNT: Final = "CREATE TRIGGER $backlog_{when} AFTER {event} ON $op BEGIN UPDATE $backlog SET {change}; END"
 # A row for each connection, so that no two transactions ever wait for each other.
 _ADD: Final = """
@@ -193,11 +194,11 @@ class PostgresWays:
     returning: str = " RETURNING seq"
     count_backlog: Sequence[str] = (
         _ADD.format(
-            when="in", change=f"count(*), sum({_SIZE.format(row='fresh')}) FROM fresh HAVING count(*) > 0",
+            when="in", change=f"count(*), sum({SIZE.format(row='fresh')}) FROM fresh HAVING count(*) > 0",
             event="INSERT ON $op REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT",
         ),
         _ADD.format(
-            when="out", change=f"-count(*), -sum({_SIZE.format(row='gone')}) FROM gone HAVING count(*) > 0",
+            when="out", change=f"-count(*), -sum({SIZE.format(row='gone')}) FROM gone HAVING count(*) > 0",
             event="DELETE ON $op REFERENCING OLD TABLE AS gone FOR EACH STATEMENT",
         ),
         _ADD.format(when="edit", change=f"0, {_NEW} - ({_OLD})", event="UPDATE OF body, base ON $op FOR EACH ROW"),
