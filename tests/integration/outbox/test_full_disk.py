@@ -63,6 +63,7 @@ with SyncOutbox.open(path, bus=EventBus(), limits=OutboxLimits(reserve=reserve))
     asyncio.run(drain(box, Server(**odd)))
     found = box.counts()
     again, _ = fill(box)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     told = {"acknowledged": acknowledged, "said": said, "again": again, "open": found.open}
     print(json.dumps({**told, "delivered": found.delivered, "dead": found.dead}))
 """
