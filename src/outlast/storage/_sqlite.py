@@ -256,7 +256,8 @@ class SqliteDatabase:
             self._migrate(connection)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has ended it already
+                connection.execute("ROLLBACK")
             raise
         found = connection.execute("PRAGMA quick_check(1)").get
         if found != "ok":

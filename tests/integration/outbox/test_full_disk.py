@@ -103,6 +103,40 @@ def test_without_a_reserve_a_full_disk_may_not_drain(tmp_path):
     assert found["open"] > 0
 
 
+UPGRADE = """
+import resource, sys
+from dataclasses import replace
+from outlast.errors import StorageFullError
+from outlast.outbox import SyncOutbox
+from outlast.outbox._layout import OUTBOX
+from outlast.storage import SqliteDatabase
+
+path, op = sys.argv[1], "INSERT INTO op (lane, verb, kind, entity, generation, content_type, created, body)"
+old = SqliteDatabase(path, replace(OUTBOX, version=2, migrations=OUTBOX.migrations[:2]))
+rows = [(number, b"x" * 4000) for number in range(50)]
+old.write(lambda db: [db.execute(f"{op} VALUES (?, 'put', 'n', 'e', 0, 'x', 1.0, ?)", row) for row in rows]).result()
+old.close()
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    SyncOutbox.open(path)
+except StorageFullError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with SyncOutbox.open(path) as box:
+    print(box.counts().ready)
+"""
+
+
+def test_an_upgrade_needs_space_and_says_so(tmp_path):
+    """An older file that cannot be brought up for want of space stays as it was, and is brought up later."""
+    program = [sys.executable, "-W", "error", "-c", UPGRADE, str(tmp_path / "app.db")]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=110, check=False)
+
+    said, waiting = done.stdout.splitlines()
+    assert "no space is left on the disk" in said
+    assert waiting == "50"
+
+
 def test_the_disk_is_asked(face, tmp_path):
     """A reserve larger than what the disk has left refuses every new write, and lets what waits go."""
     path = tmp_path / "app.db"
