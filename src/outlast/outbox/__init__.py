@@ -1,6 +1,7 @@
 """Writes that wait durably until they are delivered: the queue, its tickets, its lease and its delivery loop."""
 
 from outlast.engines.batches import BatchLimits
+from outlast.engines.bounds import OutboxLimits
 from outlast.engines.delivery import Course, History
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import (
@@ -33,6 +34,7 @@ from outlast.outbox._outbox import Outbox, Ticket
 from outlast.outbox._queries import BodyCodec, Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Term, Write
+from outlast.outbox._retention import Pruned, Retention, keep_pruned
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
@@ -70,15 +72,18 @@ __all__ = [
     "OriginGate",
     "Outbox",
     "OutboxCore",
+    "OutboxLimits",
     "Parcel",
     "ParkedOp",
     "Polling",
     "ProcessingLease",
+    "Pruned",
     "ReadBack",
     "Reconcile",
     "Refreshing",
     "Rejected",
     "Report",
+    "Retention",
     "Route",
     "Routes",
     "SealedRequest",
@@ -100,4 +105,5 @@ __all__ = [
     "aenqueue_in",
     "encode_body",
     "enqueue_in",
+    "keep_pruned",
 ]

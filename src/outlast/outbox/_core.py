@@ -13,9 +13,10 @@ from typing import Any, Final, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.config import check_known
+from outlast.engines.bounds import OutboxLimits
 from outlast.engines.op import OpState, Verb
 from outlast.engines.origin_pause import OriginPause
-from outlast.errors import ConfigError, ShuttingDownError
+from outlast.errors import ConfigError, OutboxFullError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
@@ -34,8 +35,9 @@ from outlast.outbox._records import (
     Write,
 )
 from outlast.outbox._routes import Routes
+from outlast.outbox._sizes import check_bodies, size_of
 from outlast.outbox._upcasters import Upcasters
-from outlast.storage import Borrowed, Session, require
+from outlast.storage import Borrowed, Failed, Session, require
 
 T = TypeVar("T")
 
@@ -55,11 +57,13 @@ class OutboxCore:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
+        limits: OutboxLimits | None = None,
         upcasters: Upcasters | None = None,
         codec: sql.BodyCodec | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
+        self.limits = limits or OutboxLimits()
         self.database = open_database(path, durability=durability, inside=inside)
         self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
@@ -70,9 +74,11 @@ class OutboxCore:
             self.database.close()
             raise
         self.upcasters = upcasters or Upcasters()
-        self._coalescing = coalescing
+        self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
         if coalescing is not None:
             self._write(sql.index_lanes).result()
+        if self.limits.counted:
+            self._write(sql.count_backlog).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._assist: LoopAssist | None = None
@@ -95,22 +101,37 @@ class OutboxCore:
         Args:
             writes: The writes.
             together: Whether they are delivered one after the other, none before the one in front of it.
+
+        Raises:
+            ConfigError: A body is too large; the future raises what else stands against it.
         """
+        check_bodies(self.limits, writes)
         future = self.database.write_item(self._enqueue, sql.Call(writes, self.clock.wall(), together))
         future.add_done_callback(lambda done: self._announce(done, writes))
         return future
 
     def _enqueue(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
-        return sql.enqueue(sql.Tables(db, self.ways), calls, self._coalescing)
+        tables = sql.Tables(db, self.ways)
+        coming = sum(size_of(call.writes) for call in calls)
+        self.database.check_space(db, coming, self.limits.reserve, self.clock.now())
+        if not self.limits.counted:
+            return sql.enqueue(tables, calls, self._coalescing)
+        found = tables.run(sql.plan_within(self.ways, calls, self._coalescing, self.limits))
+        return cast("list[list[Queued]]", [Failed(one) if isinstance(one, OutboxFullError) else one for one in found])
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
 
         Raises:
             ConfigError: The connection is none of this outbox's database, or has no transaction.
+            StorageFullError: The rest of the disk is kept back.
         """
         borrowed = borrow_beside(connection, self.database.dialect)
-        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id, self._coalescing)
+        self.database.check_space_outside(size_of(writes), self.limits.reserve)
+        plan = plan_in(
+            self.ways, writes, self.clock.wall(), self.store_id, coalescing=self._coalescing, limits=self.limits
+        )
+        return borrowed, plan
 
     def _announce(self, done: Future[list[Queued]], writes: Sequence[Write]) -> None:
         if done.cancelled() or done.exception() is not None:
@@ -195,6 +216,7 @@ class OutboxCore:
     def replay(self, seq: int, body: Any, if_match: str | None, schema: int | None = None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
         change = sql.Change(body=encode_body(body), if_match=if_match, schema=schema)
+        self.limits.check_body("body", change.body)
         return self._changing(self._write(lambda db: sql.replay(db, seq, change)))
 
     def discard(self, seq: int) -> Future[None]:
@@ -205,6 +227,14 @@ class OutboxCore:
         future.add_done_callback(lambda _: self.notify())
         return future
 
+    def step(self, job: Callable[[sql.Tables], T], *, write: bool) -> Future[T]:
+        """Run one job of several that belong together, each in a transaction of its own."""
+        return self._write(job) if write else self._read(job)
+
+    def status(self, seq: int) -> Future[OpStatus]:
+        """Return where the write at a place is."""
+        return self._read(lambda db: sql.status(db, seq))
+
     def counts(self) -> Future[Counts]:
         """Count the ops by state."""
         return self._read(sql.counts)
@@ -213,9 +243,9 @@ class OutboxCore:
         """List ops."""
         return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
-    def pending(self, kind: str) -> Future[list[Op]]:
+    def pending(self, kind: str, after: int = 0, limit: int | None = None) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
-        return self._read(lambda db: [self.upcasters.show(op) for op in sql.pending(db, self.store_id, kind)])
+        return self._read(lambda db: list(map(self.upcasters.show, sql.pending(db, self.store_id, kind, after, limit))))
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

@@ -228,12 +228,14 @@ class DeliveryLoop:
             admission=admission,
             suspects=self._suspects.intersection(seqs),
         )
+        claims: list[sql.Claim] = []
         try:
-            return await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
-        except BaseException:
-            for seq in seqs:
+            claims = await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
+        finally:
+            # All of them when it failed, and the last ones when those in front of them are large.
+            for seq in seqs[len(claims) :]:
                 self._lanes.give_back(seq)
-            raise
+        return claims
 
     def _start(self, claims: Sequence[sql.Claim], routes: Routes, permits: Permits) -> bool:
         passed = False

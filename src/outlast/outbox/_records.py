@@ -355,8 +355,8 @@ class Counts:
         waiting: Sent at least once, and neither delivered nor given up.
         conflict: In the conflict inbox.
         dead: In the dead letters.
-        delivered: Recorded as delivered.
-        folded: Taken up by another write, or annihilated, before anything was sent.
+        delivered: Recorded as delivered; those whose receipts were pruned too.
+        folded: Taken up by another write, or annihilated, before anything was sent; the pruned ones too.
     """
 
     ready: int = 0

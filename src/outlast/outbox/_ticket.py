@@ -6,7 +6,6 @@ from typing import Final
 
 from outlast.engines.op import OpState
 from outlast.outbox._core import OutboxCore
-from outlast.outbox._records import OpStatus
 
 SETTLED: Final = frozenset({OpState.DELIVERED, OpState.ANNIHILATED, OpState.CONFLICT, OpState.DEAD})
 POLL_EVERY: Final = 0.1
@@ -35,14 +34,12 @@ class TicketCore:
         return f"{type(self).__name__}({self.seq}, {self._core.name!r})"
 
 
-def pick(found: list[OpStatus], seq: int) -> OpStatus:
-    """Return the only status in a list.
+def placed(seq: int) -> int:
+    """Return a place.
 
     Raises:
-        LookupError: There is none: the write was discarded, or its transaction is still open.
+        LookupError: It is none: the transaction of the write is still open.
     """
     if not seq:
         raise LookupError("the write has no place before its transaction is committed")
-    if not found:
-        raise LookupError(f"the outbox does not know write {seq}; it was discarded")
-    return found[0]
+    return seq

@@ -9,6 +9,7 @@ from outlast.storage._layouts import Dialect, FileFormat
 from outlast.storage._postgres import PostgresDatabase
 from outlast.storage._postgres_address import is_address, postgres_dialect
 from outlast.storage._sqlite import SqliteDatabase
+from outlast.storage._writer import Failed
 
 __all__ = [
     "Borrowed",
@@ -16,6 +17,7 @@ __all__ = [
     "Cursor",
     "Database",
     "Dialect",
+    "Failed",
     "FileFormat",
     "FileLock",
     "Lock",

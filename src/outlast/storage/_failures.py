@@ -48,6 +48,13 @@ def translate(error: Exception, name: str) -> Exception:
     return translated
 
 
+def is_full(error: Exception) -> bool:
+    """Tell whether SQLite could not write because there was no space, or the file must not become larger."""
+    if type(error).__module__.partition(".")[0] != "apsw":
+        return False
+    return type(error).__name__ == "FullError" or getattr(error, "extendedresult", None) == _IOERR_WRITE
+
+
 def _io_error(error: Exception) -> tuple[type[StorageError], str]:
     # A file-size limit of the process or the file system shows as a failed write, not as a full disk.
     if getattr(error, "extendedresult", None) == _IOERR_WRITE:

@@ -19,7 +19,7 @@ from outlast.errors import (
 )
 from outlast.storage._connection import Connection
 from outlast.storage._extras import require
-from outlast.storage._failures import translate
+from outlast.storage._failures import is_full, translate
 from outlast.storage._host import FileGate, FileLock
 from outlast.storage._layouts import (
     LAYOUT_TABLE,
@@ -31,6 +31,7 @@ from outlast.storage._layouts import (
     store_version,
     stored_version,
 )
+from outlast.storage._space import SpaceWatch, judge, outside
 from outlast.storage._writer import GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ _HEADER = b"SQLite format 3\x00"
 _SAFE_SINCE = (3, 51, 3)
 _BUSY_MS = 10_000
 _TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
+_LOG, _SHORT_LOG = 1000, 32
+"""Pages after which the log is written back."""
 _SYNCHRONOUS = {"power": 2, "process": 1}
 
 
@@ -95,6 +98,8 @@ class SqliteDatabase:
         self._connections = opened
         self._main, self._reader = opened
         self._gate = FileGate(f"{self.path}-gate")
+        self._space = SpaceWatch(self.path)
+        self._saving = False
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
 
@@ -143,20 +148,55 @@ class SqliteDatabase:
         return self._writer.submit_item(job, item)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        connection = self._main
         with self._gate:
             try:
-                connection.execute("BEGIN IMMEDIATE")
-            except Exception as error:  # no job has run, and each of them would only wait as long again
-                raise GroupRefusedError(error) from error
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+                return self._commit(work)
+            except Exception as error:
+                if not is_full(error) or not self._begin_log_anew():
+                    raise
+            finally:
+                self._save_space(low=self._space.low)
+            return self._commit(work)
+
+    def _commit(self, work: Callable[[Connection], T]) -> T:
+        connection = self._main
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except Exception as error:  # no job has run, and each of them would only wait as long again
+            raise GroupRefusedError(error) from error
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         return result
+
+    def _save_space(self, *, low: bool) -> None:
+        """Keep the log from growing further while little space is left: what it has is enough for what waits."""
+        if low != self._saving:
+            self._saving = low
+            self._main.pragma("wal_autocheckpoint", _SHORT_LOG if low else _LOG)
+            if low:
+                self._begin_log_anew()
+
+    def _begin_log_anew(self) -> bool:
+        """Write the log back, so that the next commit needs no further space for it; tell whether that went well."""
+        try:
+            busy, logged, _ = self._main.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except self._apsw.Error:
+            return False
+        return not busy and logged > 0
+
+    def check_space(self, connection: Connection, coming: int, reserve: int | None, now: float) -> None:
+        """Refuse writes that would go into the space that is kept back; see `SpaceWatch.check`."""
+        self._space.check(connection, coming, reserve, now)
+
+    def check_space_outside(self, coming: int, reserve: int | None) -> None:
+        """Do the same for writes on a connection of somebody else, as far as that can be seen from here."""
+        for room in outside(self.path, self.path.stat().st_size):
+            judge(self.path, room, coming, reserve)
 
     def read(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run a query on the reader thread and return a future with its result.
@@ -216,7 +256,8 @@ class SqliteDatabase:
             self._migrate(connection)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has ended it already
+                connection.execute("ROLLBACK")
             raise
         found = connection.execute("PRAGMA quick_check(1)").get
         if found != "ok":

@@ -39,6 +39,17 @@ class Transact(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stand for the result of an item that failed.
+
+    Args:
+        error: Why.
+    """
+
+    error: Exception
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
     job: Callable[..., Any]
@@ -89,7 +100,7 @@ class GroupCommitWriter:
         """Queue an item of a job that is given all items at once which wait for it one after the other.
 
         Args:
-            job: Returns one result for each item; equal jobs are the same job.
+            job: Returns one result for each item, `Failed` for one that it refuses alone; equal jobs are the same job.
             item: The item.
         """
         return self._queue(_Entry(job, item, together=True))
@@ -136,7 +147,10 @@ class GroupCommitWriter:
             return
         self.commits += 1
         for entry, result in zip(group, results, strict=True):
-            entry.future.set_result(result)
+            if isinstance(result, Failed):
+                entry.future.set_exception(result.error)
+            else:
+                entry.future.set_result(result)
 
     def _refuse(self, group: list[_Entry], error: Exception) -> None:
         for entry in group:

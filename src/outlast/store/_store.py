@@ -171,6 +171,7 @@ class Store(Generic[T]):
         Raises:
             SchemaError: It does not have the declared shape; nothing was queued.
             StorageFullError: The disk is full; nothing was queued.
+            OutboxFullError: The outbox has bounds, and no room; nothing was queued.
 
         Cancel: the write is queued all the same, and readers see it.
         """

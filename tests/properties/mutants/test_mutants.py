@@ -54,6 +54,7 @@ RECONCILE = ("tests/unit/engines/test_reconcile.py",)
 DELIVERY = ("tests/unit/engines/test_delivery.py",)
 BATCHES = ("tests/properties/sync/test_batches.py",)
 OVERLAY = ("tests/properties/sync/test_overlay.py",)
+BOUNDS = ("tests/unit/engines/test_bounds.py",)
 
 
 @dataclass
@@ -68,6 +69,20 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "what-takes-no-room-is-refused",
+        "engines/bounds.py",
+        "would > limit and would > was",
+        "would > limit",
+        BOUNDS,
+    ),
+    Mutant(
+        "whoever-waits-is-never-told-that-time-is-up",
+        "engines/bounds.py",
+        "or left == 0.0",
+        "",
+        BOUNDS,
+    ),
     Mutant(
         "what-was-sent-is-merged-into",
         "engines/coalesce.py",

@@ -1,7 +1,8 @@
 """The SQL of an outbox, the same for every store: each function is a job for one transaction and may run twice.
 
-By theme: `enqueue` stores, `fold` shortens, `claim` seals, `settle` records, `decide` replays and discards, `look`
-reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that is awaited.
+By theme: `enqueue` stores, `room` within bounds, `fold` shortens, `claim` seals, `settle` records, `decide` replays
+and discards, `prune` forgets, `look` reads. `tables` holds all in which the stores differ, `plans` what also runs on a
+connection that is awaited.
 """
 
 from outlast.outbox._queries.bodies import Bodies, BodyCodec
@@ -20,10 +21,24 @@ from outlast.outbox._queries.look import (
     parked_op,
     pending,
     queued,
+    status,
     statuses,
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
+from outlast.outbox._queries.prune import (
+    PORTION,
+    Place,
+    Portion,
+    Receipts,
+    old_names,
+    old_shadows,
+    prune_names,
+    prune_receipts,
+    prune_shadows,
+    receipts,
+)
+from outlast.outbox._queries.room import count_backlog, plan_within
 from outlast.outbox._queries.rows import read_op
 from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
@@ -31,6 +46,7 @@ from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
 __all__ = [
     "IDENTITY",
+    "PORTION",
     "Admit",
     "Ask",
     "Bodies",
@@ -39,7 +55,10 @@ __all__ = [
     "Change",
     "Claim",
     "Coalescing",
+    "Place",
     "Plan",
+    "Portion",
+    "Receipts",
     "Report",
     "Sealer",
     "Tables",
@@ -52,6 +71,7 @@ __all__ = [
     "check_codec",
     "check_fence",
     "claim",
+    "count_backlog",
     "counts",
     "decisions",
     "discard",
@@ -62,18 +82,26 @@ __all__ = [
     "index_lanes",
     "kinds",
     "meta_of",
+    "old_names",
+    "old_shadows",
     "once_names",
     "parked_lanes",
     "parked_op",
     "pauses",
     "pending",
     "plan",
+    "plan_within",
+    "prune_names",
+    "prune_receipts",
+    "prune_shadows",
     "queued",
     "read_op",
+    "receipts",
     "replay",
     "run",
     "settle",
     "shadow",
+    "status",
     "statuses",
     "undelivered",
     "ways_of",

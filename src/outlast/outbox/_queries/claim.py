@@ -12,6 +12,7 @@ from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
 from outlast.errors import ConfigError, CorruptError
 from outlast.outbox._queries.bodies import PLAIN, Bodies
+from outlast.outbox._queries.portion import few_enough
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
@@ -40,6 +41,8 @@ class Terms:
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
+        max_bytes: Bytes of bodies and bases after which no further op is claimed at once, so that many large ones are
+            never in memory together.
     """
 
     seal: Sealer
@@ -47,11 +50,16 @@ class Terms:
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
+    max_bytes: int = 16 << 20
 
 
 def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
-    """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
+    """Seal ops that were never sent, count an attempt for each, and return them with their requests.
+
+    The last ones are left out when those in front of them are large.
+    """
     check_fence(db, fence)
+    seqs = few_enough(db, seqs, terms.max_bytes)
     admit = terms.admission()
     return [_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
 

@@ -38,7 +38,15 @@ class Coalescing:
         max_body: int | None = None,
     ) -> None:
         self._kinds = None if kinds is None else frozenset(kinds)
+        self._folds = folds
+        self._max_body = max_body
         self._coalescer = OpCoalescer(folds, max_body=max_body)
+
+    def within(self, max_body: int | None) -> Coalescing:
+        """Return the same rules under the tighter of two bounds of a folded body."""
+        if max_body is None or (self._max_body is not None and self._max_body <= max_body):
+            return self
+        return Coalescing(self._kinds, folds=self._folds, max_body=max_body)
 
     def takes(self, write: Write) -> bool:
         """Tell whether a write may be folded; one that is queued once by a name never is."""

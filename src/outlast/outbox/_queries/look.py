@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.engines.op import OpState, Verb
+from outlast.errors import ReceiptPrunedError
 from outlast.outbox._queries.decide import decisions
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
@@ -12,8 +13,10 @@ from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus, Par
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal),
-       (SELECT count(*) FROM $receipt WHERE outcome LIKE 'delivered%'),
-       (SELECT count(*) FROM $receipt WHERE outcome NOT LIKE 'delivered%'),
+       (SELECT count(*) FROM $receipt WHERE outcome LIKE 'delivered%')
+           + (SELECT CAST(value AS BIGINT) FROM $meta WHERE name = 'pruned_delivered'),
+       (SELECT count(*) FROM $receipt WHERE outcome NOT LIKE 'delivered%')
+           + (SELECT CAST(value AS BIGINT) FROM $meta WHERE name = 'pruned_folded'),
        (SELECT count(*) FROM $parked WHERE state = 'conflict'), (SELECT count(*) FROM $parked WHERE state = 'dead')
 """
 
@@ -57,6 +60,25 @@ def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> 
         )
         for row in rows
     ]  # fmt: skip
+
+
+def status(db: Tables, seq: int) -> OpStatus:
+    """Return where the write at a place is.
+
+    Raises:
+        LookupError: It was discarded; `ReceiptPrunedError` when it may be that its receipt was pruned.
+    """
+    found = statuses(db, None, seq, 1)
+    if found:
+        return found[0]
+    pruned_to = int(db.execute("SELECT value FROM $meta WHERE name = 'pruned_to'").get)
+    if seq > pruned_to:
+        raise LookupError(f"the outbox does not know write {seq}; it was discarded")
+    raise ReceiptPrunedError(
+        f"write {seq} waits no longer, and its receipt is gone, for some up to {pruned_to} were pruned: it was "
+        "delivered or folded into another one, or somebody has discarded it; keep receipts for longer to be told",
+        operation="status",
+    )
 
 
 def queued(db: Tables, after: int) -> list[Newcomer]:
@@ -109,9 +131,10 @@ def parked_op(db: Tables, store: str, seq: int) -> ParkedOp | None:
     )
 
 
-def pending(db: Tables, store: str, kind: str) -> list[Op]:
-    """Return the ops of a kind that are not delivered yet, oldest first."""
-    rows = db.execute(f"SELECT {OP} FROM $op WHERE kind = ? ORDER BY seq", (kind,))
+def pending(db: Tables, store: str, kind: str, after: int, limit: int | None) -> list[Op]:
+    """Return the ops of a kind that are not delivered yet, oldest first, behind a place and so many at most."""
+    query = f"SELECT {OP} FROM $op WHERE kind = ? AND seq > ? ORDER BY seq"
+    rows = db.execute(query, (kind, after)) if limit is None else db.execute(f"{query} LIMIT ?", (kind, after, limit))
     return [read_op(row, store, db.ways.bodies) for row in rows]
 
 

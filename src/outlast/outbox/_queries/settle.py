@@ -110,7 +110,7 @@ def _deliver(db: Tables, claimed: Claimed, step: Deliver, wall: float) -> None:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (op.seq, op.generation, claimed.attempt, step.etag, op.kind, op.entity, wall, outcome),
     )
-    shadows.remember(db, op, step)
+    shadows.remember(db, op, step, wall)
     _remove(db, op.seq)
 
 

@@ -17,7 +17,7 @@ _NAMED_PATCH: Final = "(verb = 'patch' AND base IS NOT NULL)"
 """Is true of a patch whose author says what he saw, so that it can be merged."""
 
 
-def remember(db: Tables, op: Op, step: Deliver) -> None:
+def remember(db: Tables, op: Op, step: Deliver, wall: float) -> None:
     """Note what an entity holds after a delivery, the base of later merges; forget what is not known any more.
 
     Members that the server adds are not part of it: the next write would seem to have removed them.
@@ -30,9 +30,10 @@ def remember(db: Tables, op: Op, step: Deliver) -> None:
         return
     body = _patched(db, op) if op.verb is Verb.PATCH else op.body
     db.execute(
-        "INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, body = excluded.body",
-        (op.kind, op.entity, known, op.seq, db.ways.bodies.pack(body)),
+        "INSERT INTO $shadow (kind, entity, etag, seq, known, body) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, known = excluded.known,"
+        " body = excluded.body",
+        (op.kind, op.entity, known, op.seq, wall, db.ways.bodies.pack(body)),
     )
 
 
