@@ -24,15 +24,19 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.outbox._core import OutboxCore, encode_body
+from outlast.outbox._doctor import Doubtful, Finding, SalvageReport, Why, begin_epoch, examine, explain, nobody, salvage
 from outlast.outbox._enqueue_in import aenqueue_in, enqueue_in
 from outlast.outbox._gate import OriginGate
+from outlast.outbox._identity import Identity
+from outlast.outbox._inspection import Inspection, OpSheet, Sealed
 from outlast.outbox._judge import Disputed, Reconcile
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Write
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Shadow, Write
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
@@ -54,15 +58,20 @@ __all__ = [
     "DeliveryLoop",
     "DeliveryPolicy",
     "Disputed",
+    "Doubtful",
+    "Finding",
     "Found",
     "Gone",
     "History",
+    "Identity",
     "InDoubt",
+    "Inspection",
     "LeaseConfig",
     "LoopStats",
     "Missing",
     "NotApplied",
     "Op",
+    "OpSheet",
     "OpState",
     "OpStatus",
     "OriginGate",
@@ -79,6 +88,8 @@ __all__ = [
     "Report",
     "Route",
     "Routes",
+    "SalvageReport",
+    "Sealed",
     "SealedRequest",
     "Shadow",
     "Stale",
@@ -91,8 +102,14 @@ __all__ = [
     "Transport",
     "Unreadable",
     "Verb",
+    "Why",
     "Write",
     "aenqueue_in",
+    "begin_epoch",
     "encode_body",
     "enqueue_in",
+    "examine",
+    "explain",
+    "nobody",
+    "salvage",
 ]

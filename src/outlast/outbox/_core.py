@@ -21,6 +21,7 @@ from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._records import (
     KEEP,
     Changes,
@@ -29,7 +30,6 @@ from outlast.outbox._records import (
     Newcomer,
     Op,
     OpStatus,
-    ParkedOp,
     Queued,
     Shadow,
     Write,
@@ -61,7 +61,9 @@ class OutboxCore:
         self.database = open_database(path, durability=durability, inside=inside)
         self.ways = sql.ways_of(self.database.dialect, self.database.sender)
         self.name = self.database.name
-        self.store_id = self._read(sql.identity).result()
+        self.identity = self._read(sql.identity).result()
+        self.store_id = str(self.identity)
+        """What the keys of new ops begin with."""
         self._coalescing = coalescing
         if coalescing is not None:
             self._write(sql.index_lanes).result()
@@ -102,7 +104,7 @@ class OutboxCore:
             ConfigError: The connection is none of this outbox's database, or has no transaction.
         """
         borrowed = borrow_beside(connection, self.database.dialect)
-        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id, self._coalescing)
+        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.identity, self._coalescing)
 
     def _announce(self, done: Future[list[Queued]], writes: Sequence[Write]) -> None:
         if done.cancelled() or done.exception() is not None:
@@ -165,7 +167,7 @@ class OutboxCore:
     def claim(self, fence: int, seqs: Sequence[int], terms: sql.Terms) -> Future[list[sql.Claim]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, terms=terms, wall=wall))
+        return self._write(lambda db: sql.claim(db, self.identity, fence, seqs, terms=terms, wall=wall))
 
     def settle(self, fence: int, claimed: Claimed, report: sql.Report) -> Future[None]:
         """Record what became of one attempt, claimed in a term."""
@@ -180,9 +182,9 @@ class OutboxCore:
         """Return what an entity held after our own last write of it."""
         return self._read(lambda db: sql.shadow(db, kind, entity))
 
-    def parked_op(self, seq: int) -> Future[ParkedOp | None]:
-        """Return a write that waits for a decision."""
-        return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
+    def parked(self, state: OpState | None, seq: int | None, limit: int) -> Future[list[ParkedOp]]:
+        """List writes that wait for a decision."""
+        return self._read(lambda db: sql.parked(db, self.identity, state=state, seq=seq, limit=limit))
 
     def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
@@ -209,7 +211,7 @@ class OutboxCore:
 
     def pending(self, kind: str) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first."""
-        return self._read(lambda db: sql.pending(db, self.store_id, kind))
+        return self._read(lambda db: sql.pending(db, self.identity, kind))
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

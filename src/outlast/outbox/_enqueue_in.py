@@ -8,6 +8,7 @@ from typing import Any, Final
 from outlast.clock import SYSTEM_CLOCK
 from outlast.errors import ConfigError
 from outlast.outbox import _queries as sql
+from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._layout import INSIDE
 from outlast.outbox._records import Write
 from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
@@ -68,7 +69,11 @@ def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
 
 
 def plan_in(
-    ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | None, coalescing: sql.Coalescing | None = None
+    ways: sql.Ways,
+    writes: Sequence[Write],
+    wall: float,
+    identity: Identity | None,
+    coalescing: sql.Coalescing | None = None,
 ) -> sql.Plan[list[int]]:
     """Queue writes by whatever connection runs this.
 
@@ -76,7 +81,7 @@ def plan_in(
         ways: What is done differently on the store.
         writes: The writes.
         wall: Unix seconds.
-        store: The outbox that must be found there, or None for any.
+        identity: The outbox that must be found there, or None for any.
         coalescing: Which writes are folded, or None for none.
     """
     ways = ways.for_others()
@@ -87,7 +92,7 @@ def plan_in(
             path="connection",
         )
     names = yield sql.Ask(sql.IDENTITY)
-    if store not in {None, sql.identity_of(names)}:
+    if identity is not None and identity_of(names).store != identity.store:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
     (queued,) = yield from sql.plan(ways, [sql.Call(writes, wall)], coalescing)
     return [one.seq for one in queued]

@@ -14,9 +14,10 @@ from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick, pick_parked
 from outlast.outbox._transaction import Transaction, begin
 
 
@@ -193,6 +194,33 @@ class Outbox:
     async def pending(self, kind: str) -> Sequence[Op]:
         """List the writes of a kind that are not delivered yet, oldest first."""
         return await self.core.result(self.core.pending(kind))
+
+    async def conflict(self, seq: int) -> ParkedOp:
+        """Show a write that waits for a decision, conflicting or dead, with base, ours and theirs.
+
+        Args:
+            seq: Its place.
+
+        Raises:
+            LookupError: No such write waits for a decision.
+        """
+        return pick_parked(await self.core.result(self.core.parked(None, seq, 1)), seq)
+
+    async def conflicts(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the conflict inbox, oldest first.
+
+        Args:
+            limit: How many at most. Default 100.
+        """
+        return await self.core.result(self.core.parked(OpState.CONFLICT, None, limit))
+
+    async def dead(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the dead letters, oldest first.
+
+        Args:
+            limit: How many at most. Default 100.
+        """
+        return await self.core.result(self.core.parked(OpState.DEAD, None, limit))
 
     async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
         """Send a conflicting or dead write again, at its old place.

@@ -13,9 +13,10 @@ from outlast.engines.op import OpState, Verb
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick, pick_parked
 from outlast.outbox._transaction import Transaction, begin
 
 
@@ -129,6 +130,18 @@ class SyncOutbox:
     def pending(self, kind: str) -> Sequence[Op]:
         """List the writes of a kind that are not delivered yet, oldest first."""
         return self.core.pending(kind).result()
+
+    def conflict(self, seq: int) -> ParkedOp:
+        """Show a write that waits for a decision; see `Outbox.conflict`."""
+        return pick_parked(self.core.parked(None, seq, 1).result(), seq)
+
+    def conflicts(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the conflict inbox, oldest first."""
+        return self.core.parked(OpState.CONFLICT, None, limit).result()
+
+    def dead(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the dead letters, oldest first."""
+        return self.core.parked(OpState.DEAD, None, limit).result()
 
     def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> SyncTicket:
         """Send a conflicting or dead write again; see `Outbox.replay`."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from outlast.engines.op import OpState
 from outlast.outbox._core import OutboxCore
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._records import OpStatus
 
 SETTLED: Final = frozenset({OpState.DELIVERED, OpState.ANNIHILATED, OpState.CONFLICT, OpState.DEAD})
@@ -28,7 +29,7 @@ class TicketCore:
     @property
     def key(self) -> str:
         """Return the idempotency key of the op's first generation."""
-        return f"{self._core.store_id}:{self.seq}:0"
+        return self._core.identity.key(self.seq, 0)
 
     def __repr__(self) -> str:
         """Return the place and the file."""
@@ -45,4 +46,15 @@ def pick(found: list[OpStatus], seq: int) -> OpStatus:
         raise LookupError("the write has no place before its transaction is committed")
     if not found:
         raise LookupError(f"the outbox does not know write {seq}; it was discarded")
+    return found[0]
+
+
+def pick_parked(found: list[ParkedOp], seq: int) -> ParkedOp:
+    """Return the only write in a list.
+
+    Raises:
+        LookupError: There is none: the write is on its way, delivered, or unknown.
+    """
+    if not found:
+        raise LookupError(f"no write {seq} lies in the conflicts or dead letters")
     return found[0]

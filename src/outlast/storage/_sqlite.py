@@ -31,6 +31,7 @@ from outlast.storage._layouts import (
     store_version,
     stored_version,
 )
+from outlast.storage._reading import connect_to_read
 from outlast.storage._writer import GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
@@ -102,15 +103,8 @@ class SqliteDatabase:
         """Refuse a foreign or newer database before anything could change it."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        # Even a reader leaves files beside a database in WAL mode, unless it is told that nobody writes; and that may
-        # be said only where no such file holds a part of it.
-        logged, cut = (Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal"))
-        uri = f"{self.path.resolve().as_uri()}?immutable={int(not logged and not cut)}"
-        # Whoever reads a file whose commit was cut off must roll that back first, which a mere reader may not.
-        flags = self._apsw.SQLITE_OPEN_READWRITE if cut else self._apsw.SQLITE_OPEN_READONLY
-        connection: Connection = self._apsw.Connection(uri, flags=flags | self._apsw.SQLITE_OPEN_URI)
+        connection = connect_to_read(self.path)
         try:
-            connection.set_busy_timeout(_BUSY_MS)
             self._check_owner(connection)
         finally:
             connection.close()

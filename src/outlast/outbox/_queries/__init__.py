@@ -14,15 +14,15 @@ from outlast.outbox._queries.look import (
     dues,
     kinds,
     once_names,
+    parked,
     parked_lanes,
-    parked_op,
     pending,
     queued,
     statuses,
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
-from outlast.outbox._queries.rows import IDENTITY, identity, identity_of, read_op
+from outlast.outbox._queries.rows import IDENTITY, identity, read_op
 from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
@@ -51,12 +51,11 @@ __all__ = [
     "dues",
     "enqueue",
     "identity",
-    "identity_of",
     "index_lanes",
     "kinds",
     "once_names",
+    "parked",
     "parked_lanes",
-    "parked_op",
     "pauses",
     "pending",
     "plan",

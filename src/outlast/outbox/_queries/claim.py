@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
 from outlast.errors import ConfigError
+from outlast.outbox._identity import Identity
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
@@ -42,22 +43,25 @@ class Terms:
     suspects: Collection[int] = ()
 
 
-def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
+def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
     check_fence(db, fence)
     admit = terms.admission()
-    return [_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
+    return [_claim_one(db, identity, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
 
 
+_DAMAGED: Final = b"\0damaged"
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
-def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float) -> Claim:
+def _claim_one(
+    db: Tables, identity: Identity, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float
+) -> Claim:
     # Locked, so that nobody folds another write into it while it is sealed.
     row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
     if row is None:
         return Withdrawn(seq=seq)
-    op = read_op(row, store)
+    op = read_op(row, identity)
     why = admit(op)
     if why:
         return Passed(op=op, why=why)
@@ -70,6 +74,11 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
         return _seal(db, fence, op, terms.seal, wall)
+    if _sealed_body(op, sealed) is _DAMAGED:
+        # Other bytes under the same key would be another request; that is never sent.
+        reason = "the bytes that were sealed are damaged; it may have taken effect. See: outlast outbox doctor"
+        park(db, seq, OpState.DEAD, reason, attempts=sealed[0], wall=wall)
+        return Unsendable(op=op, reason=reason)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (fence, history.unreported, int(history.doubt), seq),
@@ -91,12 +100,18 @@ def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[Hi
 
 
 def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_url: str | None) -> Claimed:
-    attempts, method, url, headers, digest, body = sealed[:6]
+    attempts, method, url, headers = sealed[:4]
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    if body is None and digest == _digest(op.body):
-        body = op.body  # kept only once, unless the transport sends other bytes than the op has
-    request = SealedRequest(method=method, url=url, headers=pairs, body=body)
+    request = SealedRequest(method=method, url=url, headers=pairs, body=_sealed_body(op, sealed))
     return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
+
+
+def _sealed_body(op: Op, sealed: Sequence[Any]) -> bytes | None:
+    """Return the bytes that were frozen, `_DAMAGED` if they are not there any more."""
+    digest, own = sealed[4:6]
+    # Kept only once, unless the transport sends other bytes than the op has.
+    body = op.body if own is None and digest else own
+    return body if _digest(body) == digest else _DAMAGED
 
 
 def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:

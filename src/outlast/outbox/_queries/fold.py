@@ -8,11 +8,13 @@ from typing import Any, Final
 from outlast.engines.coalesce import Fold, OpCoalescer
 from outlast.engines.coalesce_records import Annihilate, Append, NoOp, OpView, Reject, Replace
 from outlast.errors import ConfigError
+from outlast.outbox._identity import Identity
 from outlast.outbox._queries.plans import Ask, Plan
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables, Ways
 from outlast.outbox._records import Op, Queued, Write
 
+_NOBODY: Final = Identity("")
 _LOOK_BACK: Final = 4
 """How many of a lane's last ops are looked at; folding into the last is what shortens a queue."""
 _LANE: Final = f"SELECT {OP} FROM $op WHERE lane = ? ORDER BY seq DESC LIMIT {_LOOK_BACK}"
@@ -76,7 +78,7 @@ def index_lanes(db: Tables) -> None:
 def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     """Show the last ops of the lane that are about the same entity, oldest first."""
     rows = yield Ask(_LANE + ways.update, (write.lane_id,))
-    ops = [read_op(row, "") for row in reversed(rows)]
+    ops = [read_op(row, _NOBODY) for row in reversed(rows)]
     if not ops:
         return []
     places = [op.seq for op in ops]

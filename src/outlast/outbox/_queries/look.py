@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.engines.op import OpState, Verb
+from outlast.outbox._identity import Identity
+from outlast.outbox._parked import ParkedOp, read_theirs
 from outlast.outbox._queries.decide import decisions
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
-from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus, ParkedOp
+from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal),
@@ -40,10 +42,12 @@ UNION ALL SELECT seq, CASE WHEN outcome LIKE 'merged:%' THEN 'merged'
 """
 
 
-def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
-    """List ops by place, of one state or all, or only the one at a place."""
+def statuses(
+    db: Tables, state: OpState | None, seq: int | None, limit: int, *, kind: str | None = None
+) -> list[OpStatus]:
+    """List ops by place, of one state or all, of one kind or all, or only the one at a place."""
     # Only a plain comparison lets SQLite look a place up instead of reading every row.
-    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value}
+    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value, "kind = ?": kind}
     where = {text: value for text, value in wanted.items() if value is not None}
     condition = " AND ".join(where) or "TRUE"
     rows = db.execute(
@@ -98,19 +102,30 @@ def parked_lanes(db: Tables) -> list[int]:
     return [row[0] for row in db.execute("SELECT DISTINCT lane FROM $parked")]
 
 
-def parked_op(db: Tables, store: str, seq: int) -> ParkedOp | None:
-    """Return a write that waits for a decision, None if none lies at that place."""
-    row = db.execute(f"SELECT state, reason, theirs, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
-    if row is None:
-        return None
-    state, reason, theirs = row[:3]
-    return ParkedOp(op=read_op(row[3:], store), state=OpState(state), reason=reason, theirs=theirs)
+def parked(
+    db: Tables, identity: Identity, *, state: OpState | None = None, seq: int | None = None, limit: int = 1
+) -> list[ParkedOp]:
+    """List writes that wait for a decision by place, of one state or both, or only the one at a place."""
+    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value}
+    where = {text: value for text, value in wanted.items() if value is not None}
+    rows = db.execute(
+        f"SELECT state, reason, attempts, parked, theirs, {OP} FROM $parked"
+        f" WHERE {' AND '.join(where) or 'TRUE'} ORDER BY seq LIMIT ?",
+        (*where.values(), limit),
+    )
+    return [
+        ParkedOp(
+            op=read_op(row[5:], identity), state=OpState(row[0]), reason=row[1], attempts=row[2], at=row[3],
+            **read_theirs(row[4]),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
-def pending(db: Tables, store: str, kind: str) -> list[Op]:
+def pending(db: Tables, identity: Identity, kind: str) -> list[Op]:
     """Return the ops of a kind that are not delivered yet, oldest first."""
     rows = db.execute(f"SELECT {OP} FROM $op WHERE kind = ? ORDER BY seq", (kind,))
-    return [read_op(row, store) for row in rows]
+    return [read_op(row, identity) for row in rows]
 
 
 def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from outlast.engines.op import Verb
+from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Op
 
@@ -19,23 +20,17 @@ OP: Final = f"seq, {NEW}"
 IDENTITY: Final = "SELECT name, value FROM $meta"
 
 
-def identity_of(rows: Iterable[Sequence[Any]]) -> str:
-    """Return the outbox's own part of every idempotency key from the rows of `IDENTITY`."""
-    meta = {row[0]: row[1] for row in rows}
-    return f"{meta['store']}.{meta['epoch']}"
-
-
-def identity(db: Tables) -> str:
+def identity(db: Tables) -> Identity:
     """Return the outbox's own part of every idempotency key."""
     return identity_of(db.execute(IDENTITY))
 
 
-def read_op(row: Sequence[Any], store: str) -> Op:
+def read_op(row: Sequence[Any], identity: Identity) -> Op:
     """Build an op from a row of the columns of `op`."""
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
     group, after, schema, rounds, expires, base, _ = row[11:]
     return Op(
-        seq=seq, generation=generation, key=f"{store}:{seq}:{generation}", lane=lane, verb=Verb(verb), kind=kind,
+        seq=seq, generation=generation, key=identity.key(seq, generation), lane=lane, verb=Verb(verb), kind=kind,
         entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,
         group=group, after=after, schema=schema, rounds=rounds, expires_at=expires, base=base,
     )  # fmt: skip
