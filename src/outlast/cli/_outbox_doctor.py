@@ -9,7 +9,7 @@ from outlast.cli._exit import CommandError, ExitCode
 from outlast.cli._outbox_place import check_place, look, places_of, print_json
 from outlast.cli._outbox_view import findings_lines, salvage_lines, show, why_lines
 from outlast.outbox import begin_epoch, examine, explain, salvage
-from outlast.storage import is_address, is_open_elsewhere
+from outlast.storage import is_address
 
 
 def check_outbox(where: str, *, as_json: bool) -> ExitCode:
@@ -43,11 +43,6 @@ def save(where: str, new: Path, *, move_away: bool, as_json: bool) -> ExitCode:
     if is_address(where):
         said = "a PostgreSQL database is not salvaged from here"
         raise CommandError(ExitCode.USAGE, said, "Restore a backup of it, then: outlast outbox doctor --new-epoch.")
-    if is_open_elsewhere(Path(where)):
-        said = f"{where} is open in another process"
-        raise CommandError(
-            ExitCode.ALREADY_RUNNING, said, "End it first; what it queued now would not be in the new file."
-        )
     report = salvage(where, new, move_away=move_away)
     if as_json:
         print_json({"whole": report.whole, **asdict(report)})

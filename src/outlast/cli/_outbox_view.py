@@ -160,6 +160,8 @@ def salvage_lines(report: SalvageReport) -> list[RenderableType]:
     if report.missing:
         some = ", ".join(f"{low}-{high}" if low != high else str(low) for low, high in report.missing[:_SHOWN])
         lines.append(f"LOST or settled without a trace: whatever lay at the places {some}")
+    if report.open_end:
+        lines.append("LOST: whatever was queued last; how much that was nobody can tell")
     if report.names_lost:
         lines.append("LOST: some names of what is queued once; such a write may be queued a second time")
     if report.whole:

@@ -8,7 +8,7 @@ from outlast.storage._host import FileLock, boot_id
 from outlast.storage._layouts import Dialect, FileFormat
 from outlast.storage._postgres import PostgresDatabase
 from outlast.storage._postgres_address import is_address, postgres_dialect
-from outlast.storage._quarantine import is_open_elsewhere, publish, quarantine
+from outlast.storage._quarantine import check_closed, publish, quarantine
 from outlast.storage._reading import Reading, open_reading
 from outlast.storage._salvage import SalvageReader
 from outlast.storage._sqlite import SqliteDatabase
@@ -29,8 +29,8 @@ __all__ = [
     "SqliteDatabase",
     "boot_id",
     "borrow",
+    "check_closed",
     "is_address",
-    "is_open_elsewhere",
     "open_reading",
     "postgres_dialect",
     "publish",

@@ -79,8 +79,9 @@ def read_page(file: PageFile, number: int) -> BtreePage:
     page = BtreePage(kind)
     used = 0
     for where in struct.unpack(f">{cells}H", content[pointers : pointers + 2 * cells]):
+        begin = where & (file.size - 1)  # as SQLite reads it
         try:
-            used += _read_cell(file, number, content, where, page) - where
+            used += _read_cell(file, number, content, begin, page) - begin
         except (BadPageError, struct.error, IndexError):
             page.bad += 1
     if not page.bad and used + _unused(content, at, pointers + 2 * cells) != file.usable:

@@ -21,8 +21,8 @@ from outlast.errors import CorruptError
 MAGIC: Final = b"SQLite format 3\x00"
 _USUAL_SIZE: Final = 4096
 _SIZES: Final = frozenset(1 << power for power in range(9, 17))
-_WAL_HEADER: Final = 32
-_FRAME_HEADER: Final = 24
+WAL_HEADER: Final = 32
+FRAME_HEADER: Final = 24
 _WAL_MAGIC: Final = 0x377F0682
 _COUNT_AT: Final = 28
 _FREELIST_AT: Final = 32
@@ -84,7 +84,7 @@ class PageFile:
         self.suspect: set[int] = set()
         self.wal = WalState()
         self.count = -(-len(self._main) // self.size)
-        if len(self._log) > _WAL_HEADER:
+        if len(self._log) > WAL_HEADER:
             self._read_log()
         if not self.count:
             raise CorruptError(f"{path} holds not one page; nothing of it can be read", operation="salvage")
@@ -99,11 +99,12 @@ class PageFile:
         return _USUAL_SIZE
 
     def page(self, number: int) -> bytes:
-        """Return the content of a page, less than a whole page where the file is cut off."""
+        """Return the content of a page; empty where there is none, filled up with zeros where the file is cut off."""
         at = self._frames.get(number)
         if at is not None:
             return self._log[at : at + self.size]
-        return self._main[(number - 1) * self.size : number * self.size]
+        content = self._main[(number - 1) * self.size : number * self.size]
+        return content and content.ljust(self.size, b"\0")
 
     @property
     def usable(self) -> int:
@@ -132,7 +133,7 @@ class PageFile:
 
     @property
     def _log_headed(self) -> bool:
-        head = self._log[:_WAL_HEADER]
+        head = self._log[:WAL_HEADER]
         magic, *_ = struct.unpack(">I", head[:4])
         return magic & ~1 == _WAL_MAGIC and _checksum((0, 0), head[:24], self._order) == struct.unpack(">II", head[24:])
 
@@ -141,20 +142,22 @@ class PageFile:
         return ">" if self._log[3] & 1 else "<"
 
     def _parsed(self) -> Iterator[_Frame]:
-        """Yield the frames of the present log; those of earlier ones lie behind them and have another salt."""
-        before: tuple[int, ...] = struct.unpack(">II", self._log[24:_WAL_HEADER])
-        salt = self._log[16:24] if self._log_headed else self._log[_WAL_HEADER + 8 : _WAL_HEADER + 16]
-        step = _FRAME_HEADER + self.size
-        for at in range(_WAL_HEADER, len(self._log) - step + 1, step):
-            head = self._log[at : at + _FRAME_HEADER]
+        """Yield the frames of the log up to the last one of its present salt; behind it lie those of earlier logs."""
+        before: tuple[int, ...] = struct.unpack(">II", self._log[24:WAL_HEADER])
+        salt = self._log[16:24] if self._log_headed else self._log[WAL_HEADER + 8 : WAL_HEADER + 16]
+        step = FRAME_HEADER + self.size
+        places = range(WAL_HEADER, len(self._log) - step + 1, step)
+        last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
+        for at in range(WAL_HEADER, last + 1, step):
+            head = self._log[at : at + FRAME_HEADER]
             page, size, _, _, *said = struct.unpack(">IIIIII", head)
             # Each checksum goes on from the one that is written before it, so a damaged frame spoils only itself.
-            content = self._log[at + _FRAME_HEADER : at + step]
+            content = self._log[at + FRAME_HEADER : at + step]
             found = _checksum(_checksum(before, head[:8], self._order), content, self._order)
             sound = found == tuple(said) and head[8:16] == salt
             before = tuple(said)
-            if head[8:16] == salt and page:
-                yield _Frame(page, size, at + _FRAME_HEADER, sound)
+            if page:
+                yield _Frame(page, size, at + FRAME_HEADER, sound)
 
     @cached_property
     def free(self) -> frozenset[int] | None:

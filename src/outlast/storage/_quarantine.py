@@ -33,6 +33,19 @@ def is_open_elsewhere(path: Path) -> bool:
     return False
 
 
+def check_closed(path: Path) -> None:
+    """Refuse to go on while another process has a file open.
+
+    Raises:
+        StorageBusyError: One has.
+    """
+    if is_open_elsewhere(path):
+        raise StorageBusyError(
+            f"{path} is open in another process; end that first, or what it queues now would be missing",
+            operation="quarantine",
+        )
+
+
 def quarantine(path: Path, wall: float) -> list[Path]:
     """Give a file, its log and its shared memory another name; nothing is deleted.
 
@@ -46,8 +59,7 @@ def quarantine(path: Path, wall: float) -> list[Path]:
         StorageBusyError: Another process has it open.
         StorageError: There is a file of the new name.
     """
-    if is_open_elsewhere(path):
-        raise StorageBusyError(f"{path} is open in another process; end that first", operation="quarantine")
+    check_closed(path)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     pairs = [(Path(f"{path}{end}"), Path(f"{path}.damaged-{stamp}{end}")) for end in ("", "-wal", "-shm", "-journal")]
     pairs = [(old, new) for old, new in pairs if old.exists()]

@@ -14,6 +14,7 @@ from outlast.storage._connection import Connection, Session
 from outlast.storage._extras import require
 from outlast.storage._failures import translate
 from outlast.storage._layouts import Dialect, FileFormat, check_owner, check_version, stored_version
+from outlast.storage._log_check import check_log, has_more
 from outlast.storage._postgres_address import PostgresAddress, is_address, parse_address, postgres_dialect
 from outlast.storage._postgres_failures import translate as translate_postgres
 from outlast.storage._postgres_link import PostgresLink, PostgresSession
@@ -48,6 +49,7 @@ def connect_to_read(path: Path) -> Connection:
     # Whoever reads a file whose commit was cut off must roll that back first, which a mere reader may not.
     flags = apsw.SQLITE_OPEN_READWRITE if cut else apsw.SQLITE_OPEN_READONLY
     connection: Connection = apsw.Connection(uri, flags=flags | apsw.SQLITE_OPEN_URI)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.set_busy_timeout(_BUSY_MS)
     return connection
 
@@ -81,6 +83,7 @@ def _sqlite(path: Path, layout: FileFormat, inside: str) -> Generator[Reading]:
     connection: Connection | None = None
     try:
         connection = connect_to_read(path)
+        _check_log(path, connection)
         connection.execute("BEGIN")
         yield Reading(connection, _sqlite_dialect(connection, layout, inside, str(path)), str(path))
     except Exception as error:
@@ -88,6 +91,14 @@ def _sqlite(path: Path, layout: FileFormat, inside: str) -> Generator[Reading]:
     finally:
         if connection is not None:
             connection.close()
+
+
+def _check_log(path: Path, connection: Connection) -> None:
+    if Path(f"{path}-wal").exists():
+        apsw = require("apsw", extra="store", purpose="the file")
+        frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        if has_more(path, max(0, frames), int(connection.pragma("page_size"))):
+            check_log(path, flushed=True)
 
 
 def _sqlite_dialect(connection: Connection, layout: FileFormat, inside: str, name: str) -> Dialect:

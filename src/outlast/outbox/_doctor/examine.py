@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from outlast.engines.op import Verb
-from outlast.errors import CorruptError, NotOursError
+from outlast.errors import NewerFormatError, NotOursError, StorageBusyError, StorageError
 from outlast.outbox._inspection import Inspection
 from outlast.outbox._queries.tables import Tables
 from outlast.storage import SalvageReader, is_address
@@ -54,9 +54,7 @@ _FAR: Final = (
     "SELECT seq FROM (SELECT seq FROM $op UNION ALL SELECT seq FROM $parked UNION ALL SELECT seq FROM $receipt"
     " UNION ALL SELECT seq FROM $once) AS every WHERE seq > ? OR seq < 1"
 )
-_OPS: Final = (
-    "SELECT seq, verb, content_type, body FROM $op UNION ALL SELECT seq, verb, content_type, body FROM $parked"
-)
+_VERBS: Final = "SELECT seq, verb FROM $op UNION ALL SELECT seq, verb FROM $parked"
 _SEALS: Final = (
     "SELECT s.seq, s.headers, s.body_hash, CASE WHEN s.body IS NULL THEN o.body ELSE s.body END"
     " FROM $seal AS s JOIN $op AS o ON o.seq = s.seq"
@@ -78,7 +76,9 @@ def examine(where: str | os.PathLike[str]) -> list[Finding]:
         with Inspection.open(where) as seen:
             found += _integrity(seen.db) if seen.db.ways.dialect.kind == "sqlite" else []
             found += _tables(seen.db)
-    except (CorruptError, NotOursError) as error:
+    except (StorageBusyError, NewerFormatError):
+        raise
+    except StorageError as error:
         if isinstance(error, NotOursError) and not found:
             raise
         found.append(Finding("unreadable", str(error), _SALVAGE))
@@ -109,7 +109,7 @@ def _tables(db: Tables) -> Iterator[Finding]:
     beyond = [row[0] for row in db.execute(_FAR, (last,))]
     yield from _listed("beyond", f"at places that were never given (the last one is {last})", beyond, _NEW_EPOCH)
     yield from _listed("verb", "of which nobody knows what they do", _nonsense(db), remedy)
-    yield from _listed("body", "that are marked as JSON and are none", _no_json(db), remedy)
+    yield from _listed("body", "whose bodies were JSON and are none any more", _no_json(db), remedy)
     yield from _listed("sealed bytes", "whose sealed bytes are not those that were sent", _changed(db), _SALVAGE)
     if not str(db.execute("SELECT value FROM $meta WHERE name = 'decisions'").get or "").isdecimal():
         yield Finding("meta", "the count of decisions is lost", _SALVAGE)
@@ -126,19 +126,25 @@ def _listed(code: str, text: str, seqs: Sequence[int], remedy: str) -> Iterator[
 
 def _nonsense(db: Tables) -> list[int]:
     known = set(map(str, Verb))
-    return [seq for seq, verb, _, _ in db.execute(_OPS) if verb not in known]
+    return [seq for seq, verb in db.execute(_VERBS) if verb not in known]
 
 
 def _no_json(db: Tables) -> list[int]:
-    return [seq for seq, _, media, body in db.execute(_OPS) if media == "application/json" and not _is_json(body)]
+    rows = db.execute("SELECT seq, content_type, body FROM $op")
+    return [seq for seq, media, body in rows if media == "application/json" and is_broken_json(body)]
 
 
-def _is_json(body: bytes | None) -> bool:
-    try:
-        json.loads(body or b"null")
-    except (ValueError, RecursionError):
+def is_broken_json(body: bytes | None) -> bool:
+    """Tell whether a body begins as a JSON object or list and is none; other bytes may have been meant."""
+    if body is None or body[:1] not in {b"{", b"["}:
         return False
-    return True
+    try:
+        json.loads(body)
+    except ValueError:
+        return True
+    except RecursionError:
+        return False
+    return False
 
 
 def _changed(db: Tables) -> list[int]:

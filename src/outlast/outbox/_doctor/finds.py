@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from outlast.outbox._doctor.examine import sealed_is_whole
+from outlast.outbox._doctor.examine import is_broken_json, sealed_is_whole
 from outlast.outbox._doctor.shapes import Column, Judged, fits, judge
 from outlast.outbox._identity import Identity, identity_of
 from outlast.storage import SalvageReader
@@ -31,6 +31,7 @@ class Finds:
         gaps: By table, between which places some rows could not be read.
         fence: The highest number of a term that is known.
         last: The last place that is known to have been given.
+        open_end: Whether more places may have been given, and what lay there could not be read.
     """
 
     rows: dict[str, dict[int, Judged]] = field(default_factory=dict[str, dict[int, Judged]])
@@ -42,6 +43,7 @@ class Finds:
     )
     fence: int = 0
     last: int = 0
+    open_end: bool = False
 
     @property
     def settled(self) -> Mapping[int, Judged]:
@@ -54,7 +56,7 @@ class Finds:
 
     def missing(self) -> list[tuple[int, int]]:
         """Return the ranges of places at which a write may have waited that could not be read."""
-        known = set[int]().union(*self.rows.values())
+        known = set[int]().union(self.rows["op"], self.rows["parked"], self.settled)
         found: list[tuple[int, int]] = []
         for seq in range(1, self.last + 1):
             if seq in known or not (self.in_gap("op", seq) or self.in_gap("parked", seq)):
@@ -102,7 +104,9 @@ def collect(reader: SalvageReader, columns: Columns, prefix: str) -> Finds:
     _read_keyed(finds, reader, prefix)
     places = [seq for rows in finds.rows.values() for seq in rows]
     bounds = [high for gaps in finds.gaps.values() for _, high in gaps if high is not None]
-    finds.last = max([*places, *finds.names.values(), *_counted(reader, prefix), *bounds, 0])
+    counted = list(_counted(reader, prefix))
+    finds.last = max([*places, *finds.names.values(), *counted, *bounds, 0])
+    finds.open_end = not counted and any(high is None for _, high in finds.gaps["op"])
     return finds
 
 
@@ -119,7 +123,7 @@ def _add_loose(finds: Finds, reader: SalvageReader, columns: Columns) -> None:
         table = next((name for name in _PLACED if fits(columns[name], row.rowid, row.values)), None)
         if table is None:
             match row.values:
-                case (str() as name, int() as seq) if not row.rowid and name not in _META:
+                case (str() as name, int() as seq) if not row.rowid and seq > 0 and name not in _META:
                     finds.names.setdefault(name, seq)
                 case _:
                     pass
@@ -138,7 +142,7 @@ def _read_keyed(finds: Finds, reader: SalvageReader, prefix: str) -> None:
     finds.meta = {str(row.values[0]): row.values[-1] for row in reader.table(f"{prefix}meta").rows}
     for row in reader.table(f"{prefix}once").rows:
         match row.values:
-            case (str() as name, int() as seq):
+            case (str() as name, int() as seq) if seq > 0:
                 finds.names[name] = seq
             case _:
                 pass
@@ -161,6 +165,16 @@ def _counted(reader: SalvageReader, prefix: str) -> Iterator[int]:
                 pass
 
 
+def parked_doubts(finds: Finds, seq: int) -> list[str]:
+    """Return what is doubtful about a write that waits for a decision anyway."""
+    found = list(finds.rows["parked"][seq].doubts)
+    if seq in finds.rows["op"]:
+        found.append("it seems to wait at the same time")
+    if seq in finds.settled:
+        found.append("a receipt says that it is settled")
+    return found
+
+
 def doubts(finds: Finds, seq: int, missing: set[int]) -> list[str]:
     """Return why a write that waits must not simply go on.
 
@@ -181,6 +195,10 @@ def doubts(finds: Finds, seq: int, missing: set[int]) -> list[str]:
         body = op.values["body"] if own is None else own
         if not sealed_is_whole(sealed.values["headers"], sealed.values["body_hash"], body):
             found.append("it was sent, and its sealed bytes are damaged")
+    if op.values["content_type"] == "application/json" and is_broken_json(op.values["body"]):
+        found.append("its body was JSON and is none any more")
+    if (op.values["after_seq"] or 0) >= seq:
+        found.append("it comes after a write that was queued later")
     if op.values["after_seq"] in missing:
         found.append(f"it comes after write {op.values['after_seq']}, which could not be read")
     return found

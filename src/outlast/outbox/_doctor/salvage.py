@@ -14,11 +14,11 @@ from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.errors import ConfigError, NotOursError
 from outlast.outbox._doctor.epoch import write_identity
 from outlast.outbox._doctor.examine import Finding, examine
-from outlast.outbox._doctor.finds import Columns, Finds, accepted_is_whole, collect, doubts
+from outlast.outbox._doctor.finds import Columns, Finds, accepted_is_whole, collect, doubts, parked_doubts
 from outlast.outbox._doctor.shapes import Column, Judged
 from outlast.outbox._layout import INSIDE, OUTBOX
 from outlast.outbox._queries.tables import Tables, ways_of
-from outlast.storage import Connection, Dialect, SalvageReader, SqliteDatabase, publish, quarantine
+from outlast.storage import Connection, Dialect, SalvageReader, SqliteDatabase, check_closed, publish, quarantine
 
 _TABLES: Final = ("op", "seal", "parked", "receipt")
 _LOST_FENCE: Final = 1000
@@ -49,6 +49,7 @@ class SalvageReport:
         read: How many rows of each table are in the new file.
         doubtful: Writes that lie in the dead letters now.
         missing: Ranges of places at which writes may have waited that could not be read.
+        open_end: Whether writes may have waited behind the last place that is known, too.
         names_lost: Whether some of the names could not be read under which something was queued once.
         unseen_commits: How many commits SQLite had left out of the old file silently; they are in the new one.
         epoch: The new epoch.
@@ -61,6 +62,7 @@ class SalvageReport:
     read: Mapping[str, int] = field(default_factory=dict[str, int])
     doubtful: tuple[Doubtful, ...] = ()
     missing: tuple[tuple[int, int], ...] = ()
+    open_end: bool = False
     names_lost: bool = False
     unseen_commits: int = 0
     epoch: str = ""
@@ -69,7 +71,7 @@ class SalvageReport:
     @property
     def whole(self) -> bool:
         """Tell whether everything could be read and nothing is doubtful."""
-        return not (self.doubtful or self.missing or self.names_lost or self.findings)
+        return not (self.doubtful or self.missing or self.open_end or self.names_lost or self.findings)
 
 
 def salvage(
@@ -86,7 +88,7 @@ def salvage(
     their keys are new, too. The new file is there as a whole or not at all.
 
     Args:
-        path: The damaged file; nobody may have it open.
+        path: The damaged file; no process may have it open, this one included.
         new: The new file, which must not exist yet; with `move_away` it may be the old name.
         move_away: Whether to give the old file, and what lies beside it, another name. Nothing is ever deleted.
         clock: Where the time comes from.
@@ -94,6 +96,7 @@ def salvage(
     Raises:
         ConfigError: The new file exists already.
         CorruptError: Not one page can be read.
+        StorageBusyError: Another process has the file open.
         NotOursError: Nothing in it looks like an outbox.
 
     Cancel: what is left is at most a file whose name ends in `.part`; it is of no use and may be deleted.
@@ -101,11 +104,12 @@ def salvage(
     old, target = Path(path), Path(new)
     if target.exists() and not (move_away and target.resolve() == old.resolve()):
         raise ConfigError(f"{target} exists already; name a new file", path="new")
+    check_closed(old)
     reader = SalvageReader(old)
     prefix = INSIDE if f"{INSIDE}op" in reader.roots else ""
     part = Path(f"{target}.part")
     _remove(part)
-    database = SqliteDatabase(part, OUTBOX)
+    database = SqliteDatabase(part, OUTBOX, durability="process")  # flushed as a whole before it gets its name
     try:
         columns = database.read(_columns).result()
         finds = collect(reader, columns, prefix)
@@ -122,11 +126,18 @@ def salvage(
     publish(part, target)
     _remove(part)  # the lock beside it
     return SalvageReport(
-        new=str(target), quarantined=tuple(map(str, moved)), damaged=tuple(reader.damaged), read=dict(filling.read),
-        doubtful=tuple(filling.doubtful), missing=tuple(finds.missing()),
-        names_lost=bool(reader.table(f"{prefix}once").gaps), unseen_commits=reader.wal.unseen, epoch=filling.epoch,
+        new=str(target),
+        quarantined=tuple(map(str, moved)),
+        damaged=tuple(reader.damaged),
+        read=dict(filling.read),
+        doubtful=tuple(filling.doubtful),
+        missing=tuple(finds.missing()),
+        open_end=finds.open_end,
+        names_lost=bool(reader.table(f"{prefix}once").gaps),
+        unseen_commits=reader.wal.unseen,
+        epoch=filling.epoch,
         findings=tuple(findings),
-    )  # fmt: skip
+    )
 
 
 def _check_found(old: Path, reader: SalvageReader, finds: Finds, prefix: str) -> None:
@@ -185,10 +196,10 @@ class _Filling:
         self.doubtful.clear()
         finds = self._finds
         for seq, judged in finds.settled.items():
-            self._store(db, "receipt", judged, seq)
+            if seq not in finds.rows["op"] and seq not in finds.rows["parked"]:
+                self._store(db, "receipt", judged, seq)
         for seq, judged in finds.rows["parked"].items():
-            twice = ["it seems to wait at the same time"] if seq in finds.rows["op"] else []
-            self._park(db, seq, judged, judged.doubts + twice)
+            self._park(db, seq, judged, parked_doubts(finds, seq))
         self._ops(db)
         last = finds.last
         for table, judged in finds.strays:
@@ -241,7 +252,8 @@ class _Filling:
         for name, seq in finds.names.items():
             db.execute("INSERT INTO once (name, seq) VALUES (?, ?)", (name, seq))
         for name, value in finds.meta.items():
-            if name not in {"store", "epoch", "epochs"} and value is not None:
+            usable = str(value).isdecimal() if name == "decisions" else value is not None
+            if usable and name not in {"store", "epoch", "epochs"}:
                 db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
         identity = finds.identity()
         identity = identity if identity.store else type(identity)(self._chance, identity.epochs)

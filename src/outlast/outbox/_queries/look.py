@@ -8,7 +8,7 @@ from outlast.engines.op import OpState, Verb
 from outlast.outbox._identity import Identity
 from outlast.outbox._parked import ParkedOp, read_theirs
 from outlast.outbox._queries.decide import decisions
-from outlast.outbox._queries.rows import OP, read_op
+from outlast.outbox._queries.rows import OP, read_op, verb_of
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
 from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus
 
@@ -56,7 +56,7 @@ def statuses(
     )
     return [
         OpStatus(
-            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3],
+            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else verb_of(row[2], row[0]), kind=row[3],
             entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
         )
         for row in rows

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from outlast.engines.op import Verb
+from outlast.errors import CorruptError
 from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Op
@@ -25,12 +26,28 @@ def identity(db: Tables) -> Identity:
     return identity_of(db.execute(IDENTITY))
 
 
+def verb_of(text: str, seq: int) -> Verb:
+    """Return what a write does.
+
+    Raises:
+        CorruptError: Nobody knows, because its row is damaged.
+    """
+    try:
+        return Verb(text)
+    except ValueError:
+        raise CorruptError(
+            f"write {seq} is damaged, its verb reads {text!r}; see: outlast outbox doctor",
+            operation="outbox",
+        ) from None
+
+
 def read_op(row: Sequence[Any], identity: Identity) -> Op:
     """Build an op from a row of the columns of `op`."""
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
     group, after, schema, rounds, expires, base, _ = row[11:]
+    key, does = identity.key(seq, generation), verb_of(verb, seq)
     return Op(
-        seq=seq, generation=generation, key=identity.key(seq, generation), lane=lane, verb=Verb(verb), kind=kind,
-        entity=entity, target=target, body=body, content_type=content_type, if_match=if_match, created_at=created,
-        group=group, after=after, schema=schema, rounds=rounds, expires_at=expires, base=base,
+        seq=seq, generation=generation, key=key, lane=lane, verb=does, kind=kind, entity=entity, target=target,
+        body=body, content_type=content_type, if_match=if_match, created_at=created, group=group, after=after,
+        schema=schema, rounds=rounds, expires_at=expires, base=base,
     )  # fmt: skip
