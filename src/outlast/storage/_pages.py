@@ -36,12 +36,14 @@ class _Frame(NamedTuple):
         size: How many pages the database has after this commit, 0 when it goes on.
         at: Where its content begins.
         sound: Whether its checksum fits.
+        seen: Whether SQLite reads as far as this.
     """
 
     page: int
     size: int
     at: int
     sound: bool
+    seen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,10 @@ class PageFile:
             (self.suspect.discard if frame.sound else self.suspect.add)(frame.page)
         if last >= 0:
             self.count = max(self.count, frames[last].size)
-        seen = next((number for number, frame in enumerate(frames) if not frame.sound), len(frames))
-        commits = [number for number, frame in enumerate(frames[: last + 1]) if frame.size]
-        headless = not self._log_headed
-        unseen = sum(headless or number >= seen for number in commits)
-        self.wal = WalState(commits=len(commits), unseen=unseen, headless=headless and bool(commits))
+        commits = [frame for frame in frames if frame.size]
+        headless = bool(commits) and not self._log_headed
+        unseen = sum(headless or not frame.seen for frame in commits)
+        self.wal = WalState(commits=len(commits), unseen=unseen, headless=headless)
 
     @property
     def _log_headed(self) -> bool:
@@ -142,22 +143,27 @@ class PageFile:
         return ">" if self._log[3] & 1 else "<"
 
     def _parsed(self) -> Iterator[_Frame]:
-        """Yield the frames of the log up to the last one of its present salt; behind it lie those of earlier logs."""
+        """Yield the frames of the present log, and nothing of earlier ones, whose frames have another salt."""
         before: tuple[int, ...] = struct.unpack(">II", self._log[24:WAL_HEADER])
         salt = self._log[16:24] if self._log_headed else self._log[WAL_HEADER + 8 : WAL_HEADER + 16]
         step = FRAME_HEADER + self.size
         places = range(WAL_HEADER, len(self._log) - step + 1, step)
         last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
+        seen = linked = True
         for at in range(WAL_HEADER, last + 1, step):
             head = self._log[at : at + FRAME_HEADER]
             page, size, _, _, *said = struct.unpack(">IIIIII", head)
             # Each checksum goes on from the one that is written before it, so a damaged frame spoils only itself.
             content = self._log[at + FRAME_HEADER : at + step]
             found = _checksum(_checksum(before, head[:8], self._order), content, self._order)
-            sound = found == tuple(said) and head[8:16] == salt
+            ours, sound = head[8:16] == salt, found == tuple(said)
+            seen = seen and ours and sound
             before = tuple(said)
-            if page:
-                yield _Frame(page, size, at + FRAME_HEADER, sound)
+            # The salt is no part of the checksum: a frame that goes on from one of ours and only lost its salt is ours;
+            # another is an older log's, which the present one has not overwritten.
+            linked = ours or (sound and linked)
+            if page and linked:
+                yield _Frame(page, size, at + FRAME_HEADER, sound, seen)
 
     @cached_property
     def free(self) -> frozenset[int] | None:

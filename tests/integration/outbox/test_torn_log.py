@@ -2,7 +2,9 @@
 
 import logging
 import shutil
+from contextlib import closing
 
+import apsw
 import pytest
 
 from damaged import read_one_by_one
@@ -120,3 +122,30 @@ def test_a_whole_log_is_read(torn, caplog):
     with Inspection.open(torn) as seen:
         assert seen.counts().ready == COMMITS
     assert caplog.records == []
+
+
+def test_frames_of_an_older_log_are_not_ours(tmp_path):
+    """A power cut may leave them in the middle of a commit that was never acknowledged; they hide nothing."""
+    with SyncOutbox.open(tmp_path / "live.db", bus=EventBus()) as box:
+        log = tmp_path / "live.db-wal"
+        for number in range(30):
+            box.enqueue(put(f"n{number}"))
+        older = log.read_bytes()
+        apsw_checkpoint(tmp_path / "live.db")
+        box.enqueue(*[put(f"m{number}", b"x" * 300) for number in range(60)])
+        newer = bytearray(log.read_bytes()[: len(older)])
+        shutil.copy(tmp_path / "live.db", tmp_path / "app.db")
+    assert older[16:24] != newer[16:24]
+    for number in (1, 2, 3):
+        begin = 32 + number * FRAME
+        newer[begin : begin + FRAME] = older[begin : begin + FRAME]
+    (tmp_path / "app.db-wal").write_bytes(newer)
+
+    with SyncOutbox.open(tmp_path / "app.db", bus=EventBus()) as box:
+        assert box.counts().ready == 30
+
+
+def apsw_checkpoint(path):
+    """Bring the log into the file, so that the next commit begins a new log."""
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
