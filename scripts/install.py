@@ -19,12 +19,14 @@ def install(groups: list[str]) -> None:
     _run(*pip, "install", "-c", pins, "pip")
     chosen = [f"--group={group}" for group in groups]
     _run(*pip, "install", "-c", pins, "--build-constraint", pins, "-e", ".[all]", *chosen)
+    # Where Python may not write what it compiles, each of the many processes that tests start would compile it anew.
+    _run(sys.executable, "-m", "compileall", "-q", ROOT / "src")
 
 
 def _run(*command: str | os.PathLike[str]) -> None:
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode != 0:
-        sys.exit(f"install: pip failed with exit code {done.returncode}; its message is above")
+        sys.exit(f"install: {command[2]} failed with exit code {done.returncode}; its message is above")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Usage: `.venv/bin/python scripts/pythons.py 3.12`. Where that Python is not pres
 development Python has run everything already.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,8 @@ def main(version: str) -> int:
     # Planted faults test the tests, which the development Python has done.
     options = ("-q", "-p", "no:cacheprovider", "--ignore", "tests/properties/mutants")
     pytest = (str(prepare(version, python)), "-m", "pytest", *options, *rings)
-    return subprocess.run(pytest, cwd=ROOT, check=False).returncode
+    environment = {**os.environ, "OUTLAST_HYPOTHESIS": "brief"}
+    return subprocess.run(pytest, cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ VIRTUAL = (TESTS / "unit", TESTS / "properties")
 sys.path.append(str(TESTS))
 
 # Coverage makes the first example slow, so no deadline. The examples are the same in every run: a check that fails
-# fails for everybody. `OUTLAST_HYPOTHESIS=search make test ARGS=tests/properties` looks for new ones.
+# fails for everybody. On a second Python few are enough, for what they look for there is another Python and no other
+# logic. `OUTLAST_HYPOTHESIS=search make test ARGS=tests/properties` looks for new ones.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("brief", deadline=None, derandomize=True, print_blob=True, max_examples=20)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
 

@@ -57,7 +57,6 @@ def run(page, found):
                 exec(code, namespace)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_of_page_run(page, tmp_path, monkeypatch):
     """What a reader copies from a page works."""

@@ -1,6 +1,5 @@
 """Break the rules of the house on purpose, in a copy, and see the gate that holds each of them fail."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import libraries
 import module_size
 import sleeping
 from house import ROOT, SOURCE
+from unmeasured import UNMEASURED
 
 PURITY = (sys.executable, str(ROOT / "scripts" / "engine_purity.py"), "src")
 LAYERS = (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
@@ -38,8 +38,7 @@ class Copy:
 
     def run(self, gate):
         """Run a gate's command on the copy; the measuring of coverage stays outside."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-        environment = {**kept, "PYTHONPATH": str(self.source)}
+        environment = {**UNMEASURED, "PYTHONPATH": str(self.source)}
         return subprocess.run(gate, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
 
 

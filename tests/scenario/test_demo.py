@@ -15,7 +15,7 @@ import pytest
 
 from outlast.cli._exit import ExitCode
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Play:

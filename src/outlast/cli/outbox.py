@@ -48,6 +48,8 @@ def status(where: Where, *, as_json: AsJson = False) -> None:
 def _notes(seen: Inspection) -> list[str]:
     """Return what holds everything up: nobody delivers, or an origin has asked for a rest."""
     found = [f"{one.text}; {one.remedy}" for one in nobody(seen)]
+    if seen.codec is not None:
+        found.append(f"bodies are written by the codec {seen.codec!r}, and shown as they are stored")
     for origin, pause in seen.pauses().items():
         if left := pause.left(seen.clock.wall()):
             found.append(f"{origin} asked not to be called for another {left:.0f} s: {pause.reason}")

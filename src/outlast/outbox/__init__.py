@@ -34,13 +34,14 @@ from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
 from outlast.outbox._parked import ParkedOp
-from outlast.outbox._queries import Coalescing, Report, Terms
+from outlast.outbox._queries import BodyCodec, Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
 from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Shadow, Write
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
 from outlast.outbox._transaction import Transaction
 from outlast.outbox._transport import Batching, Parcel, Polling, Refreshing, Transport
+from outlast.outbox._upcasters import Upcaster, Upcasters
 
 __all__ = [
     "Accepted",
@@ -50,6 +51,7 @@ __all__ = [
     "BatchLimits",
     "Batching",
     "BeforeSettle",
+    "BodyCodec",
     "Busy",
     "Claimed",
     "Coalescing",
@@ -101,6 +103,8 @@ __all__ = [
     "Transaction",
     "Transport",
     "Unreadable",
+    "Upcaster",
+    "Upcasters",
     "Verb",
     "Why",
     "Write",

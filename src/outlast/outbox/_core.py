@@ -23,7 +23,6 @@ from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
 from outlast.outbox._parked import ParkedOp
 from outlast.outbox._records import (
-    KEEP,
     Changes,
     Claimed,
     Counts,
@@ -35,6 +34,7 @@ from outlast.outbox._records import (
     Write,
 )
 from outlast.outbox._routes import Routes
+from outlast.outbox._upcasters import Upcasters
 from outlast.storage import Borrowed, Session, require
 
 T = TypeVar("T")
@@ -55,15 +55,23 @@ class OutboxCore:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
+        upcasters: Upcasters | None = None,
+        codec: sql.BodyCodec | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
         self.database = open_database(path, durability=durability, inside=inside)
-        self.ways = sql.ways_of(self.database.dialect, self.database.sender)
+        self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
-        self.identity = self._read(sql.identity).result()
+        try:
+            (self._read if codec is None else self._write)(sql.adopt).result()
+            self.identity = self._read(sql.identity).result()
+        except BaseException:
+            self.database.close()
+            raise
         self.store_id = str(self.identity)
         """What the keys of new ops begin with."""
+        self.upcasters = upcasters or Upcasters()
         self._coalescing = coalescing
         if coalescing is not None:
             self._write(sql.index_lanes).result()
@@ -186,12 +194,10 @@ class OutboxCore:
         """List writes that wait for a decision."""
         return self._read(lambda db: sql.parked(db, self.identity, state=state, seq=seq, limit=limit))
 
-    def replay(self, seq: int, body: Any, if_match: str | None) -> Future[None]:
+    def replay(self, seq: int, body: Any, if_match: str | None, schema: int | None = None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
-        new, keep = encode_body(body), if_match == KEEP
-        return self._changing(
-            self._write(lambda db: sql.replay(db, seq, new, None if keep else if_match, keep_match=keep))
-        )
+        change = sql.Change(body=encode_body(body), if_match=if_match, schema=schema)
+        return self._changing(self._write(lambda db: sql.replay(db, seq, change)))
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""
@@ -210,8 +216,8 @@ class OutboxCore:
         return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
     def pending(self, kind: str) -> Future[list[Op]]:
-        """List the undelivered ops of a kind, oldest first."""
-        return self._read(lambda db: sql.pending(db, self.identity, kind))
+        """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
+        return self._read(lambda db: [self.upcasters.show(op) for op in sql.pending(db, self.identity, kind)])
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

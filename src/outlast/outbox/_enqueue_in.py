@@ -19,7 +19,9 @@ _APART: Final = (
 )
 
 
-def enqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
+def enqueue_in(
+    connection: Any, *writes: Write, schema: str = "outlast", codec: sql.BodyCodec | None = None
+) -> list[int]:
     """Queue writes in the transaction that a connection is in, and return their places.
 
     For programs that only produce: nothing has to be open. The tables must be there, so the outbox was opened
@@ -31,27 +33,31 @@ def enqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list
         connection: Of apsw, sqlite3 or psycopg, inside a transaction.
         *writes: What to queue.
         schema: Where the tables lie on PostgreSQL. Default `outlast`.
+        codec: What writes bodies, as for `Outbox.open`.
 
     Raises:
         ConfigError: The connection is of another library, has no transaction, or finds no outbox.
     """
     borrowed = borrow(connection)
-    ways = _ways(borrowed, schema)
+    ways = _ways(borrowed, schema, codec)
     return sql.run(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.execute)
 
 
-async def aenqueue_in(connection: Any, *writes: Write, schema: str = "outlast") -> list[int]:
+async def aenqueue_in(
+    connection: Any, *writes: Write, schema: str = "outlast", codec: sql.BodyCodec | None = None
+) -> list[int]:
     """Queue writes in the transaction of an awaited connection of psycopg; see `enqueue_in`.
 
     Cancel: what psycopg leaves behind; the caller rolls back.
     """
     borrowed = borrow(connection)
-    ways = _ways(borrowed, schema)
+    ways = _ways(borrowed, schema, codec)
     return await sql.arun(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.aexecute)
 
 
-def _ways(borrowed: Borrowed, schema: str) -> sql.Ways:
-    return sql.ways_of(Dialect("sqlite", INSIDE) if borrowed.kind == "sqlite" else postgres_dialect(schema))
+def _ways(borrowed: Borrowed, schema: str, codec: sql.BodyCodec | None) -> sql.Ways:
+    dialect = Dialect("sqlite", INSIDE) if borrowed.kind == "sqlite" else postgres_dialect(schema)
+    return sql.ways_of(dialect, bodies=sql.Bodies(codec))
 
 
 def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
@@ -91,8 +97,9 @@ def plan_in(
             "leads to a database without an outbox; open it once, with inside=True for a SQLite file of your own",
             path="connection",
         )
-    names = yield sql.Ask(sql.IDENTITY)
-    if identity is not None and identity_of(names).store != identity.store:
+    meta = sql.meta_of((yield sql.Ask(sql.IDENTITY)))
+    sql.check_codec(ways.bodies, meta)
+    if identity is not None and identity_of(meta.items()).store != identity.store:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
     (queued,) = yield from sql.plan(ways, [sql.Call(writes, wall)], coalescing)
     return [one.seq for one in queued]

@@ -101,6 +101,12 @@ class Inspection:
         dialect = self.db.ways.dialect
         return dialect.kind == "sqlite" and bool(dialect.prefix)
 
+    @property
+    def codec(self) -> str | None:
+        """Return the name of the codec that its bodies are written by; they are shown as they are stored."""
+        found = self.db.execute("SELECT value FROM $meta WHERE name = 'codec'").get
+        return None if found is None else str(found)
+
     def counts(self) -> Counts:
         """Count the writes by what became of them."""
         return sql.counts(self.db)
@@ -137,7 +143,7 @@ class Inspection:
 
     def _op(self, seq: int) -> Op | None:
         row = self.db.execute(f"SELECT {OP} FROM $op WHERE seq = ?", (seq,)).fetchone()
-        return None if row is None else sql.read_op(row, self.identity)
+        return None if row is None else sql.read_op(row, self.identity, self.db.ways.bodies)
 
     def _sealed(self, seq: int, op: Op | None) -> Sealed | None:
         row = self.db.execute(f"SELECT {_SEAL} WHERE seq = ?", (seq,)).fetchone()

@@ -223,6 +223,7 @@ class DeliveryLoop:
         admission = Admission(routes, quotas, self._accounts.blocked)
         terms = sql.Terms(
             seal=partial(_seal, routes),
+            upcast=self._core.upcasters.upcast,
             policy=self._policy,
             admission=admission,
             suspects=self._suspects.intersection(seqs),

@@ -15,10 +15,11 @@ from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._parked import ParkedOp
-from outlast.outbox._queries import Coalescing
+from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick, pick_parked
 from outlast.outbox._transaction import Transaction, begin
+from outlast.outbox._upcasters import Upcasters
 
 
 class Ticket(TicketCore):
@@ -76,6 +77,8 @@ class Outbox:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: Coalescing | None = None,
+        upcasters: Upcasters | None = None,
+        codec: BodyCodec | None = None,
     ) -> Self:
         """Open an outbox, and make it if it does not exist.
 
@@ -90,13 +93,26 @@ class Outbox:
                 `outlast_`, so that `enqueue_in` can queue in your transactions. It is put into WAL mode.
             coalescing: Which writes are folded into ones of the same entity that wait and were never sent, so that
                 fewer are sent; the tickets follow. Default: none.
+            upcasters: What brings the bodies that an older version of the program has queued into the newest shape.
+                Default: nothing; then `schema` only says what a body is.
+            codec: What writes bodies into the database and reads them, such as by encrypting them; see `BodyCodec`. It
+                is chosen when the outbox is made, and later it must be the same. Default: bodies lie there as they are.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
+            ConfigError: Its bodies were written by another codec, with another key, or without one.
         """
         return cls(
             await asyncio.to_thread(
-                OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing
+                OutboxCore,
+                path,
+                durability=durability,
+                clock=clock,
+                bus=bus,
+                inside=inside,
+                coalescing=coalescing,
+                upcasters=upcasters,
+                codec=codec,
             )
         )
 
@@ -222,7 +238,9 @@ class Outbox:
         """
         return await self.core.result(self.core.parked(OpState.DEAD, None, limit))
 
-    async def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> Ticket:
+    async def replay(
+        self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None
+    ) -> Ticket:
         """Send a conflicting or dead write again, at its old place.
 
         A changed request goes under a new key. An unchanged one keeps its key, because an attempt before the one that
@@ -233,11 +251,13 @@ class Outbox:
             body: What to send instead. Default: the same.
             if_match: The version that it is based on now, None to overwrite whatever is there. Default: as it
                 was, under which a conflict most likely comes again.
+            schema: The version of the shape of the new body, where it is another one than that of the old. `Upcasters`
+                start from it. Default: as it was.
 
         Raises:
             ConfigError: No such write waits for a decision.
         """
-        await self.core.result(self.core.replay(seq, body, if_match))
+        await self.core.result(self.core.replay(seq, body, if_match, schema))
         return Ticket(self.core, seq)
 
     async def discard(self, seq: int) -> None:

@@ -62,7 +62,10 @@ def read_theirs(document: bytes | None) -> dict[str, Any]:
     """
     if document is None:
         return {}
-    known = cast("dict[str, Any]", json.loads(document))
+    try:
+        known = cast("dict[str, Any]", json.loads(document))
+    except ValueError:  # it is written by a codec that is not at hand
+        return {}
     return {
         "found": known.get("found"),
         "theirs": encode(known["body"]) if "body" in known else None,

@@ -14,10 +14,11 @@ from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
 from outlast.outbox._parked import ParkedOp
-from outlast.outbox._queries import Coalescing
+from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Write
 from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick, pick_parked
 from outlast.outbox._transaction import Transaction, begin
+from outlast.outbox._upcasters import Upcasters
 
 
 class SyncTicket(TicketCore):
@@ -72,9 +73,22 @@ class SyncOutbox:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: Coalescing | None = None,
+        upcasters: Upcasters | None = None,
+        codec: BodyCodec | None = None,
     ) -> Self:
         """Open an outbox; see `Outbox.open`."""
-        return cls(OutboxCore(path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing))
+        return cls(
+            OutboxCore(
+                path,
+                durability=durability,
+                clock=clock,
+                bus=bus,
+                inside=inside,
+                coalescing=coalescing,
+                upcasters=upcasters,
+                codec=codec,
+            )
+        )
 
     def create(self, kind: str, entity: str, body: Any, **options: Any) -> SyncTicket:
         """Queue the making of an entity; see `Outbox.create`."""
@@ -143,9 +157,11 @@ class SyncOutbox:
         """List the dead letters, oldest first."""
         return self.core.parked(OpState.DEAD, None, limit).result()
 
-    def replay(self, seq: int, body: Any = None, *, if_match: str | None = KEEP) -> SyncTicket:
+    def replay(
+        self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None
+    ) -> SyncTicket:
         """Send a conflicting or dead write again; see `Outbox.replay`."""
-        self.core.replay(seq, body, if_match).result()
+        self.core.replay(seq, body, if_match, schema).result()
         return SyncTicket(self.core, seq)
 
     def discard(self, seq: int) -> None:

@@ -96,6 +96,7 @@ def _sqlite(path: Path, layout: FileFormat, inside: str) -> Generator[Reading]:
 def _check_log(path: Path, connection: Connection) -> None:
     if Path(f"{path}-wal").exists():
         apsw = require("apsw", extra="store", purpose="the file")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # before its first look it knows no log
         frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         if has_more(path, max(0, frames), int(connection.pragma("page_size"))):
             check_log(path, flushed=True)

@@ -27,6 +27,7 @@ from outlast.events import (
     OpDelivered,
     OpDied,
     OpEnqueued,
+    OpFolded,
     OpPostponed,
     OpSent,
     OriginPaused,
@@ -42,8 +43,8 @@ _UNANSWERED: Final = "NetworkError"
 """The error that a runner's circuit is told when no answer came."""
 
 _COUNTED: Final = (
-    "enqueued", "sent", "succeeded", "failed", "retried", "conflicts", "conflicts_resolved", "breaker_trips",
-    "breaker_recoveries", "origin_pauses", "leases_taken", "leases_lost", "delivery_stops",
+    "enqueued", "coalesced", "sent", "succeeded", "failed", "retried", "conflicts", "conflicts_resolved",
+    "breaker_trips", "breaker_recoveries", "origin_pauses", "leases_taken", "leases_lost", "delivery_stops",
 )  # fmt: skip
 
 OnTrip = Callable[[CircuitOpened], None]
@@ -105,6 +106,7 @@ class SyncMetrics:
         self._leavers = Leavers(_REMEMBERED)
         self._notes: dict[type[Event], tuple[str, Callable[[Any], None]]] = {
             OpEnqueued: ("outbox", lambda _: self._enqueue()),
+            OpFolded: ("outbox", self._folded),
             OpSent: ("outbox", self._sent),
             OpDelivered: ("outbox", self._delivered),
             OpPostponed: ("outbox", self._postponed),
@@ -214,6 +216,11 @@ class SyncMetrics:
     def _enqueue(self) -> None:
         self._count("enqueued")
         self._depth += 1
+
+    def _folded(self, event: OpFolded) -> None:
+        self._count("coalesced")
+        if event.how == "annihilated":  # it took a write that waited with it
+            self._depth -= 1
 
     def _sent(self, event: OpSent) -> None:
         self._count("sent")

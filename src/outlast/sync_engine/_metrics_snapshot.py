@@ -12,6 +12,7 @@ class SyncSnapshot:
 
     Args:
         enqueued: Writes that became durable.
+        coalesced: Writes that were folded into one that waited, and so need no request of their own.
         sent: Requests that were started.
         succeeded: Writes that were delivered.
         failed: Times that a write was given up.
@@ -32,6 +33,7 @@ class SyncSnapshot:
     """
 
     enqueued: int
+    coalesced: int
     sent: int
     succeeded: int
     failed: int
@@ -64,6 +66,7 @@ class SyncSnapshot:
         return {
             "operations": {
                 "enqueued": self.enqueued,
+                "coalesced": self.coalesced,
                 "sent": self.sent,
                 "processed": self.succeeded,
                 "failed": self.failed,

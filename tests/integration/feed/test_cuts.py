@@ -16,7 +16,7 @@ CUTS = 50
 CLIENT = Path(__file__).with_name("client.py")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("rung", list(Rung))
 async def test_no_event_is_lost_or_applied_twice_over_fifty_cuts(feed, until, rung):
     """However often the connection is cut, each event is applied once and in order."""
@@ -37,7 +37,7 @@ async def test_no_event_is_lost_or_applied_twice_over_fifty_cuts(feed, until, ru
         assert channel.stats.own == 2 * CUTS / 5
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_kill_between_receiving_and_committing_loses_nothing(feed, until):
     """A process that is killed with an event in its hands has not applied it, and the next one does, once."""
     kills = 12

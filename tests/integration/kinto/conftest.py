@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+
+from unmeasured import UNMEASURED
 
 SETTINGS = """
 [server:main]
@@ -59,9 +60,7 @@ class Kinto:
         settings, log = folder / "kinto.ini", folder / "kinto.log"
         settings.write_text(SETTINGS.format(port=self.port))
         # Its own dependencies warn of each other, so warnings are no errors there.
-        # What is measured is the pusher; tracing a foreign server would only slow it.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-        environment["PYTHONWARNINGS"] = "ignore"
+        environment = {**UNMEASURED, "PYTHONWARNINGS": "ignore"}
         command = [Path(sys.executable).with_name("kinto"), "start", "--ini", settings]
         with log.open("wb") as out:
             self.popen = subprocess.Popen(command, stdout=out, stderr=out, env=environment)

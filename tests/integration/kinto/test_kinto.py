@@ -19,14 +19,13 @@ from types import SimpleNamespace
 import pytest
 
 from outlast.lab.proxy import DropAnswer, FaultProxy, Healthy, Latency, Refuse, Status
+from unmeasured import UNMEASURED
 
 COLLECTION = "/v1/buckets/geo/collections/subdivisions/records"
 KILLS_EARLY = 3
 KILLS_IN_DOUBT = 13
 KILLS_LATE = 8
 EPISODES = 12
-# Two dozen starts take long enough without a tracer, and what is killed saves no coverage anyway.
-UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 FAULTS = (Refuse(), Latency(0.3), Status(503), DropAnswer(0.5))
 
 
@@ -140,7 +139,7 @@ def kill(process):
         os.kill(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_real_data_survives_twenty_kills(kinto, tmp_path):
     """50 records that exist with other content are conflicts and untouched; all others are there once and equal."""
     rows = subdivisions()

@@ -23,7 +23,7 @@ from outlast.sync_engine import (
     Rule,
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PLACE = "/v1/buckets/geo/collections/subdivisions/records"
 RULES = MergeRules({"data.tags": Rule.UNION, "data.stars": Rule.MAX})

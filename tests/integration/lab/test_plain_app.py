@@ -108,7 +108,7 @@ def test_the_process_plays_its_workload(run, tmp_path):
     command = [sys.executable, "-m", "outlast.lab.plain_app", "--api", f"http://127.0.0.1:{api.port}", "--notes", "30"]
     epoch = time.time() - 1.0
     command += ["--ledger", str(tmp_path / "p.jsonl"), "--seed", "1", "--seconds", "4", "--epoch", str(epoch)]
-    subprocess.run(command, check=True, timeout=50)
+    subprocess.run(command, check=True, timeout=150)
 
     (counts,) = observe(tmp_path / "n.db", [tmp_path / "p.jsonl"], epoch)
     total = counts["reads"]["total"] + counts["first_reads"]["total"]
@@ -124,7 +124,7 @@ def test_the_observer_sees_what_was_planted(run, tmp_path, plant):
     api = run("outlast.lab.notes_api", "--db", tmp_path / "n.db", "--notes", 30, "--plant", plant)
     command = [sys.executable, "-m", "outlast.lab.plain_app", "--api", f"http://127.0.0.1:{api.port}", "--notes", "30"]
     command += ["--ledger", str(tmp_path / "p.jsonl"), "--seed", "1", "--seconds", "4", "--epoch", str(time.time())]
-    subprocess.run(command, check=True, timeout=50)
+    subprocess.run(command, check=True, timeout=150)
 
     (counts,) = observe(tmp_path / "n.db", [tmp_path / "p.jsonl"], time.time())
     assert {name: counts["writes"][name] for name in ("lost", "doubled")} == {"lost": 0, "doubled": 0} | {plant: 1}

@@ -37,7 +37,7 @@ def patient_interpreter():
     sys.setswitchinterval(before)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("patient_interpreter")
 async def test_writes_are_committed_beside_a_task_that_never_rests(place):
     """No write waits for more than a few hundred turns of a loop that never rests; unaided some wait for thousands."""

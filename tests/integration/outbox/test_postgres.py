@@ -141,7 +141,7 @@ async def test_producers_of_other_processes_wake_the_loop(place, monkeypatch):
     assert [entity for entity, _ in server.seen] == ["0", "1", "2", "own"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["in-order", "dead"])
 async def test_a_restart_of_the_server_loses_and_doubles_nothing(how):
     """Producers and the runner wait for it, the lease is kept, and each write is recorded once."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from unmeasured import UNMEASURED
 
 PUSH = (sys.executable, "-W", "error", "-m", "outlast.cli", "push")
 
@@ -43,7 +44,7 @@ class Result:
 
 def finish(process, text=None):
     """Wait for the end of a push and return what it said; no push may ever end in a traceback."""
-    out, err = process.communicate(text, timeout=50)
+    out, err = process.communicate(text, timeout=150)
     assert "Traceback" not in err
     return Result(process.returncode, out, err)
 
@@ -73,7 +74,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=UNMEASURED | {"PYTHONUNBUFFERED": "1"},
         )
         self.port = self.says()["listening"]
 

@@ -111,7 +111,7 @@ def judge(place, heard):
         assert set(answers) == {(f'"{run}"', run.encode())}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_kill_at_any_point_leaves_one_effect_or_none(server):
     """Dying before the work, after it, before the COMMIT and after it: the repeat gets the one and only answer."""
     heard = {}
@@ -125,7 +125,7 @@ def test_a_kill_at_any_point_leaves_one_effect_or_none(server):
     judge(server.place, heard)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_duplicates_from_many_clients_while_the_server_is_killed(server):
     """Three clients send each key at the same time, to servers that live for a moment each."""
     chance, over, heard = random.Random(7), threading.Event(), {}

@@ -200,7 +200,7 @@ def test_reads_find_their_way_back(postgres_server, notes):
     assert notes.read(ids).result() == [1]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["in-order", "dead"])
 def test_a_server_that_comes_back_is_waited_for(own_server, open_notes, how):
     """What is written and read while the server restarts is done when it is back; locks are taken anew."""
@@ -220,7 +220,7 @@ def test_a_server_that_comes_back_is_waited_for(own_server, open_notes, how):
     lock.release()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_server_that_stays_away_is_told_clearly(own_server, open_notes):
     """Each call raises an error that says so, and that it may be tried again; afterwards everything works."""
     notes = open_notes(own_server.fresh())

@@ -18,6 +18,7 @@ from outlast.events import EventBus
 from outlast.lab.proxy import FaultProxy
 from outlast.outbox import DeliveryPolicy, Outbox
 from outlast.sync_engine import HttpTransport, Runner
+from unmeasured import UNMEASURED
 
 PROGRAM = Path(__file__).with_name("deliverer.py")
 SOON = DeliveryPolicy(backoff=Backoff.fixed(0.02))
@@ -29,7 +30,7 @@ class Api:
     def __init__(self, folder):
         self.db = folder / "notes.db"
         command = [sys.executable, "-W", "error", "-m", "outlast.lab.notes_api", "--db", str(self.db)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=UNMEASURED)
         self.port = json.loads(self.process.stdout.readline())["listening"]
 
     def rows(self, query, *values):
@@ -98,21 +99,21 @@ class World:
 
     async def deliver(self, box, **options):
         """Deliver until idle."""
-        async with self.runner(box, **options) as runner, asyncio.timeout(50):
+        async with self.runner(box, **options) as runner, asyncio.timeout(150):
             await runner.run_until_idle()
 
     def writes(self):
         """Return what the API has applied for this test, in order."""
         return [write.removeprefix(f"{self.prefix}-") for _, write in self.api.effects(self.prefix)]
 
-    def start(self, *arguments):
+    def start(self, *arguments, env=None):
         """Start the program that delivers, or produces, as a process."""
         command = [sys.executable, "-W", "error", str(PROGRAM), "--box", str(self.path), *map(str, arguments)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
         self.started.append(process)
         return process
 
-    async def ended(self, process, seconds=50):
+    async def ended(self, process, seconds=150):
         """Wait for the end of a process; return its exit code."""
         async with asyncio.timeout(seconds):
             while process.poll() is None:  # noqa: ASYNC110 - a process tells nobody
@@ -121,7 +122,7 @@ class World:
 
     async def says(self, process):
         """Return the next line that a process says, None when it has ended."""
-        line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 50)
+        line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 150)
         return json.loads(line) if line else None
 
     def close(self):
@@ -145,7 +146,7 @@ def world(shared_api, tmp_path, request):
 def until():
     """Wait for what another task or process does."""
 
-    async def until(condition, seconds=50.0):
+    async def until(condition, seconds=150.0):
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)

@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack
 
 import httpx2
 
+from outlast.events import EventBus
 from outlast.lab.proxy import DropAnswer, Healthy, Refuse
+from outlast.outbox import Coalescing, SyncOutbox
 from outlast.policies import CircuitBreaker, HalfOpen
 from outlast.sync_engine import SyncMetrics
 
@@ -54,3 +56,18 @@ async def test_the_counts_are_those_of_the_outbox_and_of_the_wire(world, until):
         assert now.leases_taken == 3
         assert 0.0 < now.network_health < 1.0
         assert 0.0 < now.latency_avg <= now.latency_p95 * 20
+
+
+def test_what_is_folded_needs_no_request(tmp_path):
+    """A write that is merged leaves the depth as it was, one that is annihilated takes the one that waited with it."""
+    bus = EventBus()
+    with SyncOutbox.open(tmp_path / "a.db", bus=bus, coalescing=Coalescing()) as box, SyncMetrics(bus) as metrics:
+        box.put("note", "a", {"n": 1})
+        box.put("note", "a", {"n": 2})
+        box.create("note", "b", {"n": 1})
+        assert (metrics.snapshot().queue_depth, box.counts().open) == (2, 2)
+        box.delete("note", "b")
+
+        assert (metrics.snapshot().queue_depth, box.counts().open) == (1, 1)
+        assert metrics.summary()["operations"]["coalesced"] == 2
+        assert metrics.snapshot().enqueued == 2

@@ -1,13 +1,14 @@
 """One deliberate fault for each invariant: a suite that passes with the fault planted does not hold the invariant."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+
+from unmeasured import UNMEASURED
 
 # What Hypothesis tries changes with the source, so the tables stand beside it.
 BREAKER = ("tests/properties/test_breaker.py", "tests/unit/engines/test_breaker.py")
@@ -961,7 +962,7 @@ NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f
 @pytest.fixture(scope="module")
 def played():
     """What pytest said to each mutant: its exit code (0 passed, 1 failed, else it could not run) and its last words."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTEST"))}
+    environment = {name: value for name, value in UNMEASURED.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("play.py")],
         input=json.dumps([asdict(mutant) for mutant in [NOTHING, *MUTANTS]]),
@@ -974,7 +975,7 @@ def played():
     return json.loads(done.stdout)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_tests_pass_without_a_fault(played):
     """On the copy as it is tests pass, so that it is the fault that fails them."""
     code, output = played["nothing"]
@@ -982,7 +983,7 @@ def test_the_tests_pass_without_a_fault(played):
     assert code == 0, output
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_fault_is_noticed(played, mutant):
     """With the fault planted, its tests fail."""

@@ -291,8 +291,8 @@ def test_the_names_of_the_seed(bus):
     summary = metrics.summary()
 
     assert summary["operations"] == {
-        "enqueued": 1, "sent": 4, "processed": 1, "failed": 2, "retried": 1, "conflicts": 1, "conflicts_resolved": 1,
-        "success_rate": 1 / 3,
+        "enqueued": 1, "coalesced": 0, "sent": 4, "processed": 1, "failed": 2, "retried": 1, "conflicts": 1,
+        "conflicts_resolved": 1, "success_rate": 1 / 3,
     }  # fmt: skip
     assert summary["latency"]["avg_ms"] == 250
     assert 250 <= summary["latency"]["p95_ms"] <= 250 * 17 / 16

@@ -54,6 +54,7 @@ _FAR: Final = (
     "SELECT seq FROM (SELECT seq FROM $op UNION ALL SELECT seq FROM $parked UNION ALL SELECT seq FROM $receipt"
     " UNION ALL SELECT seq FROM $once) AS every WHERE seq > ? OR seq < 1"
 )
+_CODEC: Final = "SELECT value FROM $meta WHERE name = 'codec'"
 _VERBS: Final = "SELECT seq, verb FROM $op UNION ALL SELECT seq, verb FROM $parked"
 _SEALS: Final = (
     "SELECT s.seq, s.headers, s.body_hash, CASE WHEN s.body IS NULL THEN o.body ELSE s.body END"
@@ -130,6 +131,8 @@ def _nonsense(db: Tables) -> list[int]:
 
 
 def _no_json(db: Tables) -> list[int]:
+    if db.execute(_CODEC).get:
+        return []  # nobody can tell without it
     rows = db.execute("SELECT seq, content_type, body FROM $op")
     return [seq for seq, media, body in rows if media == "application/json" and is_broken_json(body)]
 

@@ -195,7 +195,8 @@ def doubts(finds: Finds, seq: int, missing: set[int]) -> list[str]:
         body = op.values["body"] if own is None else own
         if not sealed_is_whole(sealed.values["headers"], sealed.values["body_hash"], body):
             found.append("it was sent, and its sealed bytes are damaged")
-    if op.values["content_type"] == "application/json" and is_broken_json(op.values["body"]):
+    plain = "codec" not in finds.meta and op.values["content_type"] == "application/json"
+    if plain and is_broken_json(op.values["body"]):
         found.append("its body was JSON and is none any more")
     if (op.values["after_seq"] or 0) >= seq:
         found.append("it comes after a write that was queued later")

@@ -4,10 +4,12 @@ By theme: `enqueue` stores, `fold` shortens, `claim` seals, `settle` records, `d
 reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that is awaited.
 """
 
+from outlast.outbox._queries.bodies import Bodies, BodyCodec
 from outlast.outbox._queries.claim import Admit, Claim, Sealer, Terms, claim
-from outlast.outbox._queries.decide import decisions, discard, replay
+from outlast.outbox._queries.decide import Change, decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.fold import Coalescing, index_lanes
+from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, meta_of
 from outlast.outbox._queries.look import (
     changes,
     counts,
@@ -22,7 +24,7 @@ from outlast.outbox._queries.look import (
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
-from outlast.outbox._queries.rows import IDENTITY, identity, read_op
+from outlast.outbox._queries.rows import read_op
 from outlast.outbox._queries.settle import Report, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
@@ -31,7 +33,10 @@ __all__ = [
     "IDENTITY",
     "Admit",
     "Ask",
+    "Bodies",
+    "BodyCodec",
     "Call",
+    "Change",
     "Claim",
     "Coalescing",
     "Plan",
@@ -41,8 +46,10 @@ __all__ = [
     "Terms",
     "Version",
     "Ways",
+    "adopt",
     "arun",
     "changes",
+    "check_codec",
     "check_fence",
     "claim",
     "counts",
@@ -53,6 +60,7 @@ __all__ = [
     "identity",
     "index_lanes",
     "kinds",
+    "meta_of",
     "once_names",
     "parked",
     "parked_lanes",

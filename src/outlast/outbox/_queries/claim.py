@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from outlast.engines.delivery import Course, History, course
+from outlast.engines.delivery import History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, CorruptError
 from outlast.outbox._identity import Identity
+from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
@@ -20,6 +21,10 @@ from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendab
 Sealer = Callable[[Op], SealedRequest]
 Claim = Claimed | Unsendable | Passed | Withdrawn
 Admit = Callable[[Op], Literal["", "no transport", "closed"]]
+
+
+def _as_it_is(op: Op) -> Op:
+    return op
 
 
 def _everything() -> Admit:
@@ -32,12 +37,14 @@ class Terms:
 
     Args:
         seal: Turns an op into its request.
+        upcast: Brings an op that was never sent into the newest shape.
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
     """
 
     seal: Sealer
+    upcast: Callable[[Op], Op] = _as_it_is
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
@@ -50,7 +57,6 @@ def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, te
     return [_claim_one(db, identity, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
 
 
-_DAMAGED: Final = b"\0damaged"
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
@@ -61,7 +67,10 @@ def _claim_one(
     row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
     if row is None:
         return Withdrawn(seq=seq)
-    op = read_op(row, identity)
+    try:
+        op = read_op(row, identity, db.ways.bodies)
+    except CorruptError as error:
+        return _unreadable(db, row, identity, error, wall)
     why = admit(op)
     if why:
         return Passed(op=op, why=why)
@@ -73,8 +82,9 @@ def _claim_one(
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, fence, op, terms.seal, wall)
-    if _sealed_body(op, sealed) is _DAMAGED:
+        return _seal(db, identity, fence, op, terms=terms, wall=wall)
+    request = _request(db.ways.bodies, op, sealed)
+    if request is None:
         # Other bytes under the same key would be another request; that is never sent.
         reason = "the bytes that were sealed are damaged; it may have taken effect. See: outlast outbox doctor"
         park(db, seq, OpState.DEAD, reason, attempts=sealed[0], wall=wall)
@@ -83,7 +93,15 @@ def _claim_one(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (fence, history.unreported, int(history.doubt), seq),
     )
-    return _again(op, sealed, history, way, status_url)
+    return Claimed(op=op, request=request, attempt=sealed[0] + 1, history=history, course=way, status_url=status_url)
+
+
+def _unreadable(db: Tables, row: Sequence[Any], identity: Identity, error: CorruptError, wall: float) -> Unsendable:
+    """Put an op aside whose body the codec cannot read, so that it does not hold up all others."""
+    op = read_op(row, identity, PLAIN)
+    attempts = db.execute("SELECT attempts FROM $seal WHERE seq = ?", (op.seq,)).get or 0
+    park(db, op.seq, OpState.DEAD, str(error), attempts=attempts, wall=wall)
+    return Unsendable(op=replace(op, body=None, base=None), reason=str(error))
 
 
 def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[History, str | None]:
@@ -99,39 +117,59 @@ def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[Hi
     return history, known.get("url")
 
 
-def _again(op: Op, sealed: Sequence[Any], history: History, way: Course, status_url: str | None) -> Claimed:
-    attempts, method, url, headers = sealed[:4]
+def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest | None:
+    """Return the request as it was frozen, None if its bytes are not there any more."""
+    method, url, headers, digest, own = sealed[1:6]
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    request = SealedRequest(method=method, url=url, headers=pairs, body=_sealed_body(op, sealed))
-    return Claimed(op=op, request=request, attempt=attempts + 1, history=history, course=way, status_url=status_url)
-
-
-def _sealed_body(op: Op, sealed: Sequence[Any]) -> bytes | None:
-    """Return the bytes that were frozen, `_DAMAGED` if they are not there any more."""
-    digest, own = sealed[4:6]
-    # Kept only once, unless the transport sends other bytes than the op has.
-    body = op.body if own is None and digest else own
-    return body if _digest(body) == digest else _DAMAGED
-
-
-def _seal(db: Tables, fence: int, op: Op, seal: Sealer, wall: float) -> Claim:
     try:
-        request = seal(op)
+        # Kept only once, unless other bytes are sent than the op has; behind a codec there is no hash.
+        body = op.body if own is None and digest else bodies.unpack(own)
+    except CorruptError:
+        return None
+    if bodies.name is None and _digest(body) != digest:
+        return None
+    return SealedRequest(method=method, url=url, headers=pairs, body=body)
+
+
+def _seal(db: Tables, identity: Identity, fence: int, op: Op, *, terms: Terms, wall: float) -> Claim:
+    try:
+        op = _upcast(db, identity, op, terms.upcast)
+        request = terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
         return Unsendable(op=op, reason=reason)
-    own_body = None if request.body == op.body else request.body
+    digest, own_body = _frozen(db.ways.bodies, op, request)
     db.execute(
         "INSERT INTO $seal"
         " (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body, doubt)"
         " VALUES (?, 1, ?, NULL, 0, ?, '', ?, ?, ?, ?, ?, 0)",
         (
-            op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), _digest(request.body),
-            own_body,
+            op.seq, fence, wall, request.method, request.url, json.dumps(request.headers), digest, own_body,
         ),
     )  # fmt: skip
     return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
+
+
+def _upcast(db: Tables, identity: Identity, op: Op, upcast: Callable[[Op], Op]) -> Op:
+    """Bring an op into the newest shape; other bytes go under another key, for the old ones may be known under it."""
+    now = upcast(op)
+    if now is op:
+        return op
+    bodies = db.ways.bodies
+    changed = int((now.body, now.base) != (op.body, op.base))
+    row = db.execute(
+        f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
+        (changed, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
+    ).fetchone()
+    return read_op(row, identity, bodies)
+
+
+def _frozen(bodies: Bodies, op: Op, request: SealedRequest) -> tuple[bytes, bytes | None]:
+    """Return what is kept of the bytes that are sent; a hash of what a codec hides would give it away."""
+    if bodies.name is not None:
+        return b"", bodies.pack(request.body)
+    return _digest(request.body), None if request.body == op.body else request.body
 
 
 def _digest(body: bytes | None) -> bytes:

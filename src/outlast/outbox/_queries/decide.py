@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from outlast.errors import ConfigError
 from outlast.outbox._queries.rows import OP
 from outlast.outbox._queries.tables import Tables
+from outlast.outbox._records import KEEP
 
 
-def replay(db: Tables, seq: int, body: bytes | None, if_match: str | None, *, keep_match: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Say what is to be sent instead when a parked op is sent again.
+
+    Args:
+        body: The body, or None for the same.
+        if_match: The version that it is based on, None for whatever is there, or `KEEP`.
+        schema: The version of the shape of the body, or None for the same.
+    """
+
+    body: bytes | None = None
+    if_match: str | None = KEEP
+    schema: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a version that is none."""
+        if self.schema is not None and self.schema < 0:
+            raise ConfigError(f"must be a whole number from 0, not {self.schema!r}", path="schema")
+
+
+def replay(db: Tables, seq: int, change: Change) -> None:
     """Put a parked op back at its old place; another request is another generation, and so has another key."""
     _note_decision(db)
+    bodies = db.ways.bodies
+    found = db.execute("SELECT body, if_match FROM $parked WHERE seq = ?", (seq,)).fetchone()
+    if found is None:
+        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    if_match = found[1] if change.if_match == KEEP else change.if_match
+    same_body = change.body is None or bodies.unpack(found[0]) == change.body
     # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
     # group of its own it is folded with nothing, because its bytes may be known under that key.
-    done = db.execute(
-        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CASE WHEN wanted IS NOT DISTINCT FROM body AND"
-        " matched IS NOT DISTINCT FROM if_match THEN generation ELSE generation + 1 END, target, content_type, matched,"
-        " created, wanted, coalesce(grp, seq), after_seq, schema_v, rounds, expires, base, passable FROM"
-        " (SELECT parked.*, CASE WHEN ? THEN if_match ELSE ? END AS matched, coalesce(?, body) AS wanted"
-        " FROM $parked AS parked WHERE seq = ?) AS found RETURNING seq",
-        (keep_match, if_match, body, seq),
-    ).get
-    if done is None:
-        raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
+    db.execute(
+        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + ?, target, content_type, ?,"
+        " created, coalesce(?, body), coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds, expires, base,"
+        " passable FROM $parked WHERE seq = ?",
+        (int(not same_body or if_match != found[1]), if_match, bodies.pack(change.body), change.schema, seq),
+    )
     db.execute("DELETE FROM $parked WHERE seq = ?", (seq,))
 
 

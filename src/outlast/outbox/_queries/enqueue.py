@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from outlast.errors import ConfigError
+from outlast.outbox._queries.bodies import Bodies
 from outlast.outbox._queries.fold import Coalescing
 from outlast.outbox._queries.plans import Ask, Plan
 from outlast.outbox._queries.rows import NEW
@@ -127,7 +128,7 @@ def _insert(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
     begin = 0
     for count in chunks(len(items)):
         some = items[begin : begin + count]
-        bindings = [value for item in some for value in _values(item.write, item.wall)]
+        bindings = [value for item in some for value in _values(ways.bodies, item.write, item.wall)]
         rows = yield Ask(f"INSERT INTO $op ({NEW}) VALUES {', '.join([_ROW] * count)}{ways.returning}", bindings)
         places = yield from ways.places(rows, count)
         for item, seq in zip(some, places, strict=True):
@@ -137,11 +138,11 @@ def _insert(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
         begin += count
 
 
-def _values(write: Write, wall: float) -> tuple[Any, ...]:
+def _values(bodies: Bodies, write: Write, wall: float) -> tuple[Any, ...]:
     return (
         write.lane_id, write.verb.value, write.kind, write.entity, 0, write.target, write.content_type, write.if_match,
-        wall, write.body, None, write.after, write.schema, 0, None if write.expires is None else wall + write.expires,
-        write.base, write.order == "mutex",
+        wall, bodies.pack(write.body), None, write.after, write.schema, 0,
+        None if write.expires is None else wall + write.expires, bodies.pack(write.base), write.order == "mutex",
     )  # fmt: skip
 
 

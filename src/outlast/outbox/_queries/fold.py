@@ -60,7 +60,7 @@ class Coalescing:
             case Replace(op=op, removed=removed):
                 yield Ask(
                     "UPDATE $op SET verb = ?, body = ?, content_type = ?, expires = ? WHERE seq = ?",
-                    (op.verb.value, op.body, op.content_type, _expiry(write, wall), op.seq),
+                    (op.verb.value, ways.bodies.pack(op.body), op.content_type, _expiry(write, wall), op.seq),
                 )
                 yield from _take_out(removed, f"merged:{op.seq}", wall)
                 return Queued(op.seq, "merged")
@@ -78,7 +78,7 @@ def index_lanes(db: Tables) -> None:
 def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     """Show the last ops of the lane that are about the same entity, oldest first."""
     rows = yield Ask(_LANE + ways.update, (write.lane_id,))
-    ops = [read_op(row, _NOBODY) for row in reversed(rows)]
+    ops = [read_op(row, _NOBODY, ways.bodies) for row in reversed(rows)]
     if not ops:
         return []
     places = [op.seq for op in ops]

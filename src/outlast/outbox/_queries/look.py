@@ -113,10 +113,11 @@ def parked(
         f" WHERE {' AND '.join(where) or 'TRUE'} ORDER BY seq LIMIT ?",
         (*where.values(), limit),
     )
+    bodies = db.ways.bodies
     return [
         ParkedOp(
-            op=read_op(row[5:], identity), state=OpState(row[0]), reason=row[1], attempts=row[2], at=row[3],
-            **read_theirs(row[4]),
+            op=read_op(row[5:], identity, bodies), state=OpState(row[0]), reason=row[1], attempts=row[2], at=row[3],
+            **read_theirs(bodies.unpack(row[4])),
         )
         for row in rows
     ]  # fmt: skip
@@ -125,7 +126,7 @@ def parked(
 def pending(db: Tables, identity: Identity, kind: str) -> list[Op]:
     """Return the ops of a kind that are not delivered yet, oldest first."""
     rows = db.execute(f"SELECT {OP} FROM $op WHERE kind = ? ORDER BY seq", (kind,))
-    return [read_op(row, identity) for row in rows]
+    return [read_op(row, identity, db.ways.bodies) for row in rows]
 
 
 def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:

@@ -95,8 +95,10 @@ def _keep(db: Tables, claimed: Claimed, step: Postpone | AskCredentials | Await,
 def _show(db: Tables, seq: int, step: Conflict) -> None:
     """Add to a conflict what is known of both sides."""
     if step.base is not None or step.theirs is not None:
+        bodies = db.ways.bodies
         db.execute(
-            "UPDATE $parked SET base = coalesce(?, base), theirs = ? WHERE seq = ?", (step.base, step.theirs, seq)
+            "UPDATE $parked SET base = coalesce(?, base), theirs = ? WHERE seq = ?",
+            (bodies.pack(step.base), bodies.pack(step.theirs), seq),
         )
 
 
@@ -114,12 +116,12 @@ def _deliver(db: Tables, claimed: Claimed, step: Deliver, wall: float) -> None:
 
 def _renew(db: Tables, claimed: Claimed, step: Renew) -> None:
     """Let an op go again with other content, as if it had never been sent, but under a new key."""
-    op = claimed.op
+    op, bodies = claimed.op, db.ways.bodies
     media = op.content_type if step.verb is op.verb else "application/json"
     db.execute(
         "UPDATE $op SET generation = generation + 1, rounds = rounds + 1, verb = ?, body = ?, if_match = ?, base = ?,"
         " content_type = ? WHERE seq = ?",
-        (step.verb.value, step.body, step.if_match, step.base, media, op.seq),
+        (step.verb.value, bodies.pack(step.body), step.if_match, bodies.pack(step.base), media, op.seq),
     )
     db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))
 

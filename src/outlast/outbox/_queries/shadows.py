@@ -29,7 +29,7 @@ def remember(db: Tables, op: Op, step: Deliver) -> None:
     db.execute(
         "INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, body = excluded.body",
-        (op.kind, op.entity, known, op.seq, body),
+        (op.kind, op.entity, known, op.seq, db.ways.bodies.pack(body)),
     )
 
 
@@ -46,7 +46,7 @@ def _patched(db: Tables, op: Op) -> bytes | None:
 def shadow(db: Tables, kind: str, entity: str) -> Shadow | None:
     """Return what an entity held after our own last write of it."""
     row = db.execute("SELECT etag, body FROM $shadow WHERE kind = ? AND entity = ?", (kind, entity)).fetchone()
-    return None if row is None or row[0] is None else Shadow(etag=row[0], body=row[1])
+    return None if row is None or row[0] is None else Shadow(etag=row[0], body=db.ways.bodies.unpack(row[1]))
 
 
 def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to: int | None) -> None:
@@ -76,7 +76,10 @@ def rebase(db: Tables, op: Op, *, follower: int | None, known_to: int | None) ->
         return
     _give(db, op, found, op.if_match or _REBASED, "verb IN ('put', 'delete')")
     if not op.rounds and op.verb in {Verb.PUT, Verb.CREATE}:
-        db.execute("UPDATE $op SET base = ? WHERE seq = ? AND kind = ? AND entity = ?", (op.body, found, *_entity(op)))
+        db.execute(
+            "UPDATE $op SET base = ? WHERE seq = ? AND kind = ? AND entity = ?",
+            (db.ways.bodies.pack(op.body), found, *_entity(op)),
+        )
 
 
 def _give(db: Tables, op: Op, follower: int, etag: str, condition: str) -> None:

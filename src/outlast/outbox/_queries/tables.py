@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeVar
 
+from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.plans import Ask, Plan, run
 from outlast.storage import Cursor, Dialect, Session, boot_id
 
@@ -56,6 +57,8 @@ class Ways(Protocol):
     """Makes the index by which the ops of a lane are found, if the store has none anyway."""
     returning: str
     """Behind an INSERT into `op`: give the places back."""
+    bodies: Bodies
+    """How bodies are written."""
 
     def for_others(self) -> Ways:
         """Return the ways of a connection that is somebody else's."""
@@ -110,8 +113,9 @@ class SqliteWays:
     lane_index: str = "CREATE INDEX IF NOT EXISTS $op_lane ON $op (lane, seq)"
     returning: str = ""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
+        self.bodies = bodies
         self.find = f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
 
     def for_others(self) -> Ways:
@@ -166,6 +170,7 @@ class PostgresWays:
     Args:
         dialect: Where the tables lie.
         sender: What marks this process's own notifications.
+        bodies: How bodies are written.
     """
 
     share: str = " FOR SHARE"
@@ -174,15 +179,16 @@ class PostgresWays:
     returning: str = " RETURNING seq"
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
 
-    def __init__(self, dialect: Dialect, sender: str = "") -> None:
+    def __init__(self, dialect: Dialect, sender: str = "", bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
+        self.bodies = bodies
         self._sender = sender
         self._salt = dialect.key("lane")
         self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
 
     def for_others(self) -> Ways:
         """Return ways whose notifications this process hears too, because it does not hear of the commit otherwise."""
-        return PostgresWays(self.dialect)
+        return PostgresWays(self.dialect, bodies=self.bodies)
 
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """Lock the lanes and names until the commit, always in the same order, and wake whoever delivers then.
@@ -235,6 +241,6 @@ class PostgresWays:
         return float(db.execute("SELECT extract(epoch FROM clock_timestamp())::float8").get), "postgresql"
 
 
-def ways_of(dialect: Dialect, sender: str = "") -> Ways:
+def ways_of(dialect: Dialect, sender: str = "", bodies: Bodies = PLAIN) -> Ways:
     """Return the ways of a store."""
-    return SqliteWays(dialect) if dialect.kind == "sqlite" else PostgresWays(dialect, sender)
+    return SqliteWays(dialect, bodies) if dialect.kind == "sqlite" else PostgresWays(dialect, sender, bodies)
