@@ -10,6 +10,7 @@ from outlast.errors import OutlastError
 from outlast.events import EventBus
 from outlast.outbox import Applied, Found, OpState, SyncOutbox, examine, salvage
 from outlast.sync_engine import CallableTransport
+from stores import SqlitePlace
 
 KEPT = ("entity", "body", "lane", "verb", "kind", "created", "table")
 
@@ -223,3 +224,36 @@ async def test_what_may_have_been_sent_waits_for_a_person(tmp_path, sound):
         assert letter.reason == "salvaged: it may have been sent: what tells so could not be read"
     assert len(report.doubtful) == SEALED + 120
     assert not report.missing
+
+
+@pytest.fixture
+def emptied(tmp_path):
+    """A file of which most was discarded long ago; the pages that are free now still hold it."""
+    place = SqlitePlace(tmp_path / "app.db")
+    make(place.path)
+    place.execute("DELETE FROM op WHERE seq > ?", SETTLED + SEALED + 10)
+    return place.path
+
+
+def test_what_was_settled_long_ago_does_not_come_back(emptied, tmp_path):
+    """What lies on free pages was deleted; where the list of them is damaged too, a person is asked about it."""
+    report = salvage(emptied, tmp_path / "new.db")
+    content = emptied.read_bytes()
+    emptied.write_bytes(damage(content, flip(1, 39)(content)))
+    doubtful = salvage(emptied, tmp_path / "doubtful.db")
+
+    assert (report.whole, report.read["op"]) == (True, SEALED + 10)
+    assert doubtful.read["op"] == SEALED + 10
+    assert {one.why for one in doubtful.doubtful} == {"it may have been settled long ago"}
+    assert min(one.seq for one in doubtful.doubtful) > SETTLED + SEALED + 10
+
+
+def test_an_end_that_nobody_knows_is_said(tmp_path, sound):
+    """Without the count of places nobody can tell whether something lay behind the last one that is left."""
+    content, path = sound.content, sound.path
+    changes = [blank(root_of(path, table))(content)[0] for table in ("op", "sqlite_sequence")]
+    (tmp_path / "app.db").write_bytes(damage(content, changes))
+
+    report = salvage(tmp_path / "app.db", tmp_path / "new.db")
+
+    assert (report.open_end, report.whole, report.missing) == (True, False, ())

@@ -128,6 +128,7 @@ def test_frames_of_an_older_log_are_not_ours(tmp_path):
     """A power cut may leave them in the middle of a commit that was never acknowledged; they hide nothing."""
     with SyncOutbox.open(tmp_path / "live.db", bus=EventBus()) as box:
         log = tmp_path / "live.db-wal"
+        apsw_checkpoint(tmp_path / "live.db")
         for number in range(30):
             box.enqueue(put(f"n{number}"))
         older = log.read_bytes()
