@@ -257,3 +257,15 @@ def test_an_end_that_nobody_knows_is_said(tmp_path, sound):
     report = salvage(tmp_path / "app.db", tmp_path / "new.db")
 
     assert (report.open_end, report.whole, report.missing) == (True, False, ())
+
+
+def test_the_name_of_the_outbox_is_found_in_what_was_sent(tmp_path, sound):
+    """Where the table that has it is lost, the keys of sealed requests tell it."""
+    content, path = sound.content, sound.path
+    (tmp_path / "app.db").write_bytes(damage(content, blank(root_of(path, "meta"))(content)))
+    (tmp_path / "sound.db").write_bytes(content)
+
+    salvage(tmp_path / "app.db", tmp_path / "new.db")
+
+    with SyncOutbox.open(tmp_path / "new.db", bus=EventBus()) as new, SyncOutbox.open(tmp_path / "sound.db") as old:
+        assert new.ticket(PLACES[-1]).key == old.ticket(PLACES[-1]).key

@@ -8,6 +8,8 @@ import pytest
 
 from outlast.cli._exit import CommandError
 from outlast.cli._outbox_export import write_whole
+from outlast.events import EventBus
+from outlast.outbox import SyncOutbox, Verb, Write
 
 
 def test_status_counts_and_says_what_holds_everything_up(outbox, filled):
@@ -139,3 +141,25 @@ def test_where_there_is_no_outbox_none_is_made(outbox, place):
         assert list(Path(place).parent.iterdir()) == []
     else:
         assert place.server.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", place.schema) == []
+
+
+class Reversed:
+    """A codec that hides bodies from whoever cannot read backwards."""
+
+    name = "reversed"
+
+    def encode(self, body):
+        return body[::-1]
+
+    def decode(self, stored):
+        return stored[::-1]
+
+
+def test_bodies_of_a_codec_are_shown_as_they_are_stored(outbox, place):
+    """The command has no codec: it says so, and takes what is stored for no damage."""
+    with SyncOutbox.open(place, codec=Reversed(), bus=EventBus()) as box:
+        box.enqueue(Write(verb=Verb.PUT, kind="note", entity="a", body=b"[1,2}"))
+
+    assert "codec 'reversed'" in outbox("status", place).out
+    assert outbox("show", place, 1, "--json").json["body"] == "}2,1["
+    assert outbox("doctor", place).code == 0
