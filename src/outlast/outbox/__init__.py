@@ -25,15 +25,19 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.outbox._core import OutboxCore, encode_body
+from outlast.outbox._doctor import Doubtful, Finding, SalvageReport, Why, begin_epoch, examine, explain, nobody, salvage
 from outlast.outbox._enqueue_in import aenqueue_in, enqueue_in
 from outlast.outbox._gate import OriginGate
+from outlast.outbox._identity import Identity
+from outlast.outbox._inspection import Inspection, OpSheet, Sealed
 from outlast.outbox._judge import Disputed, Reconcile
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._loop import DeliveryLoop
 from outlast.outbox._outbox import Outbox, Ticket
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, ParkedOp, SealedRequest, Shadow, Term, Write
+from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Shadow, Term, Write
 from outlast.outbox._retention import Pruned, Retention, keep_pruned
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
@@ -58,15 +62,20 @@ __all__ = [
     "DeliveryLoop",
     "DeliveryPolicy",
     "Disputed",
+    "Doubtful",
+    "Finding",
     "Found",
     "Gone",
     "History",
+    "Identity",
     "InDoubt",
+    "Inspection",
     "LeaseConfig",
     "LoopStats",
     "Missing",
     "NotApplied",
     "Op",
+    "OpSheet",
     "OpState",
     "OpStatus",
     "OriginGate",
@@ -86,6 +95,8 @@ __all__ = [
     "Retention",
     "Route",
     "Routes",
+    "SalvageReport",
+    "Sealed",
     "SealedRequest",
     "Shadow",
     "Stale",
@@ -101,9 +112,15 @@ __all__ = [
     "Upcaster",
     "Upcasters",
     "Verb",
+    "Why",
     "Write",
     "aenqueue_in",
+    "begin_epoch",
     "encode_body",
     "enqueue_in",
+    "examine",
+    "explain",
     "keep_pruned",
+    "nobody",
+    "salvage",
 ]

@@ -22,6 +22,7 @@ from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._layout import open_database
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._records import (
     Changes,
     Claimed,
@@ -29,7 +30,6 @@ from outlast.outbox._records import (
     Newcomer,
     Op,
     OpStatus,
-    ParkedOp,
     Queued,
     Shadow,
     Write,
@@ -69,10 +69,12 @@ class OutboxCore:
         self.name = self.database.name
         try:
             (self._read if codec is None else self._write)(sql.adopt).result()
-            self.store_id = self._read(sql.identity).result()
+            self.identity = self._read(sql.identity).result()
         except BaseException:
             self.database.close()
             raise
+        self.store_id = str(self.identity)
+        """What the keys of new ops begin with."""
         self.upcasters = upcasters or Upcasters()
         self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
         if coalescing is not None:
@@ -129,7 +131,7 @@ class OutboxCore:
         borrowed = borrow_beside(connection, self.database.dialect)
         self.database.check_space_outside(size_of(writes), self.limits.reserve)
         plan = plan_in(
-            self.ways, writes, self.clock.wall(), self.store_id, coalescing=self._coalescing, limits=self.limits
+            self.ways, writes, self.clock.wall(), self.identity, coalescing=self._coalescing, limits=self.limits
         )
         return borrowed, plan
 
@@ -194,7 +196,7 @@ class OutboxCore:
     def claim(self, fence: int, seqs: Sequence[int], terms: sql.Terms) -> Future[list[sql.Claim]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, terms=terms, wall=wall))
+        return self._write(lambda db: sql.claim(db, self.identity, fence, seqs, terms=terms, wall=wall))
 
     def settle(self, fence: int, claimed: Claimed, report: sql.Report) -> Future[None]:
         """Record what became of one attempt, claimed in a term."""
@@ -209,9 +211,9 @@ class OutboxCore:
         """Return what an entity held after our own last write of it."""
         return self._read(lambda db: sql.shadow(db, kind, entity))
 
-    def parked_op(self, seq: int) -> Future[ParkedOp | None]:
-        """Return a write that waits for a decision."""
-        return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
+    def parked(self, state: OpState | None, seq: int | None, limit: int) -> Future[list[ParkedOp]]:
+        """List writes that wait for a decision."""
+        return self._read(lambda db: sql.parked(db, self.identity, state=state, seq=seq, limit=limit))
 
     def replay(self, seq: int, body: Any, if_match: str | None, schema: int | None = None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
@@ -245,7 +247,7 @@ class OutboxCore:
 
     def pending(self, kind: str, after: int = 0, limit: int | None = None) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
-        return self._read(lambda db: list(map(self.upcasters.show, sql.pending(db, self.store_id, kind, after, limit))))
+        return self._read(lambda db: list(map(self.upcasters.show, sql.pending(db, self.identity, kind, after, limit))))
 
     def queued(self, after: int) -> Future[list[Newcomer]]:
         """Return every op behind a place."""

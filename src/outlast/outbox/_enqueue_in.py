@@ -9,6 +9,7 @@ from outlast.clock import SYSTEM_CLOCK
 from outlast.engines.bounds import OutboxLimits
 from outlast.errors import ConfigError, OutboxFullError
 from outlast.outbox import _queries as sql
+from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._layout import INSIDE
 from outlast.outbox._records import Write
 from outlast.outbox._sizes import check_bodies
@@ -91,7 +92,7 @@ def plan_in(
     ways: sql.Ways,
     writes: Sequence[Write],
     wall: float,
-    store: str | None,
+    identity: Identity | None,
     *,
     limits: OutboxLimits,
     coalescing: sql.Coalescing | None = None,
@@ -102,7 +103,7 @@ def plan_in(
         ways: What is done differently on the store.
         writes: The writes.
         wall: Unix seconds.
-        store: The outbox that must be found there, or None for any.
+        identity: The outbox that must be found there, or None for any.
         limits: The bounds.
         coalescing: Which writes are folded, or None for none.
     """
@@ -116,7 +117,7 @@ def plan_in(
         )
     meta = sql.meta_of((yield sql.Ask(sql.IDENTITY)))
     sql.check_codec(ways.bodies, meta)
-    if store not in {None, sql.identity_of(meta)}:
+    if identity is not None and identity_of(meta.items()).store != identity.store:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
     calls = [sql.Call(writes, wall)]
     if not limits.counted:

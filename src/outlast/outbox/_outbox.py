@@ -16,10 +16,11 @@ from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._retention import Pruned, Retention, aprune
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, placed
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 
@@ -251,6 +252,33 @@ class Outbox:
             limit: How many at most, or None for all. Default None.
         """
         return await self.core.result(self.core.pending(kind, after, limit))
+
+    async def conflict(self, seq: int) -> ParkedOp:
+        """Show a write that waits for a decision, conflicting or dead, with base, ours and theirs.
+
+        Args:
+            seq: Its place.
+
+        Raises:
+            LookupError: No such write waits for a decision.
+        """
+        return pick_parked(await self.core.result(self.core.parked(None, seq, 1)), seq)
+
+    async def conflicts(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the conflict inbox, oldest first.
+
+        Args:
+            limit: How many at most. Default 100.
+        """
+        return await self.core.result(self.core.parked(OpState.CONFLICT, None, limit))
+
+    async def dead(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the dead letters, oldest first.
+
+        Args:
+            limit: How many at most. Default 100.
+        """
+        return await self.core.result(self.core.parked(OpState.DEAD, None, limit))
 
     async def replay(
         self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None

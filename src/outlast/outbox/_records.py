@@ -284,23 +284,6 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedOp:
-    """Show a write that waits for a decision, with what is known of the server's side.
-
-    Args:
-        op: The write.
-        state: `conflict` or `dead`.
-        reason: Why it is there.
-        theirs: What the server held, as a JSON document with `etag`, `body` and the `report` of the merge, or None.
-    """
-
-    op: Op
-    state: OpState
-    reason: str
-    theirs: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OpStatus:
     """Show where a write is in its life.
 

@@ -16,10 +16,11 @@ from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
 from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued, Write
 from outlast.outbox._retention import Pruned, Retention, prune
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, placed
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 
@@ -169,6 +170,18 @@ class SyncOutbox:
     def pending(self, kind: str, *, after: int = 0, limit: int | None = None) -> Sequence[Op]:
         """List the writes of a kind that are not delivered yet, oldest first; see `Outbox.pending`."""
         return self.core.pending(kind, after, limit).result()
+
+    def conflict(self, seq: int) -> ParkedOp:
+        """Show a write that waits for a decision; see `Outbox.conflict`."""
+        return pick_parked(self.core.parked(None, seq, 1).result(), seq)
+
+    def conflicts(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the conflict inbox, oldest first."""
+        return self.core.parked(OpState.CONFLICT, None, limit).result()
+
+    def dead(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the dead letters, oldest first."""
+        return self.core.parked(OpState.DEAD, None, limit).result()
 
     def replay(
         self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None

@@ -6,6 +6,7 @@ from typing import Final
 
 from outlast.engines.op import OpState
 from outlast.outbox._core import OutboxCore
+from outlast.outbox._parked import ParkedOp
 
 SETTLED: Final = frozenset({OpState.DELIVERED, OpState.ANNIHILATED, OpState.CONFLICT, OpState.DEAD})
 POLL_EVERY: Final = 0.1
@@ -27,7 +28,7 @@ class TicketCore:
     @property
     def key(self) -> str:
         """Return the idempotency key of the op's first generation."""
-        return f"{self._core.store_id}:{self.seq}:0"
+        return self._core.identity.key(self.seq, 0)
 
     def __repr__(self) -> str:
         """Return the place and the file."""
@@ -43,3 +44,14 @@ def placed(seq: int) -> int:
     if not seq:
         raise LookupError("the write has no place before its transaction is committed")
     return seq
+
+
+def pick_parked(found: list[ParkedOp], seq: int) -> ParkedOp:
+    """Return the only write in a list.
+
+    Raises:
+        LookupError: There is none: the write is on its way, delivered, or unknown.
+    """
+    if not found:
+        raise LookupError(f"no write {seq} lies in the conflicts or dead letters")
+    return found[0]

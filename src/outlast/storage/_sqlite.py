@@ -31,6 +31,8 @@ from outlast.storage._layouts import (
     store_version,
     stored_version,
 )
+from outlast.storage._log_check import check_log, has_more
+from outlast.storage._reading import connect_to_read
 from outlast.storage._space import SpaceWatch, judge, outside
 from outlast.storage._writer import GroupCommitWriter, GroupRefusedError
 
@@ -86,15 +88,20 @@ class SqliteDatabase:
         self._lock = threading.Lock()
         _check_file(self.path, layout)
         opened: list[Connection] = []
+        logged = Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size > 0
         try:
             self._inspect()
             opened.append(self._connect(durability))
-            self._prepare(opened[0])
             opened.append(self._connect(durability))
+            if logged:  # before anything is written: SQLite takes a file for empty that lies in a damaged log only
+                self._check_log(*opened, flushed=durability == "power")
+            self._prepare(opened[0])
         except Exception as error:
             for connection in opened:
                 connection.close()
             raise translate(error, str(self.path)) from error
+        for connection in opened:
+            connection.config(self._apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._connections = opened
         self._main, self._reader = opened
         self._gate = FileGate(f"{self.path}-gate")
@@ -107,21 +114,16 @@ class SqliteDatabase:
         """Refuse a foreign or newer database before anything could change it."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        # Even a reader leaves files beside a database in WAL mode, unless it is told that nobody writes; and that may
-        # be said only where no such file holds a part of it.
-        logged, cut = (Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal"))
-        uri = f"{self.path.resolve().as_uri()}?immutable={int(not logged and not cut)}"
-        # Whoever reads a file whose commit was cut off must roll that back first, which a mere reader may not.
-        flags = self._apsw.SQLITE_OPEN_READWRITE if cut else self._apsw.SQLITE_OPEN_READONLY
-        connection: Connection = self._apsw.Connection(uri, flags=flags | self._apsw.SQLITE_OPEN_URI)
+        connection = connect_to_read(self.path)
         try:
-            connection.set_busy_timeout(_BUSY_MS)
             self._check_owner(connection)
         finally:
             connection.close()
 
     def _connect(self, durability: str) -> Connection:
         connection: Connection = self._apsw.Connection(str(self.path))
+        # Else closing a file that is refused would take its log away, with all that SQLite has left out of it.
+        connection.config(self._apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_timeout(_BUSY_MS)
         wanted = _SYNCHRONOUS[durability]
         mode = connection.pragma("journal_mode", "wal")
@@ -129,6 +131,16 @@ class SqliteDatabase:
         if mode != "wal" or connection.pragma("synchronous") != wanted:
             raise StorageError(f"{self.path}: SQLite refused WAL with synchronous={wanted}; is it on a network disk?")
         return connection
+
+    def _check_log(self, main: Connection, reader: Connection, *, flushed: bool) -> None:
+        """Refuse a log of which SQLite has left something out; only where somebody did not end cleanly is there one."""
+        main.execute("BEGIN IMMEDIATE")  # so that nobody adds to it meanwhile
+        try:
+            frames, _ = reader.wal_checkpoint(mode=self._apsw.SQLITE_CHECKPOINT_NOOP)
+            if has_more(self.path, max(0, frames), int(reader.pragma("page_size"))):
+                check_log(self.path, flushed=flushed)
+        finally:
+            main.execute("ROLLBACK")
 
     def write(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run SQL in a durable transaction, shared with whatever else waits.
@@ -213,7 +225,7 @@ class SqliteDatabase:
     def _query(self, job: Callable[[Connection], T]) -> T:
         try:
             return job(self._reader)
-        except self._apsw.Error as error:
+        except (self._apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, str(self.path)) from error
 
     def _check_process(self) -> None:
@@ -262,7 +274,7 @@ class SqliteDatabase:
         found = connection.execute("PRAGMA quick_check(1)").get
         if found != "ok":
             raise CorruptError(
-                f"{self.path} is damaged ({found}); nothing was changed. Copy it away before you do anything else"
+                f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
             )
 
     def _check_owner(self, connection: Connection) -> None:

@@ -163,20 +163,20 @@ async def test_what_both_changed_waits_in_the_inbox_with_all_three_sides(place):
     async with opened(place) as box:
         await box.enqueue(write(Verb.PUT, {"title": "mine", "done": False}, if_match='"1"', base=BASE))
         await deliver(box, notes.transport)
-        parked = await box.core.result(box.core.parked_op(1))
-        theirs = json.loads(parked.theirs)
+        parked = await box.conflict(1)
 
         assert (parked.state, parked.reason) == (OpState.CONFLICT, "412; the server holds other content: title")
-        assert (json.loads(parked.op.base), theirs["etag"]) == (BASE, '"2"')
-        assert theirs["body"] == {"title": "theirs", "done": True}
-        assert {field["path"]: field["source"] for field in theirs["report"]["fields"]} == {
+        assert (json.loads(parked.base), parked.found, parked.etag) == (BASE, True, '"2"')
+        assert json.loads(parked.ours) == {"title": "mine", "done": False}
+        assert json.loads(parked.theirs) == {"title": "theirs", "done": True}
+        assert {field["path"]: field["source"] for field in parked.report["fields"]} == {
             "title": "open",
             "done": "theirs",
         }
-        await box.replay(1, {"title": "both", "done": True}, if_match=theirs["etag"])
+        await box.replay(1, {"title": "both", "done": True}, if_match=parked.etag)
         await deliver(box, notes.transport)
         assert notes.body() == {"title": "both", "done": True}
-        assert await box.core.result(box.core.parked_op(1)) is None
+        assert await box.conflicts() == []
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ from outlast.outbox._queries.claim import Admit, Claim, Sealer, Terms, claim
 from outlast.outbox._queries.decide import Change, decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.fold import Coalescing, index_lanes
-from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, identity_of, meta_of
+from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, meta_of
 from outlast.outbox._queries.look import (
     changes,
     counts,
     dues,
     kinds,
     once_names,
+    parked,
     parked_lanes,
-    parked_op,
     pending,
     queued,
     status,
@@ -78,15 +78,14 @@ __all__ = [
     "dues",
     "enqueue",
     "identity",
-    "identity_of",
     "index_lanes",
     "kinds",
     "meta_of",
     "old_names",
     "old_shadows",
     "once_names",
+    "parked",
     "parked_lanes",
-    "parked_op",
     "pauses",
     "pending",
     "plan",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
 from outlast.errors import ConfigError, CorruptError
+from outlast.outbox._identity import Identity
 from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.portion import few_enough
 from outlast.outbox._queries.rows import OP, read_op
@@ -53,7 +54,7 @@ class Terms:
     max_bytes: int = 16 << 20
 
 
-def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
+def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
     """Seal ops that were never sent, count an attempt for each, and return them with their requests.
 
     The last ones are left out when those in front of them are large.
@@ -61,21 +62,23 @@ def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Ter
     check_fence(db, fence)
     seqs = few_enough(db, seqs, terms.max_bytes)
     admit = terms.admission()
-    return [_claim_one(db, store, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
+    return [_claim_one(db, identity, fence, seq, terms=terms, admit=admit, wall=wall) for seq in seqs]
 
 
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
-def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float) -> Claim:
+def _claim_one(
+    db: Tables, identity: Identity, fence: int, seq: int, *, terms: Terms, admit: Admit, wall: float
+) -> Claim:
     # Locked, so that nobody folds another write into it while it is sealed.
     row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?{db.ways.update}", (seq,)).fetchone()
     if row is None:
         return Withdrawn(seq=seq)
     try:
-        op = read_op(row, store, db.ways.bodies)
+        op = read_op(row, identity, db.ways.bodies)
     except CorruptError as error:
-        return _unreadable(db, row, store, error, wall)
+        return _unreadable(db, row, identity, error, wall)
     why = admit(op)
     if why:
         return Passed(op=op, why=why)
@@ -87,18 +90,23 @@ def _claim_one(db: Tables, store: str, fence: int, seq: int, *, terms: Terms, ad
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, store, fence, op, terms=terms, wall=wall, way=way)
+        return _seal(db, identity, fence, op, terms=terms, wall=wall, way=way)
+    request = _request(db.ways.bodies, op, sealed)
+    if request is None:
+        # Other bytes under the same key would be another request; that is never sent.
+        reason = "the bytes that were sealed are damaged; it may have taken effect. See: outlast outbox doctor"
+        park(db, seq, OpState.DEAD, reason, attempts=sealed[0], wall=wall)
+        return Unsendable(op=op, reason=reason)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (fence, history.unreported, int(history.doubt), seq),
     )
-    request = _request(db.ways.bodies, op, sealed)
     return Claimed(op=op, request=request, attempt=sealed[0] + 1, history=history, course=way, status_url=status_url)
 
 
-def _unreadable(db: Tables, row: Sequence[Any], store: str, error: CorruptError, wall: float) -> Unsendable:
+def _unreadable(db: Tables, row: Sequence[Any], identity: Identity, error: CorruptError, wall: float) -> Unsendable:
     """Put an op aside whose body the codec cannot read, so that it does not hold up all others."""
-    op = read_op(row, store, PLAIN)
+    op = read_op(row, identity, PLAIN)
     attempts = db.execute("SELECT attempts FROM $seal WHERE seq = ?", (op.seq,)).get or 0
     park(db, op.seq, OpState.DEAD, str(error), attempts=attempts, wall=wall)
     return Unsendable(op=replace(op, body=None, base=None), reason=str(error))
@@ -118,17 +126,23 @@ def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[Hi
     return history, known.get("url")
 
 
-def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest:
-    """Return the request as it was frozen; its body is kept only once, unless other bytes are sent than the op has."""
-    method, url, headers, digest, body = sealed[1:6]
+def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest | None:
+    """Return the request as it was frozen, None if its bytes are not there any more."""
+    method, url, headers, digest, own = sealed[1:6]
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    shared = body is None and digest == _digest(op.body)
-    return SealedRequest(method=method, url=url, headers=pairs, body=op.body if shared else bodies.unpack(body))
-
-
-def _seal(db: Tables, store: str, fence: int, op: Op, *, terms: Terms, wall: float, way: Course) -> Claim:
     try:
-        op = _upcast(db, store, op, terms.upcast)
+        # Kept only once, unless other bytes are sent than the op has; behind a codec there is no hash.
+        body = op.body if own is None and digest else bodies.unpack(own)
+    except CorruptError:
+        return None
+    if bodies.name is None and _digest(body) != digest:
+        return None
+    return SealedRequest(method=method, url=url, headers=pairs, body=body)
+
+
+def _seal(db: Tables, identity: Identity, fence: int, op: Op, *, terms: Terms, wall: float, way: Course) -> Claim:
+    try:
+        op = _upcast(db, identity, op, terms.upcast)
         request = terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
@@ -147,7 +161,7 @@ def _seal(db: Tables, store: str, fence: int, op: Op, *, terms: Terms, wall: flo
     return Claimed(op=op, request=request, attempt=1, history=history, course=way)
 
 
-def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
+def _upcast(db: Tables, identity: Identity, op: Op, upcast: Callable[[Op], Op]) -> Op:
     """Bring an op into the newest shape; other bytes go under another key, for the old ones may be known under it."""
     now = upcast(op)
     if now is op:
@@ -158,7 +172,7 @@ def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
         f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
         (changed, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
     ).fetchone()
-    return read_op(row, store, bodies)
+    return read_op(row, identity, bodies)
 
 
 def _frozen(bodies: Bodies, op: Op, request: SealedRequest) -> tuple[bytes, bytes | None]:

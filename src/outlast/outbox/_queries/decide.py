@@ -10,6 +10,7 @@ from typing import Any
 from outlast.engines.json_values import encode
 from outlast.engines.op import OpState
 from outlast.errors import ConfigError, CorruptError
+from outlast.outbox._identity import NOBODY
 from outlast.outbox._queries import shadows
 from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.rows import OP, read_op
@@ -89,9 +90,9 @@ def _part(db: Tables, seq: int) -> None:
 def _parked(db: Tables, row: Sequence[Any]) -> Op:
     """Return a parked op, without its bodies if the codec cannot read them: that must not keep it here for ever."""
     try:
-        return read_op(row, "", db.ways.bodies)
+        return read_op(row, NOBODY, db.ways.bodies)
     except CorruptError:
-        return replace(read_op(row, "", PLAIN), body=None, base=None)
+        return replace(read_op(row, NOBODY, PLAIN), body=None, base=None)
 
 
 def _note_decision(db: Tables) -> None:

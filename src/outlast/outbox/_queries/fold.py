@@ -11,6 +11,7 @@ from outlast.engines.json_values import UNKNOWN, decode, same
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.op import Verb
 from outlast.errors import ConfigError
+from outlast.outbox._identity import NOBODY
 from outlast.outbox._queries.plans import Ask, Plan
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables, Ways
@@ -87,7 +88,7 @@ def index_lanes(db: Tables) -> None:
 def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     """Show the last ops of the lane that are about the same entity, oldest first."""
     rows = yield Ask(_LANE + ways.update, (write.lane_id,))
-    ops = [read_op(row, "", ways.bodies) for row in reversed(rows)]
+    ops = [read_op(row, NOBODY, ways.bodies) for row in reversed(rows)]
     if not ops:
         return []
     places = [op.seq for op in ops]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from outlast.engines.op import Verb
+from outlast.errors import CorruptError
+from outlast.outbox._identity import Identity
 from outlast.outbox._queries.bodies import Bodies
 from outlast.outbox._records import Op
 
@@ -16,17 +18,31 @@ NEW: Final = (
 OP: Final = f"seq, {NEW}"
 
 
-def read_op(row: Sequence[Any], store: str, bodies: Bodies) -> Op:
+def verb_of(text: str, seq: int) -> Verb:
+    """Return what a write does.
+
+    Raises:
+        CorruptError: Nobody knows, because its row is damaged.
+    """
+    try:
+        return Verb(text)
+    except ValueError:
+        raise CorruptError(
+            f"write {seq} is damaged, its verb reads {text!r}; see: outlast outbox doctor", operation="outbox"
+        ) from None
+
+
+def read_op(row: Sequence[Any], identity: Identity, bodies: Bodies) -> Op:
     """Build an op from a row of the columns of `op`.
 
     Raises:
-        CorruptError: The codec cannot read its body.
+        CorruptError: The codec cannot read its body, or its row is damaged.
     """
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
     group, after, schema, rounds, expires, base, _ = row[11:]
     return Op(
-        seq=seq, generation=generation, key=f"{store}:{seq}:{generation}", lane=lane, verb=Verb(verb), kind=kind,
-        entity=entity, target=target, body=bodies.unpack(body), content_type=content_type, if_match=if_match,
-        created_at=created, group=group, after=after, schema=schema, rounds=rounds, expires_at=expires,
-        base=bodies.unpack(base),
+        seq=seq, generation=generation, key=identity.key(seq, generation), lane=lane, verb=verb_of(verb, seq),
+        kind=kind, entity=entity, target=target, body=bodies.unpack(body), content_type=content_type,
+        if_match=if_match, created_at=created, group=group, after=after, schema=schema, rounds=rounds,
+        expires_at=expires, base=bodies.unpack(base),
     )  # fmt: skip

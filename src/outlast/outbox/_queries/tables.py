@@ -110,6 +110,10 @@ class Ways(Protocol):
         """Return the place behind which all of a lane's followers of an op lie that a caller cannot know."""
         ...
 
+    def last_given(self, db: Tables) -> int:
+        """Return the last place that was given, also if nothing is left of it."""
+        ...
+
     def begin_contest(self, db: Tables) -> None:
         """Let only one at a time decide who holds the lease, or how the outbox is used."""
         ...
@@ -170,6 +174,11 @@ class SqliteWays:
     def behind(self, seq: int, known_to: int) -> int:
         """Trust the caller, who has seen all places up to one; there is no index of lanes to look in."""
         return known_to
+
+    def last_given(self, db: Tables) -> int:
+        """Ask the table in which SQLite counts."""
+        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (f"{self.dialect.prefix}op",)).get
+        return int(found or 0)
 
     def begin_contest(self, db: Tables) -> None:
         """Do nothing: this transaction is the only one that writes."""
@@ -259,6 +268,11 @@ class PostgresWays:
     def behind(self, seq: int, known_to: int) -> int:
         """Look behind the op itself: its lane is in order, the others that the caller knows need not be."""
         return seq
+
+    def last_given(self, db: Tables) -> int:
+        """Ask the sequence, which takes no part in transactions."""
+        sequence = db.execute("SELECT pg_get_serial_sequence(?, 'seq')", (f"{self.dialect.prefix}op",)).get
+        return int(db.execute(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}").get)
 
     def begin_contest(self, db: Tables) -> None:
         """Lock until the commit; a row that is not there yet could not be locked."""
