@@ -28,6 +28,7 @@ class Finds:
         strays: Rows whose place another row has, or that cannot be one.
         meta: Names and values.
         names: What was queued once by a name, and its place.
+        named: When that was, in Unix seconds, where it is known.
         gaps: By table, between which places some rows could not be read.
         fence: The highest number of a term that is known.
         last: The last place that is known to have been given.
@@ -38,6 +39,7 @@ class Finds:
     strays: list[tuple[str, Judged]] = field(default_factory=list[tuple[str, Judged]])
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
     names: dict[str, int] = field(default_factory=dict[str, int])
+    named: dict[str, float] = field(default_factory=dict[str, float])
     gaps: dict[str, list[tuple[int | None, int | None]]] = field(
         default_factory=dict[str, list[tuple[int | None, int | None]]]
     )
@@ -123,8 +125,8 @@ def _add_loose(finds: Finds, reader: SalvageReader, columns: Columns) -> None:
         table = next((name for name in _PLACED if fits(columns[name], row.rowid, row.values)), None)
         if table is None:
             match row.values:
-                case (str() as name, int() as seq) if not row.rowid and seq > 0 and name not in _META:
-                    finds.names.setdefault(name, seq)
+                case (str() as name, int() as seq, *when) if not row.rowid and seq > 0 and name not in _META:
+                    _name(finds, name, finds.names.get(name, seq), when)
                 case _:
                     pass
             continue
@@ -142,8 +144,8 @@ def _read_keyed(finds: Finds, reader: SalvageReader, prefix: str) -> None:
     finds.meta = {str(row.values[0]): row.values[-1] for row in reader.table(f"{prefix}meta").rows}
     for row in reader.table(f"{prefix}once").rows:
         match row.values:
-            case (str() as name, int() as seq) if seq > 0:
-                finds.names[name] = seq
+            case (str() as name, int() as seq, *when) if seq > 0:
+                _name(finds, name, seq, when)
             case _:
                 pass
     fences = [sealed.values["fence"] for sealed in finds.rows["seal"].values()]
@@ -154,6 +156,15 @@ def _read_keyed(finds: Finds, reader: SalvageReader, prefix: str) -> None:
             case _:
                 pass
     finds.fence = max(fences, default=0)
+
+
+def _name(finds: Finds, name: str, seq: int, when: Sequence[Any]) -> None:
+    finds.names[name] = seq
+    match when:
+        case [float() as named]:
+            finds.named[name] = named
+        case _:
+            pass
 
 
 def _counted(reader: SalvageReader, prefix: str) -> Iterator[int]:

@@ -250,7 +250,8 @@ class _Filling:
     def _rest(self, db: Connection, last: int) -> None:
         finds, tables = self._finds, Tables(db, ways_of(Dialect("sqlite")))
         for name, seq in finds.names.items():
-            db.execute("INSERT INTO once (name, seq) VALUES (?, ?)", (name, seq))
+            named = finds.named.get(name, self._wall)
+            db.execute("INSERT INTO once (name, seq, named) VALUES (?, ?, ?)", (name, seq, named))
         for name, value in finds.meta.items():
             usable = str(value).isdecimal() if name == "decisions" else value is not None
             if usable and name not in {"store", "epoch", "epochs"}:
