@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -102,10 +102,14 @@ class Listener:
     def _listen(self, connection: Any) -> None:
         connection.execute(f'LISTEN "{self._channel}"')
         self._hear()  # for what was said while nobody listened
-        while not self._stopped:
-            select.select([connection, self._bell], [], [])
-            if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
-                self._hear()
+        # Not `select.select`, which knows only the first 1,024 files of a process.
+        with selectors.DefaultSelector() as ready:
+            ready.register(connection, selectors.EVENT_READ)
+            ready.register(self._bell, selectors.EVENT_READ)
+            while not self._stopped:
+                ready.select()
+                if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
+                    self._hear()
 
     def stop(self) -> None:
         """Hear no more; a second call does nothing."""

@@ -188,8 +188,7 @@ class Story(RuleBasedStateMachine):
             self._discard(who, status)
 
     async def _parked(self, seq):
-        core = self.processes[0].box.core
-        return await core.result(core.parked_op(seq))
+        return await self.processes[0].box.conflict(seq)
 
     def _discard(self, who, status):
         self.loop.run_until_complete(self.processes[who].box.discard(status.seq))
