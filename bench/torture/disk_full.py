@@ -91,4 +91,4 @@ def _leave(box, pages):
 def good(found):
     """Tell whether nothing was lost, and everything could be recorded while the disk was full."""
     clean = not any(found[name] for name in ("waiting", "lost", "half", "doubled"))
-    return clean and found["recorded_after_opening_again"] == found["acknowledged"] > 0
+    return clean and found["recorded_in_place"] == found["acknowledged"] > 0

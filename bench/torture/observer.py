@@ -155,7 +155,7 @@ def count_stale(arrivals):
     """Count what was sent under an older fence than one that the server had already seen."""
     newest = stale = 0
     for line in arrivals:
-        fence = int(line["fence"] or 0)
+        fence = int((line["fence"] or "0").partition(";")[0])
         stale += fence < newest
         newest = max(newest, fence)
     return stale

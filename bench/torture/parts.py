@@ -97,7 +97,9 @@ def power(options, say):
     found = {
         "full": powercut.cut(powercut.record("power"), most=options.images // 2, seed=options.seed),
         "slow": powercut.cut(slow, most=options.images // 4, seed=options.seed),
-        "normal": powercut.cut(powercut.record("process"), most=options.images // 4, seed=options.seed),
+        "normal": powercut.cut(
+            powercut.record("process"), most=options.images // 4, seed=options.seed, durability="process"
+        ),
     }
     figures = {
         name: {**vars(cuts), "lost": len(cuts.lost), "forgotten": len(cuts.forgotten), "broken": len(cuts.broken)}

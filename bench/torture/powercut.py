@@ -62,7 +62,7 @@ async def _play(path, durability, recorder, ops, sync_takes):
         recorder.sync_takes = 0.0
 
 
-def cut(events, *, most, seed):
+def cut(events, *, most, seed, durability="power"):
     """Open images of up to so many moments, three of each moment, and compare them with what was acknowledged."""
     dice = random.Random(seed)
     steps = [number for number, event in enumerate(events) if event.what != "ack"]
@@ -73,7 +73,7 @@ def cut(events, *, most, seed):
     for number, event in enumerate(events):
         if number in moments:
             for how in ("none", "some", "some" if dice.random() < 0.8 else "all"):
-                _look(cuts, disk.image(dice, how), acks, f"{how} at {number}")
+                _look(cuts, disk.image(dice, how), acks, f"{how} at {number}", durability)
         if event.what == "ack":
             acks[event.file].add(event.at)
         else:
@@ -82,14 +82,14 @@ def cut(events, *, most, seed):
     return cuts
 
 
-def _look(cuts, image, acks, name):
+def _look(cuts, image, acks, name, durability):
     """Open one image as anybody would after the power is back."""
     cuts.images += 1
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         for file, content in image.items():
             (Path(folder) / file).write_bytes(content)
         try:
-            with SyncOutbox.open(Path(folder) / NAME) as box:
+            with SyncOutbox.open(Path(folder) / NAME, durability=durability) as box:
                 known = {status.seq: status.state.value for status in box.list(limit=100_000)}
                 whole = box.core.database.read(lambda db: db.execute("PRAGMA integrity_check(1)").get).result()
         except OutlastError as error:

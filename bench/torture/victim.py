@@ -180,13 +180,13 @@ class Carrier(HttpTransport):
         return super().seal(op)
 
 
-def carrier(job, watch, fence):
+def carrier(job, watch):
     import httpx2
 
     client = httpx2.AsyncClient(timeout=5.0, event_hooks={"request": [watch.prepare]}, verify=False, trust_env=False)
     headers = {"Outbox-Runner": str(os.getpid())}
     transport = Carrier(
-        job.url, client=client, headers=lambda: {**headers, "Outbox-Fence": str(fence[0])}, call_timeout=5.0,
+        job.url, client=client, headers=headers, call_timeout=5.0,
         idempotency_header="Idempotency-Key" if job.keyed else None,
     )  # fmt: skip
     transport.watch = watch
@@ -194,11 +194,9 @@ def carrier(job, watch, fence):
 
 
 def make_runner(job, watch, box, bus):
-    fence = [0]
     ledger = Ledger(job.ledger)
 
     def leased(event):
-        fence[0] = event.fence
         watch.board["leased"] = event.fence
         ledger.note(t="lease", fence=event.fence, reason=event.reason, pid=os.getpid(), at=time.monotonic())
 
@@ -213,7 +211,7 @@ def make_runner(job, watch, box, bus):
     bus.subscribe(told, OpDelivered, OpPostponed, OpConflicted, OpDied)
     bus.subscribe(lambda _event: watch.at("sent:nothing-yet"), OpSent)
     return Runner(
-        box, carrier(job, watch, fence), policy=POLICY, lease=LeaseConfig(beat_every=job.ttl / 3.01, ttl=job.ttl),
+        box, carrier(job, watch), policy=POLICY, lease=LeaseConfig(beat_every=job.ttl / 3.01, ttl=job.ttl),
         breaker=CircuitBreaker(failure_threshold=50, open_for=0.2), before_settle=decided, drain=0.1,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 from outlast.errors import (
     AuthenticationError,
@@ -85,3 +86,14 @@ def code_of(error: OutlastError) -> ExitCode:
         error: What ended the command.
     """
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILED)
+
+
+def error_as_json(error: CommandError | OutlastError) -> dict[str, Any]:
+    """Return an error as what a command prints of it with --json.
+
+    Args:
+        error: What ended the command.
+    """
+    code = error.code if isinstance(error, CommandError) else code_of(error)
+    text = error.text if isinstance(error, CommandError) else str(error)
+    return {"exit_code": int(code), "exit": code.word, "message": text}

@@ -18,6 +18,7 @@ from outlast.errors import OutlastError
 _COMMANDS = {
     "demo": "watch an application go on while the API behind it fails, beside one without outlast",
     "explain": "show what the pipelines of a file do, and what looks wrong about them",
+    "outbox": "look into an outbox, decide about conflicts and dead letters, examine and salvage a file",
     "push": "send every record of a file to an HTTP API, and lose none",
 }
 """Name -> what it does; the command `name` is the `app` of the module `outlast.cli.name`."""

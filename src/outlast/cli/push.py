@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from outlast.cli._delivery import Delivery
-from outlast.cli._exit import CommandError, ExitCode, code_of
+from outlast.cli._exit import CommandError, ExitCode, error_as_json
 from outlast.cli._options import (
     Method,
     Pace,
@@ -108,7 +108,7 @@ def push(
         code = _dry_run(options, as_json=as_json) if dry_run else _run(options, as_json=as_json, quiet=quiet)
     except (CommandError, OutlastError) as error:
         if as_json:
-            _print_error(error)
+            print(json.dumps(error_as_json(error), ensure_ascii=False))
         raise
     except KeyboardInterrupt:
         # Before the delivery listens to signals itself, as while standard input is read.
@@ -185,9 +185,3 @@ def _dry_run(options: PushOptions, *, as_json: bool) -> ExitCode:
     ]
     print("\n".join(lines))
     return ExitCode.DELIVERED
-
-
-def _print_error(error: CommandError | OutlastError) -> None:
-    code = error.code if isinstance(error, CommandError) else code_of(error)
-    text = error.text if isinstance(error, CommandError) else str(error)
-    print(json.dumps({"exit_code": int(code), "exit": code.word, "message": text}, ensure_ascii=False))

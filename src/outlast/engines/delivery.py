@@ -55,6 +55,8 @@ class Course(StrEnum):
     """Read it back, and give it up if it did not take effect."""
     OVERDUE = "overdue"
     """Read it back: the server has accepted it long ago and never said that it was done."""
+    MERGE = "merge"
+    """Take it as refused without sending it: what it is based on never came to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class History:
         unreported: Claims in a row that were never reported on: their process died.
         refused: Refusals that were forgiven.
         expires: Unix seconds at which it is given up, or None.
+        rebased: Whether what it is based on never came to be, because the write before it became something else.
     """
 
     sent: bool = False
@@ -78,6 +81,7 @@ class History:
     unreported: int = 0
     refused: int = 0
     expires: float | None = None
+    rebased: bool = False
 
 
 def course(policy: DeliveryPolicy, history: History, wall: float) -> Course | Die:
@@ -102,7 +106,7 @@ def course(policy: DeliveryPolicy, history: History, wall: float) -> Course | Di
         return Course.OVERDUE if wall - history.accepted > policy.accepted_for else Course.ASK
     if history.doubt and wall - history.first_sent > policy.key_ttl:
         return Course.FORGOTTEN
-    return Course.SEND
+    return Course.MERGE if history.rebased else Course.SEND
 
 
 def _poison(policy: DeliveryPolicy, history: History, wall: float) -> Die | None:
@@ -134,8 +138,8 @@ def after_look(
         chance: A random number from [0, 1) for the jitter.
     """
     match found:
-        case Found(equal=True, etag=etag):
-            return Deliver(etag)
+        case Found(equal=True, etag=etag, body=body):
+            return Deliver(etag, held=body)
         case Missing() if verb is Verb.DELETE:
             return Deliver()
         case Unreadable(reason=why, permanent=True):
@@ -159,7 +163,7 @@ def _unapplied(way: Course) -> Step | None:
             return Die("it expired, and the server does not hold it")
         case Course.OVERDUE:
             return Conflict(f"{_CAUSES[way]}; it does not hold it")
-        case Course.SEND | Course.ASK | Course.FORGOTTEN:
+        case Course.SEND | Course.ASK | Course.FORGOTTEN | Course.MERGE:
             return None
 
 

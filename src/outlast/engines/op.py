@@ -193,10 +193,12 @@ class Deliver:
     Args:
         etag: The version that the server has now, or None.
         outcome: What the receipt says: `delivered`, or `dropped` for what was not needed any more.
+        held: What reading back found, which may be more than the op has said; None when nothing was read.
     """
 
     etag: str | None = None
     outcome: str = "delivered"
+    held: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,8 +381,8 @@ def compare(policy: DeliveryPolicy, verb: Verb, attempt: int, found: ReadBack, *
             return Conflict(f"{reason}; and it cannot be read back: {why}")
         case Unreadable(reason=why):
             return Postpone(policy.backoff.wait(attempt, chance), f"{reason}; reading back failed: {why}")
-        case Found(equal=True, etag=etag):
-            return Deliver(etag)
+        case Found(equal=True, etag=etag, body=body):
+            return Deliver(etag, held=body)
         case Found():
             return Conflict(f"{reason}; the server holds other content")
         case Missing():

@@ -7,7 +7,8 @@ OutlastError
 │  ├─ BulkheadFullError
 │  ├─ ThrottledError
 │  ├─ DegradedError
-│  └─ ShuttingDownError
+│  ├─ ShuttingDownError
+│  └─ OutboxFullError
 ├─ DeadlineExceededError    ran too long; also a TimeoutError
 ├─ InDoubtError             may or may not have happened
 ├─ RemoteError              what a remote service answered, or did not
@@ -29,7 +30,8 @@ OutlastError
 ├─ SyncError
 │  ├─ LeaseHeldError
 │  ├─ LeaseLostError
-│  └─ DeadLetterError
+│  ├─ DeadLetterError
+│  └─ ReceiptPrunedError     also a LookupError
 ├─ StreamError              broke after it began; carries partial
 │  ├─ StreamStalledError
 │  ├─ StreamTruncatedError
@@ -120,8 +122,10 @@ from outlast.errors._tree import (
     NetworkError,
     NewerFormatError,
     NotOursError,
+    OutboxFullError,
     OverloadedError,
     RateLimitError,
+    ReceiptPrunedError,
     RejectedError,
     RemoteError,
     SchemaError,
@@ -165,12 +169,14 @@ __all__ = [
     "NewerFormatError",
     "NotLeaderError",
     "NotOursError",
+    "OutboxFullError",
     "Outcome",
     "OutlastError",
     "OverloadedError",
     "QuorumLostError",
     "RateLimitError",
     "RebalancingError",
+    "ReceiptPrunedError",
     "RejectedError",
     "RemoteError",
     "SchemaError",

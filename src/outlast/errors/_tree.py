@@ -51,6 +51,35 @@ class ShuttingDownError(RejectedError):
     """The component is closing or closed and takes no further work."""
 
 
+class OutboxFullError(RejectedError):
+    """No room is left in the outbox by its bounds; nothing was queued.
+
+    Args:
+        message: What is full, by how much, and what to do.
+        what: The bound: `ops`, `bytes` or `age`.
+        limit: Its value.
+        found: What it would be.
+        never: Whether the call would not fit into an empty outbox either.
+        **fields: As for `OutlastError`.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        what: str = "",
+        limit: float | None = None,
+        found: float | None = None,
+        never: bool = False,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **{"category": Category.INVALID_INPUT if never else None, **fields})
+        self.what = what
+        self.limit = limit
+        self.found = found
+        self.never = never
+
+
 class DeadlineExceededError(OutlastError, TimeoutError):
     """The call ran longer than its limit allowed. Also a `TimeoutError`.
 
@@ -206,6 +235,12 @@ class DeadLetterError(SyncError):
     """The write was given up and waits in the dead letters for a decision."""
 
     default_category = Category.FATAL
+
+
+class ReceiptPrunedError(SyncError, LookupError):
+    """What became of the write is not known any more, because its receipt was pruned. Also a `LookupError`."""
+
+    default_category = Category.INVALID_INPUT
 
 
 class ConfigError(OutlastError, ValueError):

@@ -21,6 +21,7 @@ _NEVER: Final = frozenset({501, 505})
 _APPLIED: Final = range(200, 300)
 _MOVED: Final = range(300, 400)
 _FAILED: Final = range(500, 600)
+_OF_SENDING: Final = ("in-progress", "idempotency", "stale-fence")
 _STALE: Final = frozenset({409, 412})
 _GONE: Final = frozenset({404, 410})
 _MAX_REASON = 200
@@ -42,7 +43,7 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
         return Applied(headers.get("etag"), status)
     reason, problem_type = _explain(status, body)
     in_doubt = status in _FAILED and status not in _BUSY | _NEVER
-    if in_doubt or status in _BUSY or _in_progress(status, problem_type):
+    if in_doubt or status in _BUSY or _not_refused(status, problem_type):
         after = parse_retry_after(headers, wall)
         return Busy(reason, after, whole_origin=status == HTTPStatus.TOO_MANY_REQUESTS, in_doubt=in_doubt)
     if status in _STALE:
@@ -56,8 +57,9 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
     return Rejected(reason, status)
 
 
-def _in_progress(status: int, problem_type: str) -> bool:
-    return status == HTTPStatus.CONFLICT and ("in-progress" in problem_type or "idempotency" in problem_type)
+def _not_refused(status: int, problem_type: str) -> bool:
+    """Tell whether a 409 is about the sending and not about the entity: at work already, or by a replaced sender."""
+    return status == HTTPStatus.CONFLICT and any(part in problem_type for part in _OF_SENDING)
 
 
 def _explain(status: int, body: bytes) -> tuple[str, str]:

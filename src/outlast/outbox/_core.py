@@ -4,44 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from functools import cache
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from outlast.clock import SYSTEM_CLOCK, Clock
-from outlast.config import check_known
+from outlast.engines.bounds import OutboxLimits
 from outlast.engines.op import OpState, Verb
 from outlast.engines.origin_pause import OriginPause
-from outlast.errors import ConfigError, ShuttingDownError
+from outlast.errors import OutboxFullError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
 from outlast.outbox._enqueue_in import borrow_beside, plan_in
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._layout import open_database
+from outlast.outbox._make_write import encode_body
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._records import (
     Changes,
     Claimed,
     Counts,
     Op,
     OpStatus,
-    ParkedOp,
     Queued,
     Shadow,
 )
 from outlast.outbox._routes import Routes
+from outlast.outbox._sizes import check_bodies, size_of
 from outlast.outbox._tick_list import TickList, Waiting, still_wanted
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
-from outlast.storage import Borrowed, Failed, Session, require
+from outlast.storage import Borrowed, Failed, Session
 
 T = TypeVar("T")
 
-_OPTIONS: Final = ("after", "base", "expires", "if_match", "lane", "once", "order", "schema", "target")
 _log = logging.getLogger("outlast.outbox")
 
 
@@ -66,24 +65,30 @@ class OutboxCore:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: sql.Coalescing | None = None,
+        limits: OutboxLimits | None = None,
         upcasters: Upcasters | None = None,
         codec: sql.BodyCodec | None = None,
     ) -> None:
         self.clock = clock
         self.bus = bus
+        self.limits = limits or OutboxLimits()
         self.database = open_database(path, durability=durability, inside=inside)
         self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
         try:
             (self._read if codec is None else self._write)(sql.adopt).result()
-            self.store_id = self._read(sql.identity).result()
+            self.identity = self._read(sql.identity).result()
         except BaseException:
             self.database.close()
             raise
+        self.store_id = str(self.identity)
+        """What the keys of new ops begin with."""
         self.upcasters = upcasters or Upcasters()
-        self._coalescing = coalescing
+        self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
         if coalescing is not None:
             self._write(sql.index_lanes).result()
+        if self.limits.counted:
+            self._write(sql.count_backlog).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._side: _LoopSide | None = None
@@ -111,7 +116,11 @@ class OutboxCore:
         Args:
             writes: The writes.
             together: Whether they are delivered one after the other, none before the one in front of it.
+
+        Raises:
+            ConfigError: A body is too large; the future raises what else stands against it.
         """
+        check_bodies(self.limits, writes)
         call = sql.Call(writes, self.clock.wall(), together)
         future = self.database.write_item(self._enqueue, (call, None))
         future.add_done_callback(lambda done: self._announce([call], [_outcome(done)]))
@@ -119,6 +128,7 @@ class OutboxCore:
 
     def aenqueue(self, writes: Sequence[Write], *, together: bool = False) -> asyncio.Future[list[Queued]]:
         """Store writes as `enqueue` does, for a task of the running event loop; see `TickList`."""
+        check_bodies(self.limits, writes)
         return self._here().calls.put(sql.Call(writes, self.clock.wall(), together))
 
     def flush(self) -> None:
@@ -132,16 +142,30 @@ class OutboxCore:
         return future
 
     def _enqueue(self, db: Session, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
-        return still_wanted(calls, lambda wanted: sql.enqueue(sql.Tables(db, self.ways), wanted, self._coalescing))
+        return still_wanted(calls, lambda wanted: self._store(db, wanted))
+
+    def _store(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
+        tables = sql.Tables(db, self.ways)
+        coming = sum(size_of(call.writes) for call in calls)
+        self.database.check_space(db, coming, self.limits.reserve, self.clock.now())
+        if not self.limits.counted:
+            return sql.enqueue(tables, calls, self._coalescing)
+        found = tables.run(sql.plan_within(self.ways, calls, self._coalescing, self.limits))
+        return cast("list[list[Queued]]", [Failed(one) if isinstance(one, OutboxFullError) else one for one in found])
 
     def plan_in(self, connection: Any, writes: Sequence[Write]) -> tuple[Borrowed, sql.Plan[list[int]]]:
         """Return a caller's connection and the plan that queues writes in its transaction.
 
         Raises:
             ConfigError: The connection is none of this outbox's database, or has no transaction.
+            StorageFullError: The rest of the disk is kept back.
         """
         borrowed = borrow_beside(connection, self.database.dialect)
-        return borrowed, plan_in(self.ways, writes, self.clock.wall(), self.store_id, self._coalescing)
+        self.database.check_space_outside(size_of(writes), self.limits.reserve)
+        plan = plan_in(
+            self.ways, writes, self.clock.wall(), self.identity, coalescing=self._coalescing, limits=self.limits
+        )
+        return borrowed, plan
 
     def _announce(self, calls: Sequence[sql.Call], outcomes: Sequence[list[Queued] | Failed]) -> None:
         queued = [(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if isinstance(outcome, list)]
@@ -205,7 +229,7 @@ class OutboxCore:
     def claim(self, fence: int, seqs: Sequence[int], terms: sql.Terms) -> Future[list[sql.Claim]]:
         """Seal and claim ops for one attempt each."""
         wall = self.clock.wall()
-        return self._write(lambda db: sql.claim(db, self.store_id, fence, seqs, terms=terms, wall=wall))
+        return self._write(lambda db: sql.claim(db, self.identity, fence, seqs, terms=terms, wall=wall))
 
     def settle(self, fence: int, claimed: Claimed, report: sql.Report) -> Future[None]:
         """Record what became of one attempt, claimed in a term."""
@@ -234,13 +258,14 @@ class OutboxCore:
         """Return what an entity held after our own last write of it."""
         return self._read(lambda db: sql.shadow(db, kind, entity))
 
-    def parked_op(self, seq: int) -> Future[ParkedOp | None]:
-        """Return a write that waits for a decision."""
-        return self._read(lambda db: sql.parked_op(db, self.store_id, seq))
+    def parked(self, state: OpState | None, seq: int | None, limit: int) -> Future[list[ParkedOp]]:
+        """List writes that wait for a decision."""
+        return self._read(lambda db: sql.parked(db, self.identity, state=state, seq=seq, limit=limit))
 
     def replay(self, seq: int, body: Any, if_match: str | None, schema: int | None = None) -> Future[None]:
         """Put a parked op back at its place, under a new key if the request is another one."""
         change = sql.Change(body=encode_body(body), if_match=if_match, schema=schema)
+        self.limits.check_body("body", change.body)
         return self._changing(self._write(lambda db: sql.replay(db, seq, change)))
 
     def discard(self, seq: int) -> Future[None]:
@@ -251,6 +276,14 @@ class OutboxCore:
         future.add_done_callback(lambda _: self.notify())
         return future
 
+    def step(self, job: Callable[[sql.Tables], T], *, write: bool) -> Future[T]:
+        """Run one job of several that belong together, each in a transaction of its own."""
+        return self._write(job) if write else self._read(job)
+
+    def status(self, seq: int) -> Future[OpStatus]:
+        """Return where the write at a place is."""
+        return self._read(lambda db: sql.status(db, seq))
+
     def counts(self) -> Future[Counts]:
         """Count the ops by state."""
         return self._read(sql.counts)
@@ -259,9 +292,9 @@ class OutboxCore:
         """List ops."""
         return self._read(lambda db: sql.statuses(db, state, seq, limit))
 
-    def pending(self, kind: str) -> Future[list[Op]]:
+    def pending(self, kind: str, after: int = 0, limit: int | None = None) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
-        return self._read(lambda db: [self.upcasters.show(op) for op in sql.pending(db, self.store_id, kind)])
+        return self._read(lambda db: list(map(self.upcasters.show, sql.pending(db, self.identity, kind, after, limit))))
 
     def lanes(self) -> Future[LaneIndex]:
         """Return an index of all that waits, made in the reader's thread."""
@@ -305,65 +338,3 @@ def _outcome(done: Future[list[Queued]]) -> list[Queued] | Failed:
         return done.result()
     except Exception as error:  # it is told to whoever holds the future
         return Failed(error)
-
-
-def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[str, Any]) -> Write:
-    """Build a write; a body that is not bytes is encoded as JSON.
-
-    Raises:
-        ConfigError: The body cannot be written as JSON, or an option is unknown.
-    """
-    if not options:
-        return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body))
-    check_known(options, _OPTIONS, path=verb.value)
-    fields: dict[str, Any] = {
-        **options,
-        "base": encode_body(options.get("base")),
-        "after": getattr(options.get("after"), "seq", options.get("after")),  # a ticket or its place
-    }
-    return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body), **fields)
-
-
-def encode_body(body: Any) -> bytes | None:
-    """Return bytes as they are, None as None, and anything else as JSON.
-
-    Raises:
-        ConfigError: It cannot be written as JSON, or only with NaN turned into null.
-    """
-    if body is None or isinstance(body, bytes):
-        return body
-    if isinstance(body, (bytearray, memoryview)):
-        return bytes(cast("bytes", body))
-    codec = _codec()
-    try:
-        encoded = codec.encode(body)
-        # It writes NaN as null, and in a merge patch null deletes.
-        faithful = b"null" not in encoded or not _has_no_number(codec.to_builtins(body))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"the body cannot be written as JSON: {error}", path="body") from error
-    if not faithful:
-        raise ConfigError("the body cannot be written as JSON: NaN and infinity are no JSON numbers", path="body")
-    return encoded
-
-
-class _Codec(NamedTuple):
-    encode: Callable[[Any], bytes]
-    to_builtins: Callable[[Any], Any]
-
-
-@cache
-def _codec() -> _Codec:
-    msgspec = require("msgspec", extra="store", purpose="the outbox")
-    return _Codec(msgspec.json.Encoder().encode, msgspec.to_builtins)
-
-
-def _has_no_number(value: Any) -> bool:
-    match value:
-        case float():
-            return not math.isfinite(value)
-        case dict():
-            return any(map(_has_no_number, cast("Mapping[Any, Any]", value).values()))
-        case list() | tuple():
-            return any(map(_has_no_number, cast("Sequence[Any]", value)))
-        case _:
-            return False

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from outlast.clock import SYSTEM_CLOCK
-from outlast.errors import ConfigError
+from outlast.engines.bounds import OutboxLimits
+from outlast.errors import ConfigError, OutboxFullError
 from outlast.outbox import _queries as sql
+from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._layout import INSIDE
+from outlast.outbox._sizes import check_bodies
 from outlast.outbox._write import Write
 from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
 
@@ -19,7 +22,11 @@ _APART: Final = (
 
 
 def enqueue_in(
-    connection: Any, *writes: Write, schema: str = "outlast", codec: sql.BodyCodec | None = None
+    connection: Any,
+    *writes: Write,
+    schema: str = "outlast",
+    limits: OutboxLimits | None = None,
+    codec: sql.BodyCodec | None = None,
 ) -> list[int]:
     """Queue writes in the transaction that a connection is in, and return their places.
 
@@ -32,18 +39,25 @@ def enqueue_in(
         connection: Of apsw, sqlite3 or psycopg, inside a transaction.
         *writes: What to queue.
         schema: Where the tables lie on PostgreSQL. Default `outlast`.
+        limits: Bounds that the writes must keep to; nobody waits for room in a transaction. Default: of a body only.
         codec: What writes bodies, as for `Outbox.open`.
 
     Raises:
         ConfigError: The connection is of another library, has no transaction, or finds no outbox.
+        OutboxFullError: No room is left; nothing was queued.
     """
     borrowed = borrow(connection)
     ways = _ways(borrowed, schema, codec)
-    return sql.run(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.execute)
+    plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
+    return sql.run(plan, ways.dialect.text, borrowed.execute)
 
 
 async def aenqueue_in(
-    connection: Any, *writes: Write, schema: str = "outlast", codec: sql.BodyCodec | None = None
+    connection: Any,
+    *writes: Write,
+    schema: str = "outlast",
+    limits: OutboxLimits | None = None,
+    codec: sql.BodyCodec | None = None,
 ) -> list[int]:
     """Queue writes in the transaction of an awaited connection of psycopg; see `enqueue_in`.
 
@@ -51,7 +65,8 @@ async def aenqueue_in(
     """
     borrowed = borrow(connection)
     ways = _ways(borrowed, schema, codec)
-    return await sql.arun(plan_in(ways, writes, SYSTEM_CLOCK.wall(), None), ways.dialect.text, borrowed.aexecute)
+    plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
+    return await sql.arun(plan, ways.dialect.text, borrowed.aexecute)
 
 
 def _ways(borrowed: Borrowed, schema: str, codec: sql.BodyCodec | None) -> sql.Ways:
@@ -74,7 +89,13 @@ def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
 
 
 def plan_in(
-    ways: sql.Ways, writes: Sequence[Write], wall: float, store: str | None, coalescing: sql.Coalescing | None = None
+    ways: sql.Ways,
+    writes: Sequence[Write],
+    wall: float,
+    identity: Identity | None,
+    *,
+    limits: OutboxLimits,
+    coalescing: sql.Coalescing | None = None,
 ) -> sql.Plan[list[int]]:
     """Queue writes by whatever connection runs this.
 
@@ -82,9 +103,11 @@ def plan_in(
         ways: What is done differently on the store.
         writes: The writes.
         wall: Unix seconds.
-        store: The outbox that must be found there, or None for any.
+        identity: The outbox that must be found there, or None for any.
+        limits: The bounds.
         coalescing: Which writes are folded, or None for none.
     """
+    check_bodies(limits, writes)
     ways = ways.for_others()
     (found,) = (yield sql.Ask(ways.find))[0]
     if not found:
@@ -94,7 +117,13 @@ def plan_in(
         )
     meta = sql.meta_of((yield sql.Ask(sql.IDENTITY)))
     sql.check_codec(ways.bodies, meta)
-    if store not in {None, sql.identity_of(meta)}:
+    if identity is not None and identity_of(meta.items()).store != identity.store:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
-    (queued,) = yield from sql.plan(ways, [sql.Call(writes, wall)], coalescing)
-    return [one.seq for one in queued]
+    calls = [sql.Call(writes, wall)]
+    if not limits.counted:
+        (queued,) = yield from sql.plan(ways, calls, coalescing)
+        return [one.seq for one in queued]
+    (found,) = yield from sql.plan_within(ways, calls, coalescing, limits, ours=False)
+    if isinstance(found, OutboxFullError):
+        raise found
+    return [one.seq for one in found]

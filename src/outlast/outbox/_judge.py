@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, cast
 
 from outlast.clock import Clock, Random
@@ -39,7 +39,8 @@ from outlast.engines.op import (
     Unreadable,
     compare,
 )
-from outlast.outbox._records import Claimed, Op
+from outlast.engines.reconcile_records import ConflictPolicy
+from outlast.outbox._records import Claimed, Op, SealedRequest, Term
 from outlast.outbox._routes import Route
 from outlast.outbox._transport import Batching, Polling
 
@@ -55,12 +56,14 @@ class Disputed:
         answer: What the server said.
         found: What reading back gave, or None when there was nothing to read.
         step: What that means when nobody has a policy: the conflict inbox.
+        policy: What its route wants done about it, or None for what the runner says of its kind.
     """
 
     op: Op
     answer: Stale | Gone
     found: ReadBack | None
     step: Conflict
+    policy: ConflictPolicy | None = None
 
 
 Reconcile = Callable[[Disputed], Awaitable[Step]]
@@ -101,13 +104,22 @@ class Judge:
         reconcile: What settles conflicts. Default: they go to the inbox.
         clock: Where the time comes from.
         random: Where jitter comes from.
+        term: Says whose requests these are now.
     """
 
-    def __init__(self, policy: DeliveryPolicy, reconcile: Reconcile | None, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        policy: DeliveryPolicy,
+        reconcile: Reconcile | None,
+        clock: Clock,
+        random: Random,
+        term: Callable[[], Term],
+    ) -> None:
         self._policy = policy
         self._reconcile = reconcile
         self._clock = clock
         self._random = random
+        self._term = term
         self._limits: dict[int, BatchLimits] = {}
 
     async def carry(self, route: Route, claimed: Claimed, told: Callable[[Answer], None]) -> Judged:
@@ -118,6 +130,8 @@ class Judge:
             claimed: The op.
             told: Called with the answer as soon as it is there.
         """
+        if claimed.course is Course.MERGE:
+            return await self.judge(route, claimed, Stale("the write before it became something else"))
         if claimed.course not in {Course.SEND, Course.ASK}:
             found = await self._read_back(route, claimed)
             step = after_look(
@@ -153,15 +167,18 @@ class Judge:
             chance = self._random.random()
             step = compare(self._policy, verb, claimed.attempt, found, chance=chance, reason=step.reason)
         if isinstance(step, Conflict) and isinstance(answer, Stale | Gone) and self._reconcile is not None:
-            step = await self._reconcile(Disputed(claimed.op, answer, found, step))
+            step = await self._reconcile(Disputed(claimed.op, answer, found, step, route.conflicts))
         return Judged(claimed, step, answer, doubt)
 
     async def _send(self, route: Route, claimed: Claimed) -> Answer:
         try:
-            answer: Any = await route.transport.send(claimed.op, claimed.request)
+            answer: Any = await route.transport.send(claimed.op, self._signed(claimed.request))
         except Exception as error:
             return InDoubt(_raised(error))
         return _checked(answer)
+
+    def _signed(self, request: SealedRequest) -> SealedRequest:
+        return replace(request, term=self._term())
 
     async def _ask(self, route: Route, claimed: Claimed) -> Answer:
         if not isinstance(route.transport, Polling):
@@ -219,7 +236,7 @@ class Judge:
     async def _send_batch(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer] | Answer:
         assert isinstance(route.transport, Batching)  # noqa: S101 - `cut` makes batches for no other
         try:
-            answer: Any = await route.transport.send_batch([(one.op, one.request) for one in claims])
+            answer: Any = await route.transport.send_batch([(one.op, self._signed(one.request)) for one in claims])
         except Exception as error:
             return InDoubt(_raised(error))
         if not isinstance(answer, Mapping):

@@ -22,7 +22,7 @@ from outlast.outbox._judge import Judge, Judged, Reconcile, whole
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._recorder import LoopStats, Recorder, patiently
-from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
+from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Term, Unsendable, Withdrawn
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 
 _POLL_EVERY: Final = 0.25
@@ -64,7 +64,7 @@ class DeliveryLoop:
         self._park_lanes = park_lanes
         self.gates = Gates(routes, core.clock, core.bus)
         self._accounts = Accounts(self._failed, self._changed)
-        self._judge = Judge(policy, reconcile, core.clock, random)
+        self._judge = Judge(policy, reconcile, core.clock, random, lambda: Term(core.store_id, lease.fence))
         self._recorder = Recorder(
             core, lease, self.gates, self._accounts, park_lanes=park_lanes, before_settle=before_settle
         )
@@ -234,12 +234,14 @@ class DeliveryLoop:
             admission=admission,
             suspects=self._suspects.intersection(seqs),
         )
+        claims: list[sql.Claim] = []
         try:
-            return await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
-        except BaseException:
-            for seq in seqs:
+            claims = await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
+        finally:
+            # All of them when it failed, and the last ones when those in front of them are large.
+            for seq in seqs[len(claims) :]:
                 self._lanes.give_back(seq)
-            raise
+        return claims
 
     def _start(self, claims: Sequence[sql.Claim], routes: Routes, permits: Permits) -> bool:
         passed = False

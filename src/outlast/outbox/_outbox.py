@@ -10,13 +10,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.bounds import OutboxLimits, Patience
 from outlast.engines.op import OpState, Verb
+from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
-from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._core import OutboxCore
+from outlast.outbox._make_write import make_write
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._retention import Pruned, Retention, aprune
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
@@ -33,7 +38,7 @@ class Ticket(TicketCore):
         return found
 
     async def _look(self, seq: int) -> OpStatus:
-        return pick(await self._core.result(self._core.statuses(None, seq, 1)), seq)
+        return await self._core.result(self._core.status(placed(seq)))
 
     async def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead, and return its status.
@@ -43,7 +48,7 @@ class Ticket(TicketCore):
 
         Raises:
             TimeoutError: It is still on its way; nothing is lost, ask again.
-            LookupError: The write was discarded.
+            LookupError: The write was discarded; `ReceiptPrunedError` when it was settled long ago, or discarded.
 
         Cancel: only the waiting ends.
         """
@@ -66,6 +71,7 @@ class Outbox:
 
     def __init__(self, core: OutboxCore) -> None:
         self.core = core
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -77,6 +83,7 @@ class Outbox:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: Coalescing | None = None,
+        limits: OutboxLimits | None = None,
         upcasters: Upcasters | None = None,
         codec: BodyCodec | None = None,
     ) -> Self:
@@ -93,6 +100,7 @@ class Outbox:
                 `outlast_`, so that `enqueue_in` can queue in your transactions. It is put into WAL mode.
             coalescing: Which writes are folded into ones of the same entity that wait and were never sent, so that
                 fewer are sent; the tickets follow. Default: none.
+            limits: How much may wait, and what is done when that much does. Default: only a body is bounded.
             upcasters: What brings the bodies that an older version of the program has queued into the newest shape.
                 Default: nothing; then `schema` only says what a body is.
             codec: What writes bodies into the database and reads them, such as by encrypting them; see `BodyCodec`. It
@@ -111,6 +119,7 @@ class Outbox:
                 bus=bus,
                 inside=inside,
                 coalescing=coalescing,
+                limits=limits,
                 upcasters=upcasters,
                 codec=codec,
             )
@@ -128,6 +137,8 @@ class Outbox:
 
         Raises:
             ConfigError: It is at odds with what waits, such as a second create, or nobody could deliver it.
+            OutboxFullError: No room is left by the outbox's `limits`, also after waiting if that is wanted.
+            StorageFullError: The disk is full; nothing was queued.
 
         Cancel: the write is queued whole or not at all.
         """
@@ -162,7 +173,33 @@ class Outbox:
 
         Cancel: the writes are queued whole or not at all.
         """
-        return [Ticket(self.core, one.seq) for one in await self.core.aenqueue(writes)]
+        return [Ticket(self.core, one.seq) for one in await self._queue(writes)]
+
+    async def _queue(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+        core, patience = self.core, Patience(self.core.limits, self.core.clock.now())
+        if not self._turn.locked():
+            try:
+                return await core.aenqueue(writes, together=together)
+            except OutboxFullError as full:
+                patience.pause(full, core.clock.now())
+        # Only the first of those who wait looks for room, and nobody passes them.
+        first = await self._take_turn(patience.left(core.clock.now()))
+        try:
+            while True:
+                try:
+                    return await core.aenqueue(writes, together=together)
+                except OutboxFullError as full:
+                    await core.clock.asleep(patience.pause(full, core.clock.now()))
+        finally:
+            if first:
+                self._turn.release()
+
+    async def _take_turn(self, seconds: float | None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._turn.acquire()
+        except TimeoutError:
+            return False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction[Ticket]]:
@@ -175,7 +212,7 @@ class Outbox:
         """
         collected = begin(self.core, Ticket)
         yield collected
-        collected.placed(await self.core.aenqueue(collected.writes(), together=True))
+        collected.placed(await self._queue(collected.writes(), together=True))
 
     async def enqueue_in(self, connection: Any, *writes: Write) -> list[Ticket]:
         """Queue writes in the transaction that a connection of yours is in: committed with your rows or not at all.
@@ -189,6 +226,7 @@ class Outbox:
 
         Raises:
             ConfigError: It is none of those, leads elsewhere, or has no transaction.
+            OutboxFullError: No room is left; nothing was queued, and nobody waits inside a transaction.
 
         Cancel: what psycopg leaves behind; roll back.
         """
@@ -212,9 +250,42 @@ class Outbox:
         """
         return await self.core.result(self.core.statuses(state, None, limit))
 
-    async def pending(self, kind: str) -> Sequence[Op]:
-        """List the writes of a kind that are not delivered yet, oldest first."""
-        return await self.core.result(self.core.pending(kind))
+    async def pending(self, kind: str, *, after: int = 0, limit: int | None = None) -> Sequence[Op]:
+        """List the writes of a kind that are not delivered yet, oldest first, each with its body.
+
+        Args:
+            kind: The type of the entity.
+            after: The place of the last write that you have seen, to read large ones in portions. Default 0.
+            limit: How many at most, or None for all. Default None.
+        """
+        return await self.core.result(self.core.pending(kind, after, limit))
+
+    async def conflict(self, seq: int) -> ParkedOp:
+        """Show a write that waits for a decision, conflicting or dead, with base, ours and theirs.
+
+        Args:
+            seq: Its place.
+
+        Raises:
+            LookupError: No such write waits for a decision.
+        """
+        return pick_parked(await self.core.result(self.core.parked(None, seq, 1)), seq)
+
+    async def conflicts(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the conflict inbox, oldest first.
+
+        Args:
+            limit: How many at most. Default 100.
+        """
+        return await self.core.result(self.core.parked(OpState.CONFLICT, None, limit))
+
+    async def dead(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the dead letters, oldest first.
+
+        Args:
+            limit: How many at most. Default 100.
+        """
+        return await self.core.result(self.core.parked(OpState.DEAD, None, limit))
 
     async def replay(
         self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None
@@ -245,6 +316,16 @@ class Outbox:
             ConfigError: No such write waits for a decision.
         """
         await self.core.result(self.core.discard(seq))
+
+    async def prune(self, retention: Retention | None = None) -> Pruned:
+        """Forget what is done and no longer to be remembered; a `Runner` does so by itself.
+
+        Args:
+            retention: How long it is to be remembered. Default: `Retention()`.
+
+        Cancel: what is forgotten stays so; the rest is left.
+        """
+        return await aprune(self.core, retention or Retention())
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from any thread, when this process has changed the outbox; returns how to stop."""

@@ -10,6 +10,8 @@ from outlast.engines.op import OpState, Verb
 
 KEEP: Final = "keep"
 """Says that a replayed write stays based on the version it was based on; never an ETag, which has quotes."""
+REBASED: Final = "rebased"
+"""Stands for the version of what never came to be, on which a write is based; it is not sent but merged."""
 
 
 class Op(NamedTuple):
@@ -33,7 +35,7 @@ class Op(NamedTuple):
         schema: The version of the shape of its body.
         rounds: How often it was made anew after a conflict.
         expires_at: Unix seconds at which it is given up, or None.
-        base: The body that the server held when the write was made, or None.
+        base: The entity as its author saw it, or None.
     """
 
     seq: int
@@ -84,6 +86,18 @@ class Newcomer(NamedTuple):
     passable: bool
 
 
+class Term(NamedTuple):
+    """Say which holder of the lease sends something, so that a server can refuse one that was replaced.
+
+    Args:
+        sender: The outbox, with its epoch.
+        fence: The number of the holder's term; a later holder has a higher one.
+    """
+
+    sender: str
+    fence: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRequest:
     """Hold the request of an op as it was frozen in the commit that claimed it first.
@@ -95,12 +109,14 @@ class SealedRequest:
         url: The absolute address.
         headers: Name and value pairs; the key and the preconditions are among them.
         body: The bytes, or None.
+        term: Whose request it is now; not part of what was frozen.
     """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
+    term: Term | None = None
 
 
 class Claimed(NamedTuple):
@@ -174,23 +190,6 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedOp:
-    """Show a write that waits for a decision, with what is known of the server's side.
-
-    Args:
-        op: The write.
-        state: `conflict` or `dead`.
-        reason: Why it is there.
-        theirs: What the server held, as a JSON document with `etag`, `body` and the `report` of the merge, or None.
-    """
-
-    op: Op
-    state: OpState
-    reason: str
-    theirs: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OpStatus:
     """Show where a write is in its life.
 
@@ -245,8 +244,8 @@ class Counts:
         waiting: Sent at least once, and neither delivered nor given up.
         conflict: In the conflict inbox.
         dead: In the dead letters.
-        delivered: Recorded as delivered.
-        folded: Taken up by another write, or annihilated, before anything was sent.
+        delivered: Recorded as delivered; those whose receipts were pruned too.
+        folded: Taken up by another write, or annihilated, before anything was sent; the pruned ones too.
     """
 
     ready: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from outlast.engines.op import Step
+from outlast.engines.reconcile_records import ConflictPolicy
 from outlast.errors import ConfigError
 from outlast.outbox._records import Op
 from outlast.outbox._transport import Transport
@@ -24,11 +25,13 @@ class Route:
         transport: What carries them.
         breaker: The circuit of its origin. Default: see `OriginGate`; the first route to an origin decides.
         before_settle: Told of every outcome before it is recorded.
+        conflicts: What is done about conflicts of what travels here. Default: what the runner says of the kind.
     """
 
     transport: Transport
     breaker: CircuitBreaker | None = None
     before_settle: BeforeSettle | None = None
+    conflicts: ConflictPolicy | None = None
 
     @property
     def account(self) -> object:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.engines.bounds import OutboxLimits, Patience
 from outlast.engines.op import OpState, Verb
+from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus
 from outlast.outbox import _queries as sql
-from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._core import OutboxCore
+from outlast.outbox._make_write import make_write
+from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing
-from outlast.outbox._records import KEEP, Counts, Op, OpStatus
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick
+from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued
+from outlast.outbox._retention import Pruned, Retention, prune
+from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
@@ -32,7 +38,7 @@ class SyncTicket(TicketCore):
         return found
 
     def _look(self, seq: int) -> OpStatus:
-        return pick(self._core.statuses(None, seq, 1).result(), seq)
+        return self._core.status(placed(seq)).result()
 
     def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead; see `Ticket.settled`."""
@@ -62,6 +68,7 @@ class SyncOutbox:
 
     def __init__(self, core: OutboxCore) -> None:
         self.core = core
+        self._turn = threading.Lock()
 
     @classmethod
     def open(
@@ -73,6 +80,7 @@ class SyncOutbox:
         bus: EventBus = DEFAULT_BUS,
         inside: bool = False,
         coalescing: Coalescing | None = None,
+        limits: OutboxLimits | None = None,
         upcasters: Upcasters | None = None,
         codec: BodyCodec | None = None,
     ) -> Self:
@@ -85,6 +93,7 @@ class SyncOutbox:
                 bus=bus,
                 inside=inside,
                 coalescing=coalescing,
+                limits=limits,
                 upcasters=upcasters,
                 codec=codec,
             )
@@ -115,14 +124,33 @@ class SyncOutbox:
 
     def enqueue(self, *writes: Write) -> list[SyncTicket]:
         """Queue writes in one commit: all of them or none."""
-        return [SyncTicket(self.core, one.seq) for one in self.core.enqueue(writes).result()]
+        return [SyncTicket(self.core, one.seq) for one in self._queue(writes)]
+
+    def _queue(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+        core, patience = self.core, Patience(self.core.limits, self.core.clock.now())
+        if not self._turn.locked():
+            try:
+                return core.enqueue(writes, together=together).result()
+            except OutboxFullError as full:
+                patience.pause(full, core.clock.now())
+        seconds = patience.left(core.clock.now())
+        first = self._turn.acquire(timeout=-1 if seconds is None else seconds)
+        try:
+            while True:
+                try:
+                    return core.enqueue(writes, together=together).result()
+                except OutboxFullError as full:
+                    core.clock.sleep(patience.pause(full, core.clock.now()))
+        finally:
+            if first:
+                self._turn.release()
 
     @contextmanager
     def transaction(self) -> Generator[Transaction[SyncTicket]]:
         """Queue all that is collected in the block in one commit; see `Outbox.transaction`."""
         collected = begin(self.core, SyncTicket)
         yield collected
-        collected.placed(self.core.enqueue(collected.writes(), together=True).result())
+        collected.placed(self._queue(collected.writes(), together=True))
 
     def enqueue_in(self, connection: Any, *writes: Write) -> list[SyncTicket]:
         """Queue writes in the transaction that a connection of yours is in; see `Outbox.enqueue_in`."""
@@ -141,9 +169,21 @@ class SyncOutbox:
         """List writes by place; see `Outbox.list`."""
         return self.core.statuses(state, None, limit).result()
 
-    def pending(self, kind: str) -> Sequence[Op]:
-        """List the writes of a kind that are not delivered yet, oldest first."""
-        return self.core.pending(kind).result()
+    def pending(self, kind: str, *, after: int = 0, limit: int | None = None) -> Sequence[Op]:
+        """List the writes of a kind that are not delivered yet, oldest first; see `Outbox.pending`."""
+        return self.core.pending(kind, after, limit).result()
+
+    def conflict(self, seq: int) -> ParkedOp:
+        """Show a write that waits for a decision; see `Outbox.conflict`."""
+        return pick_parked(self.core.parked(None, seq, 1).result(), seq)
+
+    def conflicts(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the conflict inbox, oldest first."""
+        return self.core.parked(OpState.CONFLICT, None, limit).result()
+
+    def dead(self, *, limit: int = 100) -> Sequence[ParkedOp]:
+        """List the dead letters, oldest first."""
+        return self.core.parked(OpState.DEAD, None, limit).result()
 
     def replay(
         self, seq: int, body: Any = None, *, if_match: str | None = KEEP, schema: int | None = None
@@ -155,6 +195,10 @@ class SyncOutbox:
     def discard(self, seq: int) -> None:
         """Forget a conflicting or dead write."""
         self.core.discard(seq).result()
+
+    def prune(self, retention: Retention | None = None) -> Pruned:
+        """Forget what is done and no longer to be remembered; see `Outbox.prune`."""
+        return prune(self.core, retention or Retention())
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener when this process has changed the outbox; returns how to stop."""

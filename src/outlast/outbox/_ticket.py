@@ -6,7 +6,7 @@ from typing import Final
 
 from outlast.engines.op import OpState
 from outlast.outbox._core import OutboxCore
-from outlast.outbox._records import OpStatus
+from outlast.outbox._parked import ParkedOp
 
 SETTLED: Final = frozenset({OpState.DELIVERED, OpState.ANNIHILATED, OpState.CONFLICT, OpState.DEAD})
 POLL_EVERY: Final = 0.1
@@ -28,21 +28,30 @@ class TicketCore:
     @property
     def key(self) -> str:
         """Return the idempotency key of the op's first generation."""
-        return f"{self._core.store_id}:{self.seq}:0"
+        return self._core.identity.key(self.seq, 0)
 
     def __repr__(self) -> str:
         """Return the place and the file."""
         return f"{type(self).__name__}({self.seq}, {self._core.name!r})"
 
 
-def pick(found: list[OpStatus], seq: int) -> OpStatus:
-    """Return the only status in a list.
+def placed(seq: int) -> int:
+    """Return a place.
 
     Raises:
-        LookupError: There is none: the write was discarded, or its transaction is still open.
+        LookupError: It is none: the transaction of the write is still open.
     """
     if not seq:
         raise LookupError("the write has no place before its transaction is committed")
+    return seq
+
+
+def pick_parked(found: list[ParkedOp], seq: int) -> ParkedOp:
+    """Return the only write in a list.
+
+    Raises:
+        LookupError: There is none: the write is on its way, delivered, or unknown.
+    """
     if not found:
-        raise LookupError(f"the outbox does not know write {seq}; it was discarded")
+        raise LookupError(f"no write {seq} lies in the conflicts or dead letters")
     return found[0]

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from outlast.engines.op import Verb
 from outlast.errors import ConfigError
-from outlast.outbox._core import OutboxCore, make_write
+from outlast.outbox._core import OutboxCore
+from outlast.outbox._make_write import make_write
 from outlast.outbox._records import Queued
 from outlast.outbox._ticket import TicketCore
 from outlast.outbox._write import Write

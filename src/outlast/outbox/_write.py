@@ -51,7 +51,8 @@ class Write(_Write):
             go, only never at the same time. Default `strict`.
         expires: Seconds from now after which it is given up, unless it may be on the wire; None for never.
         schema: The version of the shape of the body, >= 0. Default 0.
-        base: The body that the server held when the write was made, for merging, or None when it is not known.
+        base: The entity as its author saw it, own writes that wait included, or None when that is not known. What came
+            to be in between, by others or by a write in front of it that the author did not see, is merged with it.
 
     Raises:
         ConfigError: Nobody could deliver it.

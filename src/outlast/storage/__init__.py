@@ -8,6 +8,9 @@ from outlast.storage._host import FileLock, boot_id
 from outlast.storage._layouts import Dialect, FileFormat
 from outlast.storage._postgres import PostgresDatabase
 from outlast.storage._postgres_address import is_address, postgres_dialect
+from outlast.storage._quarantine import check_closed, publish, quarantine
+from outlast.storage._reading import Reading, open_reading
+from outlast.storage._salvage import SalvageReader
 from outlast.storage._sqlite import SqliteDatabase
 from outlast.storage._writer import Failed
 
@@ -22,11 +25,17 @@ __all__ = [
     "FileLock",
     "Lock",
     "PostgresDatabase",
+    "Reading",
+    "SalvageReader",
     "Session",
     "SqliteDatabase",
     "boot_id",
     "borrow",
+    "check_closed",
     "is_address",
+    "open_reading",
     "postgres_dialect",
+    "publish",
+    "quarantine",
     "require",
 ]

@@ -51,6 +51,14 @@ class Connection(Session, Protocol):
         """Return the rowid of the last row that was inserted."""
         ...
 
+    def wal_checkpoint(self, dbname: str | None = None, mode: int = 0) -> tuple[int, int]:
+        """Bring the log into the file; return how many frames it has, and how many of them are there already."""
+        ...
+
+    def config(self, setting: int, value: int, /) -> Any:
+        """Set a number that belongs to the connection."""
+        ...
+
     def set_busy_timeout(self, milliseconds: int, /) -> None:
         """Wait up to that long for a lock that another connection holds."""
         ...

@@ -75,6 +75,18 @@ class Database(Protocol):
         """Tell, without waiting, whether somebody may have committed since this was asked last; from one thread."""
         ...
 
+    def check_space(self, connection: Any, coming: int, reserve: int | None, now: float, /) -> None:
+        """Refuse writes of so many bytes, inside their transaction, that would go into the space to be kept back.
+
+        Raises:
+            StorageFullError: They would.
+        """
+        ...
+
+    def check_space_outside(self, coming: int, reserve: int | None, /) -> None:
+        """Do the same for writes on a connection of somebody else, as far as that can be seen from here."""
+        ...
+
     def lock(self, name: str) -> Lock:
         """Return a lock of that name, which everybody shares who has this database open."""
         ...

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _FULL = "no space is left on the disk; free some and run again, nothing acknowledged is lost"
 _BUSY = "another process kept it locked; stop that process or try again"
-_DAMAGED = "the file is damaged; nothing was changed. Copy it away before you do anything else"
+_DAMAGED = (
+    "the file is damaged; nothing was changed. Copy it away, with what lies beside it, before you do anything else"
+)
 _BY_NAME: Mapping[str, tuple[type[StorageError], str]] = {
     "FullError": (StorageFullError, _FULL),
     "BusyError": (StorageBusyError, _BUSY),
@@ -38,6 +40,10 @@ def translate(error: Exception, name: str) -> Exception:
         error: What was raised.
         name: The database, for the message.
     """
+    if isinstance(error, UnicodeDecodeError):  # every text that was stored can be read, unless its bytes have changed
+        translated: Exception = CorruptError(f"{name}: {_DAMAGED} ({error})", operation="storage")
+        translated.__cause__ = error
+        return translated
     if isinstance(error, OutlastError) or type(error).__module__.partition(".")[0] != "apsw":
         return error
     kind, remedy = _BY_NAME.get(type(error).__name__, (StorageError, "SQLite refused"))
@@ -46,6 +52,13 @@ def translate(error: Exception, name: str) -> Exception:
     translated = kind(f"{name}: {remedy} ({error})", operation="storage")
     translated.__cause__ = error
     return translated
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether SQLite could not write because there was no space, or the file must not become larger."""
+    if type(error).__module__.partition(".")[0] != "apsw":
+        return False
+    return type(error).__name__ == "FullError" or getattr(error, "extendedresult", None) == _IOERR_WRITE
 
 
 def _io_error(error: Exception) -> tuple[type[StorageError], str]:

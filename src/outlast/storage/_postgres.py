@@ -249,6 +249,12 @@ class PostgresDatabase:
         self._looked = now
         return True
 
+    def check_space(self, _session: PostgresSession, _coming: int, _reserve: int | None, _now: float, /) -> None:
+        """Leave the disk to the server, which cannot be asked about it."""
+
+    def check_space_outside(self, _coming: int, _reserve: int | None, /) -> None:
+        """Leave the disk to the server."""
+
     def lock(self, name: str) -> AdvisoryLock:
         """Return an advisory lock, which the server frees when the process ends."""
         return AdvisoryLock(self._link(patience=1.0), self.dialect.key(name), self.name)

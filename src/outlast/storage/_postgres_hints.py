@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -105,13 +105,20 @@ class Listener:
         connection.execute(f'LISTEN "{self._channel}"')
         self.hears = True
         self._hear()  # for what was said while nobody listened
-        try:
-            while not self._stopped:
-                select.select([connection, self._bell], [], [])
-                if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
-                    self._hear()
-        finally:
-            self.hears = False
+        # Not `select.select`, which knows only the first 1,024 files of a process.
+        with selectors.DefaultSelector() as ready:
+            ready.register(connection, selectors.EVENT_READ)
+            ready.register(self._bell, selectors.EVENT_READ)
+            try:
+                self._hear_until_stopped(connection, ready)
+            finally:
+                self.hears = False
+
+    def _hear_until_stopped(self, connection: Any, ready: selectors.DefaultSelector) -> None:
+        while not self._stopped:
+            ready.select()
+            if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
+                self._hear()
 
     def stop(self) -> None:
         """Hear no more; a second call does nothing."""

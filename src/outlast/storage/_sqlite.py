@@ -19,7 +19,7 @@ from outlast.errors import (
 )
 from outlast.storage._connection import Connection
 from outlast.storage._extras import require
-from outlast.storage._failures import translate
+from outlast.storage._failures import is_full, translate
 from outlast.storage._host import FileGate, FileLock
 from outlast.storage._layouts import (
     LAYOUT_TABLE,
@@ -31,6 +31,9 @@ from outlast.storage._layouts import (
     store_version,
     stored_version,
 )
+from outlast.storage._log_check import check_log, has_more
+from outlast.storage._reading import connect_to_read
+from outlast.storage._space import SpaceWatch, judge, outside
 from outlast.storage._writer import Failed, GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
@@ -44,6 +47,8 @@ _MARKS = (
     " FROM pragma_application_id, pragma_user_version"
 )
 _TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
+_LOG, _SHORT_LOG = 1000, 32
+"""Pages after which the log is written back."""
 _SYNCHRONOUS = {"power": 2, "process": 1}
 
 
@@ -87,20 +92,27 @@ class SqliteDatabase:
         self._lock = threading.Lock()
         _check_file(self.path, layout)
         opened: list[Connection] = []
+        logged = Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size > 0
         try:
             self._inspect()
             opened.append(self._connect(durability))
-            self._prepare(opened[0])
             opened.append(self._connect(durability))
+            if logged:  # before anything is written: SQLite takes a file for empty that lies in a damaged log only
+                self._check_log(*opened, flushed=durability == "power")
+            self._prepare(opened[0])
         except Exception as error:
             for connection in opened:
                 connection.close()
             raise translate(error, str(self.path)) from error
+        for connection in opened:
+            connection.config(self._apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._connections = opened
         self._main, self._reader = opened
         self._watcher: Connection | None = None
         self._seen = 0
         self._gate = FileGate(f"{self.path}-gate")
+        self._space = SpaceWatch(self.path)
+        self._saving = False
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
 
@@ -108,21 +120,16 @@ class SqliteDatabase:
         """Refuse a foreign or newer database before anything could change it."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        # Even a reader leaves files beside a database in WAL mode, unless it is told that nobody writes; and that may
-        # be said only where no such file holds a part of it.
-        logged, cut = (Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal"))
-        uri = f"{self.path.resolve().as_uri()}?immutable={int(not logged and not cut)}"
-        # Whoever reads a file whose commit was cut off must roll that back first, which a mere reader may not.
-        flags = self._apsw.SQLITE_OPEN_READWRITE if cut else self._apsw.SQLITE_OPEN_READONLY
-        connection: Connection = self._apsw.Connection(uri, flags=flags | self._apsw.SQLITE_OPEN_URI)
+        connection = connect_to_read(self.path)
         try:
-            connection.set_busy_timeout(_BUSY_MS)
             self._check_owner(connection)
         finally:
             connection.close()
 
     def _connect(self, durability: str) -> Connection:
         connection: Connection = self._apsw.Connection(str(self.path))
+        # Else closing a file that is refused would take its log away, with all that SQLite has left out of it.
+        connection.config(self._apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_timeout(_BUSY_MS)
         wanted = _SYNCHRONOUS[durability]
         mode = connection.pragma("journal_mode", "wal")
@@ -130,6 +137,16 @@ class SqliteDatabase:
         if mode != "wal" or connection.pragma("synchronous") != wanted:
             raise StorageError(f"{self.path}: SQLite refused WAL with synchronous={wanted}; is it on a network disk?")
         return connection
+
+    def _check_log(self, main: Connection, reader: Connection, *, flushed: bool) -> None:
+        """Refuse a log of which SQLite has left something out; only where somebody did not end cleanly is there one."""
+        main.execute("BEGIN IMMEDIATE")  # so that nobody adds to it meanwhile
+        try:
+            frames, _ = reader.wal_checkpoint(mode=self._apsw.SQLITE_CHECKPOINT_NOOP)
+            if has_more(self.path, max(0, frames), int(reader.pragma("page_size"))):
+                check_log(self.path, flushed=flushed)
+        finally:
+            main.execute("ROLLBACK")
 
     def write(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run SQL in a durable transaction, shared with whatever else waits.
@@ -156,20 +173,55 @@ class SqliteDatabase:
         return self._writer.submit_items(job, items)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        connection = self._main
         with self._gate:
             try:
-                connection.execute("BEGIN IMMEDIATE")
-            except Exception as error:  # no job has run, and each of them would only wait as long again
-                raise GroupRefusedError(error) from error
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+                return self._commit(work)
+            except Exception as error:
+                if not is_full(error) or not self._begin_log_anew():
+                    raise
+            finally:
+                self._save_space(low=self._space.low)
+            return self._commit(work)
+
+    def _commit(self, work: Callable[[Connection], T]) -> T:
+        connection = self._main
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except Exception as error:  # no job has run, and each of them would only wait as long again
+            raise GroupRefusedError(error) from error
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         return result
+
+    def _save_space(self, *, low: bool) -> None:
+        """Keep the log from growing further while little space is left: what it has is enough for what waits."""
+        if low != self._saving:
+            self._saving = low
+            self._main.pragma("wal_autocheckpoint", _SHORT_LOG if low else _LOG)
+            if low:
+                self._begin_log_anew()
+
+    def _begin_log_anew(self) -> bool:
+        """Write the log back, so that the next commit needs no further space for it; tell whether that went well."""
+        try:
+            busy, logged, _ = self._main.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except self._apsw.Error:
+            return False
+        return not busy and logged > 0
+
+    def check_space(self, connection: Connection, coming: int, reserve: int | None, now: float) -> None:
+        """Refuse writes that would go into the space that is kept back; see `SpaceWatch.check`."""
+        self._space.check(connection, coming, reserve, now)
+
+    def check_space_outside(self, coming: int, reserve: int | None) -> None:
+        """Do the same for writes on a connection of somebody else, as far as that can be seen from here."""
+        for room in outside(self.path, self.path.stat().st_size):
+            judge(self.path, room, coming, reserve)
 
     def read(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run a query on the reader thread and return a future with its result.
@@ -186,7 +238,7 @@ class SqliteDatabase:
     def _query(self, job: Callable[[Connection], T]) -> T:
         try:
             return job(self._reader)
-        except self._apsw.Error as error:
+        except (self._apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, str(self.path)) from error
 
     def _check_process(self) -> None:
@@ -249,12 +301,13 @@ class SqliteDatabase:
             self._migrate(connection)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has ended it already
+                connection.execute("ROLLBACK")
             raise
         found = connection.execute("PRAGMA quick_check(1)").get
         if found != "ok":
             raise CorruptError(
-                f"{self.path} is damaged ({found}); nothing was changed. Copy it away before you do anything else"
+                f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
             )
 
     def _check_owner(self, connection: Connection) -> None:

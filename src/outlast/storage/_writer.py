@@ -120,7 +120,7 @@ class GroupCommitWriter:
         """Queue an item of a job that is given all items at once which wait for it one after the other.
 
         Args:
-            job: Returns one result for each item; equal jobs are the same job.
+            job: Returns one result for each item, `Failed` for one that it refuses alone; equal jobs are the same job.
             item: The item.
         """
         return self._queue(_Entry(job, (item,)))

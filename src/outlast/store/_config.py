@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from outlast.engines.lease import LeaseConfig
 from outlast.engines.op import DeliveryPolicy
+from outlast.engines.reconcile_records import ConflictPolicy
 from outlast.policies import CircuitBreaker, Retry
 
 
@@ -21,6 +22,9 @@ class StoreConfig:
         deliver: Whether this store delivers what it queues. False where another process does. Default True.
         concurrency: Deliveries at once, >= 1. Default 8.
         delivery: Backoff and limits of delivery.
+        conflicts: What is done when the server holds something else than what was seen. Default: what only one side
+            changed is merged, everything else goes to the conflict inbox. What the server adds of its own is sent back
+            with a merged write, unless it is among the policy's `server_fields`.
         lease: Seconds between beats of the delivery lease and until a frozen holder may be replaced.
     """
 
@@ -29,4 +33,5 @@ class StoreConfig:
     deliver: bool = True
     concurrency: int = 8
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    conflicts: ConflictPolicy = field(default_factory=ConflictPolicy)
     lease: LeaseConfig = field(default_factory=LeaseConfig)

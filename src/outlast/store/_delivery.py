@@ -91,7 +91,7 @@ class StoreDelivery:
         self._show = show
         self._refresh = refresh
         self._turn = _TURNS.setdefault(outbox.core, asyncio.Lock())
-        self._route = Route(backend.transport, breaker, self._before_settle)
+        self._route = Route(backend.transport, breaker, self._before_settle, config.conflicts)
         self._shown: set[int] = set()
         self._runner: Runner | None = None
         self._stopped_by: Exception | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -24,13 +25,22 @@ class WriteQueue:
         outbox: Where writes wait.
         cache: What is known of the entities.
         pending: What the readers of the store must see.
+        shown: What readers are shown of a body that is stored under a key, None for nothing.
     """
 
-    def __init__(self, kind: str, outbox: Outbox, cache: Cache, pending: PendingWrites) -> None:
+    def __init__(
+        self,
+        kind: str,
+        outbox: Outbox,
+        cache: Cache,
+        pending: PendingWrites,
+        shown: Callable[[bytes, str], bytes | None],
+    ) -> None:
         self._kind = kind
         self._outbox = outbox
         self._cache = cache
         self._pending = pending
+        self._shown = shown
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Ticket]] = set()
 
@@ -60,20 +70,23 @@ class WriteQueue:
 
     async def _in_turn(self, key: str, body: bytes | None) -> Ticket:
         async with self._turns.setdefault(key, asyncio.Lock()):
-            exists, etag = await self._known(key)
-            write = Write(verb=_verb(body, exists=exists), kind=self._kind, entity=key, body=body, if_match=etag)
+            exists, etag, base = await self._known(key)
+            verb = _verb(body, exists=exists)
+            write = Write(verb=verb, kind=self._kind, entity=key, body=body, if_match=etag, base=base)
             (ticket,) = await self._outbox.enqueue(write)
             self._pending.add(key, PendingWrite(ticket.seq, write.verb, body))
             return ticket
 
-    async def _known(self, key: str) -> tuple[bool, str | None]:
-        """Return whether the entity exists as far as this program knows, and the version to base a write on."""
+    async def _known(self, key: str) -> tuple[bool, str | None, bytes | None]:
+        """Return whether the entity exists as far as this program knows, and version and content to base a write on."""
         own = self._pending.newest(key)
         if own is not None:
             # Behind an unconfirmed write the version is not known yet; the outbox fills it in when it is.
-            return own.verb is not Verb.DELETE, _strong(own.etag)
+            return own.verb is not Verb.DELETE, _strong(own.etag), own.body
         seen = await self._cache.peek(key)
-        return (False, None) if seen is None or seen.value is None else (True, _strong(seen.etag))
+        if seen is None or seen.value is None:
+            return False, None, None
+        return True, _strong(seen.etag), self._shown(seen.value, key)
 
 
 def _verb(body: bytes | None, *, exists: bool) -> Verb:

@@ -61,7 +61,7 @@ class Store(Generic[T]):
         self._outbox = outbox
         self._key_of = key if callable(key) else _field(model, key)
         self._pending = PendingWrites()
-        self._queue = WriteQueue(backend.kind, outbox, cache, self._pending)
+        self._queue = WriteQueue(backend.kind, outbox, cache, self._pending, self._shown)
         self._breaker = self._config.circuit_breaker or default_breaker(outbox.core)
         self._retry = self._config.retry or default_retry(outbox.core, cache.freshness.load_timeout)
         self._delivery = StoreDelivery(
@@ -145,6 +145,13 @@ class Store(Generic[T]):
         self._codec.decode(document.body, key)  # what does not fit the model must not be stored
         return Loaded(document.body, etag=document.etag)
 
+    def _shown(self, body: bytes, key: str) -> bytes | None:
+        """Return what of an entity whoever uses this store has seen; of what the model leaves out it saw nothing."""
+        try:
+            return self._codec.encode(self._codec.decode(body, key))
+        except SchemaError:
+            return None
+
     async def _refresh(self, key: str) -> None:
         """Fetch what the server holds, once; if that fails, what is stored goes on being of use."""
         with contextlib.suppress(Exception):
@@ -164,6 +171,7 @@ class Store(Generic[T]):
         Raises:
             SchemaError: It does not have the declared shape; nothing was queued.
             StorageFullError: The disk is full; nothing was queued.
+            OutboxFullError: The outbox has bounds, and no room; nothing was queued.
 
         Cancel: the write is queued all the same, and readers see it.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -23,7 +24,7 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.errors import Category, ConfigError, Outcome
-from outlast.http import AsyncHttpxClient, HttpAnswer, HttpClient, NoAnswer, answer_for
+from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for
 from outlast.outbox import Op, Parcel, SealedRequest
 from outlast.sync_engine._accepted import accepted, progress
 from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
@@ -56,6 +57,8 @@ class HttpTransport:
             meanwhile nothing that shares the object is sent.
         idempotency_header: The header that carries the key, or None for a server that knows none; then a
             POST is refused, because one whose answer is lost could neither be sent again nor be read back.
+        fence_header: The header that says which term of which outbox a request belongs to, so that a receiver can
+            refuse a runner that was replaced; None to send none. Default `Outbox-Fence`.
         at_least_once: Whether a POST may be doubled, so that it is sent without a key too. Default False.
         batch: How the server takes several requests in one, or None. Default None.
         read_version: Whether to read a version that the answer to a write does not name: one GET more for each
@@ -76,6 +79,7 @@ class HttpTransport:
         route: str | Callable[[Op], str] = "{kind}/{entity}",
         headers: Headers | None = None,
         idempotency_header: str | None = "Idempotency-Key",
+        fence_header: str | None = FENCE_HEADER,
         at_least_once: bool = False,
         credentials: CredentialsLike | None = None,
         batch: HttpBatch | None = None,
@@ -92,6 +96,7 @@ class HttpTransport:
         self._route = check_route(route)
         self._headers: Headers = headers or {}
         self._key_header = idempotency_header
+        self._fence_header = fence_header
         self._at_least_once = at_least_once
         self._credentials = credentials
         self._batch = batch
@@ -178,7 +183,7 @@ class HttpTransport:
         """Send a sealed request once; see `Transport.send`."""
         sealed = {name.lower() for name, _ in request.headers}
         added = {name: value for name, value in (await self.credentials()).items() if name.lower() not in sealed}
-        headers = {**added, **dict(request.headers)}
+        headers = {**added, **self._fence(request), **dict(request.headers)}
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
@@ -190,6 +195,11 @@ class HttpTransport:
         if self._read_version and isinstance(answer, Applied) and answer.etag is None and op.verb is not Verb.DELETE:
             return await self._with_version(op, request, answer)
         return answer
+
+    def _fence(self, request: SealedRequest) -> Mapping[str, str]:
+        if self._fence_header is None or request.term is None:
+            return {}
+        return {self._fence_header: Fence(request.term.sender, request.term.fence).header()}
 
     async def _with_version(self, op: Op, request: SealedRequest, answer: Applied) -> Applied:
         match await self.read_back(op, request):
@@ -216,10 +226,15 @@ class HttpTransport:
 
     async def send_batch(self, parcels: Sequence[Parcel]) -> Mapping[int, Answer] | Answer:
         """Send several sealed requests in one; see `Batching`."""
-        body = None if self._batch is None else encode_batch(parcels)
+        # Whether a server looks at the headers of the whole or of its parts, it finds the fence.
+        signed = [
+            (op, replace(request, headers=(*request.headers, *self._fence(request).items()))) for op, request in parcels
+        ]
+        body = None if self._batch is None else encode_batch(signed)
         if self._batch is None or body is None:
             return {op.seq: await self.send(op, request) for op, request in parcels}
-        headers = {"Content-Type": "application/json", **await self.credentials()}
+        fence = self._fence(parcels[0][1])
+        headers = {"Content-Type": "application/json", **await self.credentials(), **fence}
         result = await self._http.request("POST", self._join(self._batch.path), headers=headers, body=body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)

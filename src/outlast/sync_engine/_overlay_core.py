@@ -28,7 +28,8 @@ OnSettled = Callable[[OpStatus | None], object]
 Look = Generator[Future[Any], Any, None]
 """Ask for one answer of the outbox after the other; whoever drives it waits in its own way."""
 
-_SETTLED: Final = frozenset({OpState.DELIVERED, OpState.CONFLICT, OpState.DEAD})
+_DONE: Final = frozenset({OpState.DELIVERED, OpState.ANNIHILATED})
+_SETTLED: Final = frozenset({*_DONE, OpState.CONFLICT, OpState.DEAD, OpState.MERGED})
 
 
 class OverlaySource(Protocol):
@@ -121,17 +122,20 @@ class OverlayCore:
         """Note what became of an op that the outbox no longer holds as pending."""
         if status is not None and status.state not in _SETTLED:
             return  # it was replayed between the two questions
-        delivered = status is not None and status.state is OpState.DELIVERED
+        done = status is not None and status.state in _DONE
         with self._lock:
             op = self._engine.op(seq)
-            if delivered and status is not None:
+            if status is not None and status.state is OpState.DELIVERED:
                 self._engine.acknowledge(seq, status.etag)
             else:
                 self._engine.remove(seq)
             self._contents.pop(seq, None)
             on_success, on_error = self._followers.pop(seq, (None, None))
+            if status is not None and status.into is not None:
+                self._followers.setdefault(status.into, (on_success, on_error))
+                on_success = on_error = None
         self._tell([] if op is None else [op.entity])
-        callback = on_success if delivered else on_error
+        callback = on_success if done else on_error
         if callback is not None:
             self._news.append(partial(callback, status))
 

@@ -60,10 +60,10 @@ class Reconciler:
         base = await self._base(op)
         theirs = _theirs(disputed)
         dispute = Dispute(op.verb, None if op.verb is Verb.DELETE else ours, disputed.answer, base, op.rounds)
+        policy = disputed.policy or self._policies.of(op.kind)
         resolver = self._resolvers.get(op.kind)
         if resolver is not None and op.verb is not Verb.POST:
-            return await self._asked(resolver, disputed, dispute, theirs)
-        policy = self._policies.of(op.kind)
+            return await self._asked(resolver, disputed, dispute, theirs, limit=policy.max_rounds)
         if theirs is None:
             following = after_answer(policy, dispute, disputed.step)
         else:
@@ -80,9 +80,10 @@ class Reconciler:
             kept = None if shadow is None or shadow.etag != op.if_match else shadow.body
         return _decoded(kept)
 
-    async def _asked(self, resolver: Resolver, disputed: Disputed, dispute: Dispute, theirs: Theirs | None) -> Step:
+    async def _asked(
+        self, resolver: Resolver, disputed: Disputed, dispute: Dispute, theirs: Theirs | None, *, limit: int
+    ) -> Step:
         conflict = _shown(disputed, dispute, theirs)
-        limit = self._policies.of(disputed.op.kind).max_rounds
         if dispute.rounds >= limit:
             reason = f"{disputed.step.reason}; {dispute.rounds} writes of the resolver were refused before it"
             return _inbox(reason, dispute.base, theirs, None)

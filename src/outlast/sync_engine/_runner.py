@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from outlast.clock import SYSTEM_RANDOM, Random
 from outlast.config import check_number
@@ -20,9 +20,11 @@ from outlast.outbox import (
     LoopStats,
     Outbox,
     ProcessingLease,
+    Retention,
     Routes,
     SyncOutbox,
     Transport,
+    keep_pruned,
 )
 from outlast.policies import CircuitBreaker
 from outlast.sync_engine._conflict import Resolver
@@ -30,6 +32,7 @@ from outlast.sync_engine._reconciler import Reconciler
 
 R = TypeVar("R", bound=Resolver)
 
+DEFAULT_RETENTION: Final = Retention()
 Conflicts = ConflictPolicy | ConflictPolicies | Mapping[str, ConflictPolicy]
 
 
@@ -54,6 +57,8 @@ class Runner:
         park_lanes: Whether a conflicting or dead write holds back the later ones of its entity. Default True.
         before_settle: Told of every outcome before it is recorded; may be told again after a crash.
         drain: Seconds that requests on the wire get when the block is left. Default 5.
+        retention: How long receipts and the like are kept; in small portions, the rest is forgotten while the block
+            runs. None: nothing is. Default: see `Retention`.
         random: Where jitter comes from.
     """
 
@@ -71,11 +76,14 @@ class Runner:
         park_lanes: bool = True,
         before_settle: BeforeSettle | None = None,
         drain: float = 5.0,
+        retention: Retention | None = DEFAULT_RETENTION,
         random: Random = SYSTEM_RANDOM,
     ) -> None:
         check_number("concurrency", concurrency, least=1)
         self._core = box.core
         self._drain = drain
+        self._retention = retention
+        self._pruning: asyncio.Task[None] | None = None
         self._lease = ProcessingLease(self._core.database, lease, clock=self._core.clock, on_lost=self._lost)
         self._routes = Routes.of(transport, breaker=breaker)
         self._resolvers = dict(resolvers or {})
@@ -152,12 +160,16 @@ class Runner:
             if acquiring.exception() is None:
                 await asyncio.to_thread(self._lease.release)
             raise
+        if self._retention is not None:
+            self._pruning = asyncio.create_task(keep_pruned(core, self._retention))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let the requests on the wire finish and give the lease back."""
+        if self._pruning is not None:
+            self._pruning.cancel()
         try:
             await self.drain()
         finally:

@@ -88,6 +88,35 @@ def test_a_ticket_follows_its_write(face, box):
     assert face.do(second.status()).state is OpState.READY
 
 
+@pytest.mark.parametrize(
+    ("base", "folded"),
+    [
+        pytest.param({"n": 1, "m": 2}, True, id="seen"),
+        pytest.param({"n": 0, "m": 2}, False, id="not-seen"),
+        pytest.param(b"no json", False, id="no-json"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["put", "patch"])
+def test_a_write_is_folded_into_what_its_author_saw(face, box, verb, base, folded):
+    """One whose author saw something else waits behind it, to be merged: folding would undo what it did not see."""
+    first = {"put": {"n": 1, "m": 2}, "patch": {"n": 1}}[verb]
+    face.do(getattr(box, verb)("notes", "a", first, base={"n": 0, "m": 2}))
+    face.do(box.put("notes", "a", {"n": 5, "m": 2}, base=base))
+
+    assert [(seq, how) for seq, how, _ in waiting(box)] == (
+        [(1, Verb.PUT)] if folded else [(1, Verb(verb)), (2, Verb.PUT)]
+    )
+
+
+def test_a_write_reaches_no_further_back_than_what_was_seen(face, box):
+    """Two writes of which the later author has not seen the earlier one are not folded by a third one either."""
+    face.do(box.put("notes", "a", {"n": 1}, base={"n": 0}))
+    face.do(box.put("notes", "a", {"n": 0, "m": 1}, base={"n": 0}))
+    face.do(box.put("notes", "a", {"n": 0, "m": 2}, base={"n": 0, "m": 1}))
+
+    assert [(seq, body) for seq, _, body in waiting(box)] == [(1, b'{"n":1}'), (2, b'{"n":0,"m":2}')]
+
+
 def test_two_creates_are_a_mistake(face, box):
     """A second create is refused with what to do instead, and nothing of its call is queued."""
     from outlast.outbox import Write

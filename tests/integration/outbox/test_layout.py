@@ -1,38 +1,112 @@
 """An outbox of an older layout is brought up, with all that waits in it."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from outlast.errors import ConfigError
-from outlast.outbox import Verb, Write
-from outlast.outbox._layout import OUTBOX, POSTGRES_OUTBOX
+from outlast.outbox import Pruned, Retention, SyncOutbox, Verb, Write
+from outlast.outbox._layout import INSIDE, OUTBOX, POSTGRES_OUTBOX
 from outlast.storage import PostgresDatabase, SqliteDatabase
+from stores import SqlitePlace
 
 OP = """
 INSERT INTO $op (lane, verb, kind, entity, generation, content_type, created, body) VALUES (?, ?, ?, ?, 0, ?, ?, ?)
 """
 
 
-def make_first_layout(place):
-    """Make an outbox as the first layout had it, with an op that waits."""
+def run(db, statement, bindings):
+    """Run a statement."""
+    db.execute(statement, bindings)
+
+
+def make_older_layout(place, version, **options):
+    """Make an outbox as an older layout had it, with an op that waits, and one behind it that is gone."""
     kind, layout = (SqliteDatabase, OUTBOX) if place.kind == "sqlite" else (PostgresDatabase, POSTGRES_OUTBOX)
     where = str(place) if place.kind == "postgres" else place
-    database = kind(where, replace(layout, version=1, migrations=layout.migrations[:1]))
+    database = kind(where, replace(layout, version=version, migrations=layout.migrations[:version]), **options)
     row = (7, "put", "notes", "a", "application/json", 1.5, b'{"text":"old"}')
-    database.write(lambda db: db.execute(database.dialect.text(OP), row)).result(10)
+    for statement, bindings in ((OP, row), (OP, row), ("DELETE FROM $op WHERE seq = 2", ())):
+        database.write(partial(run, statement=database.dialect.text(statement), bindings=bindings)).result(10)
     database.close()
 
 
-def test_first_layout_is_brought_up(face, place):
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_layout_is_brought_up(face, place, version):
     """What was queued by an older version waits on, with its place, and the new columns have their defaults."""
-    make_first_layout(place)
+    make_older_layout(place, version)
 
     box = face.open(place)
     (op,) = box.core.pending("notes").result(10)
 
     assert (op.seq, op.lane, op.verb, op.body) == (1, 7, Verb.PUT, b'{"text":"old"}')
     assert (op.group, op.after, op.schema, op.rounds, op.expires_at, op.base) == (None, None, 0, 0, None, None)
+    assert face.do(box.put("notes", "b", {}, after=1)).seq == 3  # a place is never given twice
+
+
+def test_what_was_remembered_counts_from_the_upgrade(place):
+    """Names and shadows of layout 2 have no age, so they are kept as if they were new."""
+    rows = (
+        ("INSERT INTO $once (name, seq) VALUES ('n', 1)", ()),
+        ("INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES ('notes', 'a', '1', 1, ?)", (b"{}",)),
+        (
+            "INSERT INTO $receipt (seq, generation, attempts, kind, entity, done) VALUES (9, 0, 1, 'notes', 'a', 5.0)",
+            (),
+        ),
+    )
+    make_older_layout(place, 2)
+    for statement, bindings in rows:
+        place.execute(statement, *bindings)
+
+    with SyncOutbox.open(place) as box:
+        pruned = box.prune(Retention(names_for=3600, shadows_for=3600))
+        assert box.core.shadow("notes", "a").result(10).body == b"{}"
+
+    assert pruned == Pruned(receipts=1)
+    assert place.execute("SELECT name FROM $once") == [("n",)]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_layout_in_a_file_of_the_users_is_brought_up(tmp_path, version):
+    """The tables keep their prefix, and the user's own are left alone."""
+    place = SqlitePlace(tmp_path / "mine.db", inside=True)
+    make_older_layout(place, version, inside=INSIDE)
+    place.execute("CREATE TABLE op (mine)")
+    place.execute("INSERT INTO op VALUES (7)")
+
+    with SyncOutbox.open(place, inside=True) as box:
+        assert [op.seq for op in box.pending("notes")] == [1]
+        assert box.put("notes", "b", {}).seq == 3
+
+    assert place.execute("SELECT mine FROM op") == [(7,)]
+    tables = {name for (name,) in place.execute("SELECT name FROM sqlite_schema WHERE name LIKE '%next%'")}
+    assert tables == set()
+
+
+def test_all_layouts_end_alike(place):
+    """One that was brought up has the same columns as one that was made today."""
+    make_older_layout(place, 1)
+    fresh = place.another("fresh")
+    for one in (place, fresh):
+        SyncOutbox.open(one).close()
+
+    assert columns(place) == columns(fresh) != []
+    if place.kind == "sqlite":
+        assert [name for table, name in columns(place) if table == "op"][-2:] == ["base", "body"]
+
+
+def columns(place):
+    """Return the columns of all tables in their order."""
+    if place.kind == "postgres":
+        return place.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = ?"
+            " ORDER BY table_name, ordinal_position", place.schema,
+        )  # fmt: skip
+    return place.execute(
+        "SELECT s.name, i.name FROM sqlite_schema AS s, pragma_table_info(s.name) AS i WHERE s.type = 'table'"
+        " ORDER BY s.name, i.cid"
+    )
 
 
 def test_all_of_a_write_is_kept(face, box):

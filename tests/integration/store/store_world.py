@@ -44,10 +44,11 @@ def quick_config(**options):
 
 
 class World:
-    """An API with notes, a proxy before it, and a folder for files."""
+    """An API with notes, a proxy before it, a folder for files, and a place for an outbox."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, place):
         self.folder = folder
+        self.place = place
         self.book = NotesBook(folder / "notes.db")
         self.proxy = None
 
@@ -73,9 +74,9 @@ class World:
         return [row[0] for row in rows]
 
     @contextlib.asynccontextmanager
-    async def outbox(self, name="outbox.db", **options):
-        """Open the outbox."""
-        async with await Outbox.open(self.folder / name, **options) as outbox:
+    async def outbox(self, name=None, **options):
+        """Open the outbox, or another one in a file."""
+        async with await Outbox.open(self.place if name is None else self.folder / name, **options) as outbox:
             yield outbox
 
     @contextlib.asynccontextmanager

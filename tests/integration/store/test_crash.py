@@ -19,10 +19,10 @@ WRITER = Path(__file__).with_name("writer.py")
 
 
 @contextlib.asynccontextmanager
-async def writer(folder, *arguments):
+async def writer(w, *arguments):
     """Run the program until it has saved; it is killed at the end of the block if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", str(WRITER), str(folder), *arguments,
+        sys.executable, "-W", "error", str(WRITER), str(w.folder), str(w.place), w.url, *arguments,
         stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
@@ -41,12 +41,13 @@ async def kill(process):
     await process.wait()
 
 
+@pytest.mark.usefixtures("place")
 async def test_what_was_saved_before_the_kill_is_read_and_delivered_after_it(world):
     """Writes whose save returned survive SIGKILL: the next program reads them at once and delivers each once."""
     async with world() as w:
         w.somebody_writes("gone", "old")
         w.proxy.set(Refuse())
-        async with writer(w.folder, w.url, "deliver", "a=one", "a=two", "b=three", "gone=") as process:
+        async with writer(w, "deliver", "a=one", "a=two", "b=three", "gone=") as process:
             await kill(process)
         async with w.store() as store:
             seen = {key: await store.read(key) for key in ("a", "b", "gone")}
@@ -64,7 +65,7 @@ async def test_what_was_on_the_wire_at_the_kill_takes_effect_once(world, share):
     """A write that was sent and not answered when the program died is delivered once, applied before or not."""
     async with world() as w:
         w.proxy.set(BlackHole(share))
-        async with writer(w.folder, w.url, "deliver", "a=one") as process:
+        async with writer(w, "deliver", "a=one") as process:
             await eventually(lambda: w.asked("PUT") and (share == 0 or w.effects("a")))
             await kill(process)
         w.proxy.set(Healthy())
@@ -77,11 +78,12 @@ async def test_what_was_on_the_wire_at_the_kill_takes_effect_once(world, share):
             assert w.effects("a") == ["w-one"]
 
 
+@pytest.mark.usefixtures("place")
 async def test_the_watching_store_takes_over_from_a_killed_one(world):
     """Of two programs on one outbox the second sees its own writes all the time, and delivers when the first dies."""
     async with world() as w:
         w.proxy.set(BlackHole(1.0))
-        async with writer(w.folder, w.url, "deliver", "a=one") as process:
+        async with writer(w, "deliver", "a=one") as process:
             await eventually(lambda: w.effects("a"))
             async with w.cache("other.db") as cache, w.store(cache=cache) as store:
                 await eventually(lambda: "another process" in store.trouble)
@@ -107,7 +109,7 @@ async def test_the_watching_store_takes_over_from_a_killed_one(world):
 async def test_a_watching_program_is_served_by_a_delivering_one(world):
     """A program that never delivers has its writes delivered by another, and the other reads them."""
     async with world() as w, w.store(config=quick_config()) as store:
-        async with writer(w.folder, w.url, "watch", "a=one"):
+        async with writer(w, "watch", "a=one"):
             await eventually(lambda: w.effects("a"))
 
         assert (await store.get("a")).text == "one"

@@ -1,6 +1,6 @@
 """A program with a store, to be killed: it does what its arguments say, tells of it, and waits.
 
-python writer.py FOLDER URL [deliver|watch] KEY=TEXT ...
+python writer.py FOLDER OUTBOX URL [deliver|watch] KEY=TEXT ...
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from outlast.outbox import Outbox
 from outlast.store import HttpBackend, Store
 
 
-async def main(folder, url, mode, *writes):
+async def main(folder, place, url, mode, *writes):
     """Save, tell, and wait for the end."""
     backend = HttpBackend(url, "notes", call_timeout=1.0)
     cache = Cache("notes", freshness=Freshness(), disk=SqliteTier(folder / "cache.db"))
@@ -24,7 +24,7 @@ async def main(folder, url, mode, *writes):
         Note,
         backend=backend,
         cache=cache,
-        outbox=await Outbox.open(folder / "outbox.db"),
+        outbox=await Outbox.open(place),
         config=quick_config(deliver=mode == "deliver"),
     )
     async with store:

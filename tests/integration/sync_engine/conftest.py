@@ -59,9 +59,9 @@ def shared_api(tmp_path_factory):
 class World:
     """An outbox, a proxy before the API, and what a test does with them; its notes have a prefix of their own."""
 
-    def __init__(self, api, folder, prefix):
+    def __init__(self, api, path, prefix):
         self.api = api
-        self.path = folder / "app.db"
+        self.path = path
         self.prefix = prefix
         self.bus = EventBus()
         self.started = []
@@ -136,8 +136,9 @@ class World:
 
 @pytest.fixture
 def world(shared_api, tmp_path, request):
-    """Give a test its own file, notes and processes."""
-    world = World(shared_api, tmp_path, f"t{zlib.crc32(request.node.nodeid.encode())}")
+    """Give a test its own file, notes and processes; on each store in turn if it also asks for a `place`."""
+    path = request.getfixturevalue("place") if "place" in request.fixturenames else tmp_path / "app.db"
+    world = World(shared_api, path, f"t{zlib.crc32(request.node.nodeid.encode())}")
     yield world
     world.close()
 

@@ -36,6 +36,7 @@ def in_order(world, count):
 
 
 @pytest.mark.parametrize("point", ["before-send", "before-commit"])
+@pytest.mark.usefixtures("place")
 async def test_a_process_that_kills_itself_at_a_named_point_loses_nothing(world, point):
     """After the claim and before a byte, or after the answer and before the commit: the next one repeats the same."""
     async with AsyncExitStack() as stack:
@@ -43,18 +44,18 @@ async def test_a_process_that_kills_itself_at_a_named_point_loses_nothing(world,
         box = await world.open(stack)
         await queue(world, box, 6)
 
-        for _ in range(3):
+        for _ in range(2):
             process = world.start("--url", world.url, "--die", point, "--concurrency", 1)
             assert await world.ended(process) == SIGKILLED
         during = await box.list()
         await world.deliver(box)
 
         assert {status.state for status in during} <= {OpState.SENT, OpState.READY}
-        assert sum(status.attempts for status in during) == 3
+        assert sum(status.attempts for status in during) == 2
         assert in_order(world, 6)
         assert await box.counts() == Counts(delivered=6)
         assert {len(sent) for sent in identities(proxy).values()} == {1}
-        assert len(proxy.exchanges) == (9 if point == "before-commit" else 6)
+        assert len(proxy.exchanges) == (8 if point == "before-commit" else 6)
 
 
 async def test_a_process_killed_between_both_commits_repeats_the_same_request(world):
@@ -103,8 +104,9 @@ async def test_without_keys_the_same_crash_is_settled_by_reading_back(world):
         ]
 
 
+@pytest.mark.usefixtures("place")
 async def test_a_killed_holder_is_replaced_at_once(world):
-    """Its file lock dies with it, so nobody waits for the time to live; until then a second one is refused."""
+    """Its lock dies with it, so nobody waits for the time to live; until then a second one is refused."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(world.proxied())
         box = await world.open(stack)
@@ -121,6 +123,7 @@ async def test_a_killed_holder_is_replaced_at_once(world):
         assert second.poll() is None
 
 
+@pytest.mark.usefixtures("place")
 async def test_a_frozen_holder_is_replaced_and_its_late_result_refused(world, until):
     """The heir delivers after the time to live; the frozen one wakes up, learns that it has lost, and ends."""
     async with AsyncExitStack() as stack:

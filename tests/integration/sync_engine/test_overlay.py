@@ -8,7 +8,7 @@ import pytest
 
 from outlast.engines.json_values import ABSENT
 from outlast.engines.overlay import Seen
-from outlast.outbox import Applied, OpState, Outbox, Rejected, Stale, SyncOutbox, Verb, Write
+from outlast.outbox import Applied, Coalescing, OpState, Outbox, Rejected, Stale, SyncOutbox, Verb, Write
 from outlast.sync_engine import CallableTransport, Overlay, Runner, SyncOverlay
 
 APPLIED = Applied("v2")
@@ -51,12 +51,12 @@ def desk(request, place):
     """A function that opens a desk; each is closed at the end."""
     opened = []
 
-    async def open_desk(**options):
+    async def open_desk(coalescing=None, **options):
         if request.param == "async":
-            box = await Outbox.open(place)
+            box = await Outbox.open(place, coalescing=coalescing)
             opened.append(box)
             return Desk(box, Overlay(box, "note", **options))
-        box = await asyncio.to_thread(SyncOutbox.open, place)
+        box = await asyncio.to_thread(SyncOutbox.open, place, coalescing=coalescing)
         opened.append(box)
         return Desk(box, SyncOverlay(box, "note", **options))
 
@@ -158,6 +158,33 @@ async def test_writes_that_go_past_the_overlay(desk):
 
     assert await desk.see() == Seen({"t": "past"}, (1,))
     assert await desk.ask(desk.overlay.items) == {"n1": {"t": "past"}}
+
+
+async def test_what_was_undone_before_it_was_sent_is_not_shown(desk):
+    """A create that is deleted before it was sent leaves nothing to see, and its author is told that it is done."""
+    told, opened = [], await desk(coalescing=Coalescing())
+    seq = await opened.write("create", "n1", {"t": "a"})
+    opened.overlay.follow(seq, on_success=lambda status: told.append(status.state), on_error=told.append)
+    assert (await opened.see()).value == {"t": "a"}
+    await opened.write("delete", "n1")
+
+    assert await opened.see() == Seen(ABSENT)
+    assert told == [OpState.ANNIHILATED]
+
+
+async def test_what_was_taken_up_by_another_write_is_shown_once(desk):
+    """Of two writes that a third makes one, the place of the older stays; who follows the other follows that."""
+    told, opened = [], await desk(coalescing=Coalescing(), shadow={"n1": {"t": 0}})
+    first = await opened.write("patch", "n1", {"t": {"a": None}})
+    second = await opened.write("patch", "n1", {"t": {"a": {"b": 1}}})
+    opened.overlay.follow(second, on_success=lambda status: told.append(status.seq))
+    assert first != second
+    await opened.write("put", "n1", {"t": 2})
+
+    assert await opened.see() == Seen({"t": 2}, (first,))
+    await opened.deliver()
+    await opened.see()
+    assert told == [first]
 
 
 async def test_who_follows_a_settled_write_is_told(desk):

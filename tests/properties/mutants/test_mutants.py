@@ -54,6 +54,7 @@ RECONCILE = ("tests/unit/engines/test_reconcile.py",)
 DELIVERY = ("tests/unit/engines/test_delivery.py",)
 BATCHES = ("tests/properties/sync/test_batches.py",)
 OVERLAY = ("tests/properties/sync/test_overlay.py",)
+BOUNDS = ("tests/unit/engines/test_bounds.py",)
 
 
 @dataclass
@@ -68,6 +69,20 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "what-takes-no-room-is-refused",
+        "engines/bounds.py",
+        "would > limit and would > was",
+        "would > limit",
+        BOUNDS,
+    ),
+    Mutant(
+        "whoever-waits-is-never-told-that-time-is-up",
+        "engines/bounds.py",
+        "or left == 0.0",
+        "",
+        BOUNDS,
+    ),
     Mutant(
         "what-was-sent-is-merged-into",
         "engines/coalesce.py",
@@ -165,6 +180,13 @@ MUTANTS = [
         "count = getattr(spent, failure.value) + 1",
         "count = sum(asdict(spent).values()) + 1",
         ("tests/properties/sync/test_failure_budgets.py",),
+    ),
+    Mutant(
+        "what-is-based-on-nothing-is-sent",
+        "engines/delivery.py",
+        "Course.MERGE if history.rebased else Course.SEND",
+        "Course.SEND",
+        DELIVERY,
     ),
     Mutant(
         "a-doubt-is-forgotten",

@@ -59,6 +59,7 @@ WALL = 10_000.0
         pytest.param(History(sent=True, doubt=True, first_sent=WALL - 1000.0), Course.SEND, id="key-known"),
         pytest.param(History(sent=True, doubt=True, first_sent=WALL - 1001.0), Course.FORGOTTEN, id="key-forgotten"),
         pytest.param(History(sent=True, first_sent=0.0), Course.SEND, id="no-doubt"),
+        pytest.param(History(rebased=True), Course.MERGE, id="based-on-what-never-came-to-be"),
         pytest.param(History(sent=True, doubt=True, first_sent=WALL, unreported=3), Course.SEND, id="three-deaths"),
         pytest.param(
             History(sent=True, doubt=True, first_sent=WALL, unreported=4),

@@ -9,7 +9,7 @@ import pytest
 from outlast.engines.op import Verb
 from outlast.errors import ConfigError
 from outlast.outbox import Counts, Write, encode_body
-from outlast.outbox._core import make_write
+from outlast.outbox._make_write import make_write
 
 
 @pytest.mark.parametrize(

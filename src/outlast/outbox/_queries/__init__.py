@@ -1,7 +1,8 @@
 """The SQL of an outbox, the same for every store: each function is a job for one transaction and may run twice.
 
-By theme: `enqueue` stores, `fold` shortens, `claim` seals, `settle` records, `decide` replays and discards, `look`
-reads. `tables` holds all in which the stores differ, `plans` what also runs on a connection that is awaited.
+By theme: `enqueue` stores, `room` within bounds, `fold` shortens, `claim` seals, `settle` records, `decide` replays
+and discards, `prune` forgets, `look` reads. `tables` holds all in which the stores differ, `plans` what also runs on a
+connection that is awaited.
 """
 
 from outlast.outbox._queries.bodies import Bodies, BodyCodec
@@ -9,21 +10,35 @@ from outlast.outbox._queries.claim import Admit, Claim, Sealer, Terms, claim
 from outlast.outbox._queries.decide import Change, decisions, discard, replay
 from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.fold import Coalescing, index_lanes
-from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, identity_of, meta_of
+from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, meta_of
 from outlast.outbox._queries.look import (
     changes,
     counts,
     dues,
     kinds,
     once_names,
+    parked,
     parked_lanes,
-    parked_op,
     pending,
     queued,
+    status,
     statuses,
     undelivered,
 )
 from outlast.outbox._queries.plans import Ask, Plan, arun, run
+from outlast.outbox._queries.prune import (
+    PORTION,
+    Place,
+    Portion,
+    Receipts,
+    old_names,
+    old_shadows,
+    prune_names,
+    prune_receipts,
+    prune_shadows,
+    receipts,
+)
+from outlast.outbox._queries.room import count_backlog, plan_within
 from outlast.outbox._queries.rows import read_op
 from outlast.outbox._queries.settle import Report, Settlement, check_fence, pauses, settle
 from outlast.outbox._queries.shadows import shadow
@@ -31,6 +46,7 @@ from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
 __all__ = [
     "IDENTITY",
+    "PORTION",
     "Admit",
     "Ask",
     "Bodies",
@@ -39,7 +55,10 @@ __all__ = [
     "Change",
     "Claim",
     "Coalescing",
+    "Place",
     "Plan",
+    "Portion",
+    "Receipts",
     "Report",
     "Sealer",
     "Settlement",
@@ -53,28 +72,36 @@ __all__ = [
     "check_codec",
     "check_fence",
     "claim",
+    "count_backlog",
     "counts",
     "decisions",
     "discard",
     "dues",
     "enqueue",
     "identity",
-    "identity_of",
     "index_lanes",
     "kinds",
     "meta_of",
+    "old_names",
+    "old_shadows",
     "once_names",
+    "parked",
     "parked_lanes",
-    "parked_op",
     "pauses",
     "pending",
     "plan",
+    "plan_within",
+    "prune_names",
+    "prune_receipts",
+    "prune_shadows",
     "queued",
     "read_op",
+    "receipts",
     "replay",
     "run",
     "settle",
     "shadow",
+    "status",
     "statuses",
     "undelivered",
     "ways_of",

@@ -10,14 +10,16 @@ from functools import cache
 from itertools import chain
 from typing import Any, Literal
 
-from outlast.engines.delivery import History, course
+from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
 from outlast.errors import ConfigError, CorruptError
+from outlast.outbox._identity import Identity
 from outlast.outbox._queries.bodies import PLAIN, Bodies
+from outlast.outbox._queries.portion import few_enough
 from outlast.outbox._queries.rows import OP, chunks, listed, read_op
 from outlast.outbox._queries.settle import check_fence, park
 from outlast.outbox._queries.tables import Tables
-from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
+from outlast.outbox._records import REBASED, Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
 
 Sealer = Callable[[Op], SealedRequest]
 Claim = Claimed | Unsendable | Passed | Withdrawn
@@ -42,6 +44,8 @@ class Terms:
         policy: The budgets.
         admission: Makes, for one run of the transaction, what says whether an op may be sent now.
         suspects: Ops that a dead process had on the wire; they are charged for it.
+        max_bytes: Bytes of bodies and bases after which no further op is claimed at once, so that many large ones are
+            never in memory together.
     """
 
     seal: Sealer
@@ -49,12 +53,17 @@ class Terms:
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     admission: Callable[[], Admit] = _everything
     suspects: Collection[int] = ()
+    max_bytes: int = 16 << 20
 
 
-def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
-    """Seal ops that were never sent, count an attempt for each, and return them with their requests."""
+def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, terms: Terms, wall: float) -> list[Claim]:
+    """Seal ops that were never sent, count an attempt for each, and return them with their requests.
+
+    The last ones are left out when those in front of them are large.
+    """
     check_fence(db, fence)
-    run = _Run(store, fence, terms, terms.admission(), wall)
+    seqs = few_enough(db, seqs, terms.max_bytes)
+    run = _Run(identity, fence, terms, terms.admission(), wall)
     ops: dict[int, Sequence[Any]] = {}
     seals: dict[int, Sequence[Any]] = {}
     for marks, places in listed(seqs):
@@ -72,7 +81,7 @@ def claim(db: Tables, store: str, fence: int, seqs: Sequence[int], *, terms: Ter
 class _Run:
     """Hold what is the same for all ops of one claim, and the seals that it makes."""
 
-    store: str
+    identity: Identity
     fence: int
     terms: Terms
     admit: Admit
@@ -88,9 +97,9 @@ def _claim_one(db: Tables, run: _Run, seq: int, row: Sequence[Any] | None, seale
         return Withdrawn(seq=seq)
     terms, wall = run.terms, run.wall
     try:
-        op = read_op(row, run.store, db.ways.bodies)
+        op = read_op(row, run.identity, db.ways.bodies)
     except CorruptError as error:
-        return _unreadable(db, row, run.store, error, wall)
+        return _unreadable(db, row, run.identity, error, wall)
     why = run.admit(op)
     if why:
         return Passed(op=op, why=why)
@@ -101,18 +110,23 @@ def _claim_one(db: Tables, run: _Run, seq: int, row: Sequence[Any] | None, seale
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
         return Unsendable(op=op, reason=way.reason)
     if sealed is None:
-        return _seal(db, run, op)
+        return _seal(db, run, op, way)
+    request = _request(db.ways.bodies, op, sealed)
+    if request is None:
+        # Other bytes under the same key would be another request; that is never sent.
+        reason = "the bytes that were sealed are damaged; it may have taken effect. See: outlast outbox doctor"
+        park(db, seq, OpState.DEAD, reason, attempts=sealed[0], wall=wall)
+        return Unsendable(op=op, reason=reason)
     db.execute(
         "UPDATE $seal SET attempts = attempts + 1, fence = ?, due = NULL, unreported = ?, doubt = ? WHERE seq = ?",
         (run.fence, history.unreported, int(history.doubt), seq),
     )
-    request = _request(db.ways.bodies, op, sealed)
     return Claimed(op=op, request=request, attempt=sealed[0] + 1, history=history, course=way, status_url=status_url)
 
 
-def _unreadable(db: Tables, row: Sequence[Any], store: str, error: CorruptError, wall: float) -> Unsendable:
+def _unreadable(db: Tables, row: Sequence[Any], identity: Identity, error: CorruptError, wall: float) -> Unsendable:
     """Put an op aside whose body the codec cannot read, so that it does not hold up all others."""
-    op = read_op(row, store, PLAIN)
+    op = read_op(row, identity, PLAIN)
     attempts = db.execute("SELECT attempts FROM $seal WHERE seq = ?", (op.seq,)).get or 0
     park(db, op.seq, OpState.DEAD, str(error), attempts=attempts, wall=wall)
     return Unsendable(op=op._replace(body=None, base=None), reason=str(error))
@@ -120,29 +134,36 @@ def _unreadable(db: Tables, row: Sequence[Any], store: str, error: CorruptError,
 
 def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[History, str | None]:
     if sealed is None:
-        return History(expires=op.expires_at), None
+        return History(expires=op.expires_at, rebased=op.if_match == REBASED), None
     first_sent, due, unreported, refused, accepted, doubt = sealed[6:]
     silent = due is None  # its last claim was never reported on
     known: dict[str, Any] = {} if accepted is None else json.loads(accepted)
     history = History(
         sent=True, doubt=bool(doubt) or silent, first_sent=first_sent, accepted=known.get("since"),
         unreported=unreported + (silent and suspect), refused=refused, expires=op.expires_at,
+        rebased=op.if_match == REBASED,
     )  # fmt: skip
     return history, known.get("url")
 
 
-def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest:
-    """Return the request as it was frozen; its body is kept only once, unless other bytes are sent than the op has."""
-    method, url, headers, digest, body = sealed[1:6]
+def _request(bodies: Bodies, op: Op, sealed: Sequence[Any]) -> SealedRequest | None:
+    """Return the request as it was frozen, None if its bytes are not there any more."""
+    method, url, headers, digest, own = sealed[1:6]
     pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-    shared = body is None and digest == _digest(op.body)
-    return SealedRequest(method=method, url=url, headers=pairs, body=op.body if shared else bodies.unpack(body))
+    try:
+        # Kept only once, unless other bytes are sent than the op has; behind a codec there is no hash.
+        body = op.body if own is None and digest else bodies.unpack(own)
+    except CorruptError:
+        return None
+    if bodies.name is None and _digest(body) != digest:
+        return None
+    return SealedRequest(method=method, url=url, headers=pairs, body=body)
 
 
-def _seal(db: Tables, run: _Run, op: Op) -> Claim:
+def _seal(db: Tables, run: _Run, op: Op, way: Course) -> Claim:
     wall = run.wall
     try:
-        op = _upcast(db, run.store, op, run.terms.upcast)
+        op = _upcast(db, run.identity, op, run.terms.upcast)
         request = run.terms.seal(op)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
@@ -153,7 +174,8 @@ def _seal(db: Tables, run: _Run, op: Op) -> Claim:
     run.fresh.append(
         (op.seq, run.fence, wall, request.method, request.url, headers, digest, own_body)
     )  # fmt: skip
-    return Claimed(op=op, request=request, attempt=1, history=History(first_sent=wall, expires=op.expires_at))
+    history = History(first_sent=wall, expires=op.expires_at)
+    return Claimed(op=op, request=request, attempt=1, history=history, course=way)
 
 
 def _insert(db: Tables, seals: Sequence[Sequence[Any]]) -> None:
@@ -173,7 +195,7 @@ def _statement(rows: int) -> str:
     )
 
 
-def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
+def _upcast(db: Tables, identity: Identity, op: Op, upcast: Callable[[Op], Op]) -> Op:
     """Bring an op into the newest shape; other bytes go under another key, for the old ones may be known under it."""
     now = upcast(op)
     if now is op:
@@ -184,7 +206,7 @@ def _upcast(db: Tables, store: str, op: Op, upcast: Callable[[Op], Op]) -> Op:
         f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
         (changed, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
     ).fetchone()
-    return read_op(row, store, bodies)
+    return read_op(row, identity, bodies)
 
 
 def _frozen(bodies: Bodies, op: Op, request: SealedRequest) -> tuple[bytes, bytes | None]:

@@ -65,7 +65,7 @@ def plan(ways: Ways, calls: Sequence[Call], coalescing: Coalescing | None = None
     items = [item for group in groups for item in group]
     names = [item.write.once for item in items if item.write.once is not None]
     yield from ways.before_enqueue([item.lane for item in items], names)
-    known = yield from _known(names)
+    known = yield from known_names(names)
     named = _first_of_each_name(items, known) if names else {}
     if names or coalescing is not None:
         yield from _store(ways, calls, groups, coalescing, named)
@@ -118,7 +118,7 @@ def _fold(ways: Ways, folding: Coalescing, item: _Item) -> Plan[None]:
 def _name(items: Sequence[_Item], known: dict[str, int], named: dict[str, _Item]) -> Plan[None]:
     for name, item in named.items():
         known[name] = item.queued.seq
-        yield Ask("INSERT INTO $once (name, seq) VALUES (?, ?)", (name, known[name]))
+        yield Ask("INSERT INTO $once (name, seq, named) VALUES (?, ?, ?)", (name, known[name], item.wall))
     for item in items:
         once = item.write.once
         if once is not None and named.get(once) is not item:
@@ -135,7 +135,8 @@ def _chain(group: Sequence[_Item]) -> Plan[None]:
         yield Ask("UPDATE $op SET grp = ? WHERE seq = ?", (places[0], seq))
 
 
-def _known(names: Sequence[str]) -> Plan[dict[str, int]]:
+def known_names(names: Sequence[str]) -> Plan[dict[str, int]]:
+    """Return the places of what was queued under these names before."""
     found: dict[str, int] = {}
     for name in names:
         for (seq,) in (yield Ask("SELECT seq FROM $once WHERE name = ?", (name,))):

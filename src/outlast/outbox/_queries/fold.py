@@ -7,7 +7,11 @@ from typing import Any, Final
 
 from outlast.engines.coalesce import Fold, OpCoalescer
 from outlast.engines.coalesce_records import Annihilate, Append, NoOp, OpView, Reject, Replace
+from outlast.engines.json_values import UNKNOWN, decode, same
+from outlast.engines.merge_patch import apply_patch
+from outlast.engines.op import Verb
 from outlast.errors import ConfigError
+from outlast.outbox._identity import NOBODY
 from outlast.outbox._queries.plans import Ask, Plan
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables, Ways
@@ -36,7 +40,15 @@ class Coalescing:
         max_body: int | None = None,
     ) -> None:
         self._kinds = None if kinds is None else frozenset(kinds)
+        self._folds = folds
+        self._max_body = max_body
         self._coalescer = OpCoalescer(folds, max_body=max_body)
+
+    def within(self, max_body: int | None) -> Coalescing:
+        """Return the same rules under the tighter of two bounds of a folded body."""
+        if max_body is None or (self._max_body is not None and self._max_body <= max_body):
+            return self
+        return Coalescing(self._kinds, folds=self._folds, max_body=max_body)
 
     def takes(self, write: Write) -> bool:
         """Tell whether a write may be folded; one that is queued once by a name never is."""
@@ -49,7 +61,7 @@ class Coalescing:
             ConfigError: What waits already forbids it, such as a second create.
         """
         views = yield from _views(ways, write)
-        match self._coalescer.coalesce(views, _view(write)):
+        match self._coalescer.coalesce(_seen(views, write), _view(write)):
             case Append():
                 return None
             case NoOp(seq=seq):
@@ -77,7 +89,7 @@ def index_lanes(db: Tables) -> None:
 def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     """Show the last ops of the lane that are about the same entity, oldest first."""
     rows = yield Ask(_LANE + ways.update, (write.lane_id,))
-    ops = [read_op(row, "", ways.bodies) for row in reversed(rows)]
+    ops = [read_op(row, NOBODY, ways.bodies) for row in reversed(rows)]
     if not ops:
         return []
     places = [op.seq for op in ops]
@@ -100,7 +112,7 @@ def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
     return OpView(
         seq=op.seq, verb=op.verb, kind=op.kind, entity=op.entity, body=op.body, content_type=op.content_type,
         if_match=op.if_match, route=(op.target, op.schema), group=None if op.group is None else str(op.group),
-        after=op.after, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed,
+        after=op.after, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed, base=op.base,
     )  # fmt: skip
 
 
@@ -109,6 +121,27 @@ def _view(write: Write) -> OpView:
         verb=write.verb, kind=write.kind, entity=write.entity, body=write.body, content_type=write.content_type,
         if_match=write.if_match, route=(write.target, write.schema), after=write.after,
     )  # fmt: skip
+
+
+def _seen(views: list[OpView], write: Write) -> list[OpView]:
+    """Return the last ops, of which each was seen by the author of the next one and the last by that of the write."""
+    base: bytes | None = write.base
+    for number in reversed(range(len(views))):
+        if base is not None and not _saw(views[number], base):
+            return views[number + 1 :]
+        base = views[number].base
+    return views
+
+
+def _saw(queued: OpView, base: bytes) -> bool:
+    """Tell whether the author of a write saw what the op before it will leave; else it must be merged, not folded."""
+    try:
+        left: Any = None if queued.body is None else decode(queued.body)
+        if queued.verb is Verb.PATCH:
+            left = UNKNOWN if queued.base is None else apply_patch(decode(queued.base), left)
+        return queued.body == base or same(left, decode(base))
+    except ValueError:
+        return False
 
 
 def _expiry(write: Write, wall: float) -> float | None:

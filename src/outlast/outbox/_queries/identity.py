@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from outlast.errors import ConfigError
+from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._queries.bodies import Bodies
 from outlast.outbox._queries.tables import Tables
 
@@ -18,14 +19,9 @@ def meta_of(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def identity_of(meta: Mapping[str, str]) -> str:
+def identity(db: Tables) -> Identity:
     """Return the outbox's own part of every idempotency key."""
-    return f"{meta['store']}.{meta['epoch']}"
-
-
-def identity(db: Tables) -> str:
-    """Return the outbox's own part of every idempotency key."""
-    return identity_of(meta_of(db.execute(IDENTITY)))
+    return identity_of(db.execute(IDENTITY))
 
 
 def adopt(db: Tables) -> None:

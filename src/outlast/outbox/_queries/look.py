@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from outlast.engines.op import OpState, Verb
+from outlast.errors import ReceiptPrunedError
+from outlast.outbox._identity import Identity
+from outlast.outbox._parked import ParkedOp, read_theirs
 from outlast.outbox._queries.decide import decisions
-from outlast.outbox._queries.rows import OP, read_op
+from outlast.outbox._queries.rows import OP, read_op, verb_of
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
-from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus, ParkedOp
+from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal),
-       (SELECT count(*) FROM $receipt WHERE outcome LIKE 'delivered%'),
-       (SELECT count(*) FROM $receipt WHERE outcome NOT LIKE 'delivered%'),
+       (SELECT count(*) FROM $receipt WHERE outcome LIKE 'delivered%')
+           + (SELECT CAST(value AS BIGINT) FROM $meta WHERE name = 'pruned_delivered'),
+       (SELECT count(*) FROM $receipt WHERE outcome NOT LIKE 'delivered%')
+           + (SELECT CAST(value AS BIGINT) FROM $meta WHERE name = 'pruned_folded'),
        (SELECT count(*) FROM $parked WHERE state = 'conflict'), (SELECT count(*) FROM $parked WHERE state = 'dead')
 """
 
@@ -40,10 +45,12 @@ UNION ALL SELECT seq, CASE WHEN outcome LIKE 'merged:%' THEN 'merged'
 """
 
 
-def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> list[OpStatus]:
-    """List ops by place, of one state or all, or only the one at a place."""
+def statuses(
+    db: Tables, state: OpState | None, seq: int | None, limit: int, *, kind: str | None = None
+) -> list[OpStatus]:
+    """List ops by place, of one state or all, of one kind or all, or only the one at a place."""
     # Only a plain comparison lets SQLite look a place up instead of reading every row.
-    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value}
+    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value, "kind = ?": kind}
     where = {text: value for text, value in wanted.items() if value is not None}
     condition = " AND ".join(where) or "TRUE"
     rows = db.execute(
@@ -52,11 +59,30 @@ def statuses(db: Tables, state: OpState | None, seq: int | None, limit: int) -> 
     )
     return [
         OpStatus(
-            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else Verb(row[2]), kind=row[3],
+            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else verb_of(row[2], row[0]), kind=row[3],
             entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
         )
         for row in rows
     ]  # fmt: skip
+
+
+def status(db: Tables, seq: int) -> OpStatus:
+    """Return where the write at a place is.
+
+    Raises:
+        LookupError: It was discarded; `ReceiptPrunedError` when it may be that its receipt was pruned.
+    """
+    found = statuses(db, None, seq, 1)
+    if found:
+        return found[0]
+    pruned_to = int(db.execute("SELECT value FROM $meta WHERE name = 'pruned_to'").get)
+    if seq > pruned_to:
+        raise LookupError(f"the outbox does not know write {seq}; it was discarded")
+    raise ReceiptPrunedError(
+        f"write {seq} waits no longer, and its receipt is gone, for some up to {pruned_to} were pruned: it was "
+        "delivered or folded into another one, or somebody has discarded it; keep receipts for longer to be told",
+        operation="status",
+    )
 
 
 def queued(db: Tables) -> Iterator[tuple[int, int, int | None, bool]]:
@@ -99,21 +125,32 @@ def parked_lanes(db: Tables) -> list[int]:
     return [row[0] for row in db.execute("SELECT DISTINCT lane FROM $parked")]
 
 
-def parked_op(db: Tables, store: str, seq: int) -> ParkedOp | None:
-    """Return a write that waits for a decision, None if none lies at that place."""
-    row = db.execute(f"SELECT state, reason, theirs, {OP} FROM $parked WHERE seq = ?", (seq,)).fetchone()
-    if row is None:
-        return None
-    bodies, (state, reason, theirs) = db.ways.bodies, row[:3]
-    return ParkedOp(
-        op=read_op(row[3:], store, bodies), state=OpState(state), reason=reason, theirs=bodies.unpack(theirs)
+def parked(
+    db: Tables, identity: Identity, *, state: OpState | None = None, seq: int | None = None, limit: int = 1
+) -> list[ParkedOp]:
+    """List writes that wait for a decision by place, of one state or both, or only the one at a place."""
+    wanted = {"seq = ?": seq, "state = ?": None if state is None else state.value}
+    where = {text: value for text, value in wanted.items() if value is not None}
+    rows = db.execute(
+        f"SELECT state, reason, attempts, parked, theirs, {OP} FROM $parked"
+        f" WHERE {' AND '.join(where) or 'TRUE'} ORDER BY seq LIMIT ?",
+        (*where.values(), limit),
     )
+    bodies = db.ways.bodies
+    return [
+        ParkedOp(
+            op=read_op(row[5:], identity, bodies), state=OpState(row[0]), reason=row[1], attempts=row[2], at=row[3],
+            **read_theirs(bodies.unpack(row[4])),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
-def pending(db: Tables, store: str, kind: str) -> list[Op]:
-    """Return the ops of a kind that are not delivered yet, oldest first."""
-    rows = db.execute(f"SELECT {OP} FROM $op WHERE kind = ? ORDER BY seq", (kind,))
-    return [read_op(row, store, db.ways.bodies) for row in rows]
+def pending(db: Tables, identity: Identity, kind: str, after: int, limit: int | None) -> list[Op]:
+    """Return the ops of a kind that are not delivered yet, oldest first, behind a place and so many at most."""
+    query = f"SELECT {OP} FROM $op WHERE kind = ? AND seq > ? ORDER BY seq"
+    rows = db.execute(query, (kind, after)) if limit is None else db.execute(f"{query} LIMIT ?", (kind, after, limit))
+    return [read_op(row, identity, db.ways.bodies) for row in rows]
 
 
 def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:

@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any, Final
 
 from outlast.engines.op import Verb
+from outlast.errors import CorruptError
+from outlast.outbox._identity import Identity
 from outlast.outbox._queries.bodies import Bodies
 from outlast.outbox._records import Op
 
@@ -42,17 +44,32 @@ def listed(places: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
         yield _marks(count), some + some[-1:] * (count - len(some))
 
 
-def read_op(row: Sequence[Any], store: str, bodies: Bodies) -> Op:
+def verb_of(text: str, seq: int) -> Verb:
+    """Return what a write does.
+
+    Raises:
+        CorruptError: Nobody knows, because its row is damaged.
+    """
+    try:
+        return _VERBS[text]
+    except KeyError:
+        raise CorruptError(
+            f"write {seq} is damaged, its verb reads {text!r}; see: outlast outbox doctor", operation="outbox"
+        ) from None
+
+
+def read_op(row: Sequence[Any], identity: Identity, bodies: Bodies) -> Op:
     """Build an op from a row of the columns of `op`.
 
     Raises:
-        CorruptError: The codec cannot read its body.
+        CorruptError: The codec cannot read its body, or its row is damaged.
     """
     seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
     group, after, schema, rounds, expires, base, _ = row[11:]
     return Op(
-        seq, generation, f"{store}:{seq}:{generation}", lane, _VERBS[verb], kind, entity, target, bodies.unpack(body),
-        content_type, if_match, created, group, after, schema, rounds, expires, bodies.unpack(base),
+        seq, generation, identity.key(seq, generation), lane, verb_of(verb, seq), kind, entity, target,
+        bodies.unpack(body), content_type, if_match, created, group, after, schema, rounds, expires,
+        bodies.unpack(base),
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def _record(db: Tables, settlement: Settlement, *, remembers: bool) -> None:
     op = claimed.op
     match report.step:
         case Deliver() | Renew() as step:
-            _change(db, claimed, step, report, remembers=remembers)
+            _change(db, settlement, step, remembers=remembers)
         case Postpone() | AskCredentials() | Await() as step:
             _keep(db, claimed, step, report, wall)
         case Conflict(reason=reason) as step:
@@ -100,12 +100,13 @@ def _record(db: Tables, settlement: Settlement, *, remembers: bool) -> None:
             raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
 
 
-def _change(db: Tables, claimed: Claimed, step: Deliver | Renew, report: Report, *, remembers: bool) -> None:
+def _change(db: Tables, settlement: Settlement, step: Deliver | Renew, *, remembers: bool) -> None:
     """Let an op that is done, or goes again as something else, have its effect on the next write of its entity."""
+    _, claimed, report, wall = settlement
     match step:
         case Deliver():
             if remembers:
-                shadows.remember(db, claimed.op, step)
+                shadows.remember(db, claimed.op, step, wall)
             shadows.hand_on(db, claimed.op, step, follower=report.follower, known_to=report.known_to)
         case Renew():
             _renew(db, claimed, step)

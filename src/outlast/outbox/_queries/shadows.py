@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from outlast.engines.json_values import decode, encode
+from outlast.engines.json_values import decode, encode, same
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.op import Deliver, Step, Verb
+from outlast.errors import CorruptError
 from outlast.outbox._queries.tables import Tables
-from outlast.outbox._records import Op, Shadow
+from outlast.outbox._records import REBASED, Op, Shadow
 
-_REBASED: Final = '"outlast-rebased"'
-"""A version that no server has, for a write that must not pass because it is based on what never came to be."""
+_BLIND: Final = "(verb IN ('put', 'delete') AND if_match IS NULL)"
+"""Is true of a write that would overwrite whatever is there."""
+_NAMED_PATCH: Final = "(verb = 'patch' AND base IS NOT NULL)"
+"""Is true of a patch whose author says what he saw, so that it can be merged."""
 
 
 def concerned(db: Tables, steps: Iterable[Step]) -> bool:
@@ -22,7 +25,7 @@ def concerned(db: Tables, steps: Iterable[Step]) -> bool:
     return db.execute("SELECT 1 FROM $shadow LIMIT 1").get is not None
 
 
-def remember(db: Tables, op: Op, step: Deliver) -> None:
+def remember(db: Tables, op: Op, step: Deliver, wall: float) -> None:
     """Note what an entity holds after a delivery, the base of later merges; forget what is not known any more.
 
     Members that the server adds are not part of it: the next write would seem to have removed them.
@@ -35,9 +38,10 @@ def remember(db: Tables, op: Op, step: Deliver) -> None:
         return
     body = _patched(db, op) if op.verb is Verb.PATCH else op.body
     db.execute(
-        "INSERT INTO $shadow (kind, entity, etag, seq, body) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, body = excluded.body",
-        (op.kind, op.entity, known, op.seq, db.ways.bodies.pack(body)),
+        "INSERT INTO $shadow (kind, entity, etag, seq, known, body) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, entity) DO UPDATE SET etag = excluded.etag, seq = excluded.seq, known = excluded.known,"
+        " body = excluded.body",
+        (op.kind, op.entity, known, op.seq, wall, db.ways.bodies.pack(body)),
     )
 
 
@@ -58,7 +62,11 @@ def shadow(db: Tables, kind: str, entity: str) -> Shadow | None:
 
 
 def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to: int | None) -> None:
-    """Give the version that an op made to the next one of its lane, which was based on it and would else be refused."""
+    """Give the version that an op made to the next one of its lane, which was based on it and would else be refused.
+
+    A follower that names its base was made by somebody who saw that and nothing else: unless that is what the op has
+    left, the follower is to be refused and merged, or it would undo what its author never saw.
+    """
     if step.outcome != "delivered":
         rebase(db, op, follower=follower, known_to=known_to)
         return
@@ -68,13 +76,34 @@ def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to
     if follower is None:
         return
     if op.rounds:
-        # What was merged holds more than the author of a whole follower has seen.
-        _give(db, op, follower, _REBASED, "verb IN ('put', 'delete') AND if_match IS NULL")
-        condition = "verb = 'patch'"
+        # What was merged holds more than the author of a whole follower, or of one that names its base, has seen.
+        _give(db, op, follower, REBASED, f"{_BLIND} OR {_NAMED_PATCH}")
+        condition = "verb = 'patch' AND base IS NULL"
     else:
         condition = "verb NOT IN ('create', 'post')"
-    if etag is not None:
-        _give(db, op, follower, etag, condition)
+    seen = None if etag is None else _give(db, op, follower, etag, condition)
+    if seen is not None and not _left(db, op, step, seen):
+        _give(db, op, follower, REBASED, "TRUE")
+
+
+def _left(db: Tables, op: Op, step: Deliver, seen: bytes) -> bool:
+    """Tell whether what an author saw is what an op has left."""
+    known = shadow(db, op.kind, op.entity)
+    # What was read back may hold edits of others besides.
+    left = step.held or (None if known is None else known.body)
+    try:
+        if left is None and op.verb is Verb.PATCH:
+            left = _made(op)
+        return left is not None and (left == seen or same(decode(left), decode(seen)))
+    except ValueError:
+        return False
+
+
+def _made(op: Op) -> bytes | None:
+    """Return what a patch has made of what its author saw; where it named no version the server held anything."""
+    if op.if_match is None or op.base is None or op.body is None:
+        return None
+    return encode(apply_patch(decode(op.base), decode(op.body)))
 
 
 def rebase(db: Tables, op: Op, *, follower: int | None, known_to: int | None) -> None:
@@ -82,19 +111,50 @@ def rebase(db: Tables, op: Op, *, follower: int | None, known_to: int | None) ->
     found = _follower(db, op, follower, known_to)
     if found is None:
         return
-    _give(db, op, found, op.if_match or _REBASED, "verb IN ('put', 'delete')")
-    if not op.rounds and op.verb in {Verb.PUT, Verb.CREATE}:
+    _give(db, op, found, op.if_match or REBASED, f"verb IN ('put', 'delete') OR {_NAMED_PATCH}")
+    if not op.rounds:
+        _show(db, op, found)
+
+
+def part(db: Tables, op: Op, *, conflicting: bool) -> None:
+    """Let the next write of an entity be merged on what its author saw, because a parked op before it is undone.
+
+    What the server holds then is not what the author of the next one has seen, and must not be overwritten by it.
+
+    Args:
+        db: The connection.
+        op: The parked op, which somebody discards, or replays as something else.
+        conflicting: Whether the server holds something else. If not, only those that name their base are merged.
+    """
+    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ?"
+    found: int | None = db.execute(query, (op.seq, op.lane)).get
+    if found is None:
+        return
+    if conflicting:
+        _show(db, op, found)
+        _give(db, op, found, REBASED, _BLIND)
+    _give(db, op, found, REBASED, "verb IN ('put', 'delete', 'patch') AND base IS NOT NULL")
+
+
+def _show(db: Tables, op: Op, follower: int) -> None:
+    """Note what the author of a follower saw: what the op said, unless the author named it."""
+    if op.verb in {Verb.PUT, Verb.CREATE}:
         db.execute(
-            "UPDATE $op SET base = ? WHERE seq = ? AND kind = ? AND entity = ?",
-            (db.ways.bodies.pack(op.body), found, *_entity(op)),
+            "UPDATE $op SET base = coalesce(base, ?) WHERE seq = ? AND kind = ? AND entity = ?",
+            (db.ways.bodies.pack(op.body), follower, *_entity(op)),
         )
 
 
-def _give(db: Tables, op: Op, follower: int, etag: str, condition: str) -> None:
-    db.execute(
-        f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND {condition}",
+def _give(db: Tables, op: Op, follower: int, etag: str, condition: str) -> bytes | None:
+    """Let a follower be based on a version, under a condition, and return the base that it names, or None."""
+    base: bytes | None = db.execute(
+        f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND ({condition}) RETURNING base",
         (etag, follower, *_entity(op)),
-    )
+    ).get
+    try:
+        return db.ways.bodies.unpack(base)
+    except CorruptError:
+        return b""  # whatever its author saw, nobody can say that it was this; its own turn shows what is wrong
 
 
 def _entity(op: Op) -> tuple[str, str]:

@@ -11,6 +11,20 @@ from outlast.storage import Cursor, Dialect, Session, boot_id
 
 T = TypeVar("T")
 
+SIZE: Final = "coalesce(length({row}.body), 0) + coalesce(length({row}.base), 0)"
+"""The bytes of the bodies in a row; neither store reads a body for that."""
+_OLD, _NEW = SIZE.format(row="old"), SIZE.format(row="new")
+_COUNT: Final = "CREATE TRIGGER $backlog_{when} AFTER {event} ON $op BEGIN UPDATE $backlog SET {change}; END"
+# A row for each connection, so that no two transactions ever wait for each other.
+_ADD: Final = """
+CREATE FUNCTION $backlog_{when}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO $backlog AS mine SELECT pg_backend_pid(), {change} ON CONFLICT (shard)
+    DO UPDATE SET ops = mine.ops + excluded.ops, bytes = mine.bytes + excluded.bytes;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER backlog_{when} AFTER {event} EXECUTE FUNCTION $backlog_{when}()
+"""
+
 NEWCOMER: Final = (
     "seq, lane, CASE WHEN EXISTS (SELECT 1 FROM $op AS a WHERE a.seq = o.after_seq)"
     " OR EXISTS (SELECT 1 FROM $parked AS p WHERE p.seq = o.after_seq) THEN after_seq END, passable FROM $op AS o"
@@ -57,6 +71,10 @@ class Ways(Protocol):
     """Makes the index by which the ops of a lane are found, if the store has none anyway."""
     returning: str
     """Behind an INSERT into `op`: give the places back."""
+    count_backlog: Sequence[str]
+    """Make the triggers that count what waits."""
+    gather_backlog: str
+    """Add up what several connections have counted, if each counts for itself."""
     bodies: Bodies
     """How bodies are written."""
 
@@ -96,8 +114,12 @@ class Ways(Protocol):
         """Return the place behind which all of a lane's followers of an op lie that a caller cannot know."""
         ...
 
+    def last_given(self, db: Tables) -> int:
+        """Return the last place that was given, also if nothing is left of it."""
+        ...
+
     def begin_contest(self, db: Tables) -> None:
-        """Let only one at a time decide who holds the lease."""
+        """Let only one at a time decide who holds the lease, or how the outbox is used."""
         ...
 
     def lease_clock(self, db: Tables, now: float) -> tuple[float, str]:
@@ -112,6 +134,12 @@ class SqliteWays:
     update: str = ""
     lane_index: str = "CREATE INDEX IF NOT EXISTS $op_lane ON $op (lane, seq)"
     returning: str = ""
+    count_backlog: Sequence[str] = (
+        _COUNT.format(when="in", event="INSERT", change=f"ops = ops + 1, bytes = bytes + {_NEW}"),
+        _COUNT.format(when="out", event="DELETE", change=f"ops = ops - 1, bytes = bytes - ({_OLD})"),
+        _COUNT.format(when="edit", event="UPDATE OF body, base", change=f"bytes = bytes + {_NEW} - ({_OLD})"),
+    )
+    gather_backlog: str = ""
 
     def __init__(self, dialect: Dialect, bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
@@ -154,6 +182,11 @@ class SqliteWays:
         """Trust the caller, who has seen all places up to one; there is no index of lanes to look in."""
         return known_to
 
+    def last_given(self, db: Tables) -> int:
+        """Ask the table in which SQLite counts."""
+        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (f"{self.dialect.prefix}op",)).get
+        return int(found or 0)
+
     def begin_contest(self, db: Tables) -> None:
         """Do nothing: this transaction is the only one that writes."""
 
@@ -175,6 +208,24 @@ class PostgresWays:
     update: str = " FOR UPDATE"
     lane_index: str = ""
     returning: str = " RETURNING seq"
+    count_backlog: Sequence[str] = (
+        _ADD.format(
+            when="in", change=f"count(*), sum({SIZE.format(row='fresh')}) FROM fresh HAVING count(*) > 0",
+            event="INSERT ON $op REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT",
+        ),
+        _ADD.format(
+            when="out", change=f"-count(*), -sum({SIZE.format(row='gone')}) FROM gone HAVING count(*) > 0",
+            event="DELETE ON $op REFERENCING OLD TABLE AS gone FOR EACH STATEMENT",
+        ),
+        _ADD.format(when="edit", change=f"0, {_NEW} - ({_OLD})", event="UPDATE OF body, base ON $op FOR EACH ROW"),
+    )  # fmt: skip
+    gather_backlog: str = (
+        "WITH gone AS (DELETE FROM $backlog WHERE shard IN"
+        " (SELECT shard FROM $backlog WHERE shard <> 0 FOR UPDATE SKIP LOCKED) RETURNING ops, bytes)"
+        " UPDATE $backlog AS base SET ops = base.ops + found.ops, bytes = base.bytes + found.bytes"
+        " FROM (SELECT coalesce(sum(ops), 0) AS ops, coalesce(sum(bytes), 0) AS bytes FROM gone) AS found"
+        " WHERE shard = 0"
+    )
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
 
     def __init__(self, dialect: Dialect, sender: str = "", bodies: Bodies = PLAIN) -> None:
@@ -228,6 +279,11 @@ class PostgresWays:
     def behind(self, seq: int, known_to: int) -> int:
         """Look behind the op itself: its lane is in order, the others that the caller knows need not be."""
         return seq
+
+    def last_given(self, db: Tables) -> int:
+        """Ask the sequence, which takes no part in transactions."""
+        sequence = db.execute("SELECT pg_get_serial_sequence(?, 'seq')", (f"{self.dialect.prefix}op",)).get
+        return int(db.execute(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}").get)
 
     def begin_contest(self, db: Tables) -> None:
         """Lock until the commit; a row that is not there yet could not be locked."""

@@ -1,0 +1,62 @@
+"""`outlast outbox doctor`: examine, explain, salvage, and begin a new epoch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from outlast.cli._exit import CommandError, ExitCode
+from outlast.cli._outbox_place import check_place, look, places_of, print_json
+from outlast.cli._outbox_view import findings_lines, salvage_lines, show, why_lines
+from outlast.outbox import begin_epoch, examine, explain, salvage
+from outlast.storage import is_address
+
+
+def check_outbox(where: str, *, as_json: bool) -> ExitCode:
+    """Examine an outbox and print what is wrong with it."""
+    check_place(where)
+    found = examine(where)
+    if as_json:
+        print_json({"sound": not found, "findings": [asdict(one) for one in found]})
+    elif found:
+        show(f"{len(found)} things are wrong; nothing was changed", *findings_lines(found))
+    else:
+        show("nothing is wrong")
+    return ExitCode.FINDINGS if found else ExitCode.DELIVERED
+
+
+def explain_write(where: str, seq: str, *, as_json: bool) -> ExitCode:
+    """Print why a write is not on its way."""
+    (place,) = places_of([seq])
+    with look(where) as seen:
+        why = explain(seen, place)
+    if as_json:
+        print_json({"seq": place, "why": [asdict(one) for one in why]})
+    else:
+        show(*why_lines(why))
+    return ExitCode.DELIVERED
+
+
+def save(where: str, new: Path, *, move_away: bool, as_json: bool) -> ExitCode:
+    """Salvage a file and print what came of it."""
+    check_place(where)
+    if is_address(where):
+        said = "a PostgreSQL database is not salvaged from here"
+        raise CommandError(ExitCode.USAGE, said, "Restore a backup of it, then: outlast outbox doctor --new-epoch.")
+    report = salvage(where, new, move_away=move_away)
+    if as_json:
+        print_json({"whole": report.whole, **asdict(report)})
+    else:
+        show(*salvage_lines(report))
+    return ExitCode.DELIVERED if report.whole else ExitCode.FINDINGS
+
+
+def begin_new_epoch(where: str, *, as_json: bool) -> ExitCode:
+    """Begin a new epoch and print it."""
+    check_place(where)
+    identity = begin_epoch(where)
+    if as_json:
+        print_json({"epoch": identity.epoch, "keys_begin_with": str(identity)})
+    else:
+        show(f"epoch {identity.epoch}: what is queued from now on has keys that begin with {identity}")
+    return ExitCode.DELIVERED

@@ -1,0 +1,95 @@
+"""Find the outbox that a command is about, and tell every mistake on one screen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from outlast.cli._exit import CommandError, ExitCode, error_as_json
+from outlast.errors import OutlastError
+from outlast.events import EventBus
+from outlast.outbox import Inspection, ParkedOp, SyncOutbox
+from outlast.storage import is_address
+
+
+@contextmanager
+def told(*, as_json: bool) -> Generator[None]:
+    """Print an error as JSON too, if JSON was asked for.
+
+    Raises:
+        CommandError: What was asked for is not there.
+        OutlastError: What ended the command.
+    """
+    try:
+        try:
+            yield
+        except LookupError as error:
+            raise CommandError(ExitCode.USAGE, str(error)) from error
+        except BrokenPipeError:
+            # Whoever read has had enough; nothing may be written at the end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except (CommandError, OutlastError) as error:
+        if as_json:
+            print_json(error_as_json(error))
+        raise
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def check_place(where: str) -> None:
+    """Refuse what is neither an address nor a file; what may hold a password is not shown."""
+    if is_address(where) or Path(where).is_file():
+        return
+    if "://" in where or "@" in where:
+        said = "OUTBOX is neither a file nor an address that begins with postgresql:// (it is not shown here)"
+        raise CommandError(ExitCode.USAGE, said)
+    raise CommandError(ExitCode.USAGE, f"{where}: there is no such file", "Name the outbox; nothing was made.")
+
+
+@contextmanager
+def look(where: str) -> Generator[Inspection]:
+    """Look into an outbox without changing it.
+
+    Raises:
+        CommandError: There is no such file.
+        StorageError: It cannot be read.
+    """
+    check_place(where)
+    with Inspection.open(where) as seen:
+        yield seen
+
+
+def places_of(texts: Sequence[str]) -> list[int]:
+    """Return the places that were named, each once.
+
+    Raises:
+        CommandError: One is no place; it is not shown, for it may be an address in the wrong place.
+    """
+    if not all(text.isdecimal() and int(text) for text in texts):
+        raise CommandError(ExitCode.USAGE, "SEQ must be the place of a write, a whole number from 1", _ORDER)
+    return list(dict.fromkeys(map(int, texts)))
+
+
+_ORDER = "The outbox comes first, then the places; outlast outbox list OUTBOX shows them."
+
+
+@contextmanager
+def open_to_decide(where: str, places: Sequence[int]) -> Generator[tuple[SyncOutbox, list[ParkedOp]]]:
+    """Open an outbox to decide about some of its writes; nothing is made where there is none.
+
+    Raises:
+        CommandError: There is no such file.
+        LookupError: One of the writes does not wait for a decision; then nothing is decided.
+        StorageError: It cannot be used.
+    """
+    with look(where) as seen:
+        inside = seen.inside
+    with SyncOutbox.open(where, inside=inside, bus=EventBus()) as box:
+        yield box, [box.conflict(seq) for seq in places]

@@ -1,0 +1,268 @@
+"""Bring what a damaged file still holds into a new one, and put what is doubtful before a person."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from outlast.clock import SYSTEM_CLOCK, Clock
+from outlast.errors import ConfigError, NotOursError
+from outlast.outbox._doctor.epoch import write_identity
+from outlast.outbox._doctor.examine import Finding, examine
+from outlast.outbox._doctor.finds import Columns, Finds, accepted_is_whole, collect, doubts, parked_doubts
+from outlast.outbox._doctor.shapes import Column, Judged
+from outlast.outbox._layout import INSIDE, OUTBOX
+from outlast.outbox._queries.tables import Tables, ways_of
+from outlast.storage import Connection, Dialect, SalvageReader, SqliteDatabase, check_closed, publish, quarantine
+
+_TABLES: Final = ("op", "seal", "parked", "receipt")
+_LOST_FENCE: Final = 1000
+"""Added to the highest fence that is known when the lease is lost, so that no server takes the new one for an old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Name a write that was put into the dead letters instead of being sent.
+
+    Args:
+        seq: Its place in the new file.
+        why: What is doubtful about it.
+    """
+
+    seq: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SalvageReport:
+    """Say what came of a salvage.
+
+    Args:
+        new: The new file.
+        quarantined: Where the old files are now, empty when they were left.
+        damaged: What was damaged in the old file.
+        read: How many rows of each table are in the new file.
+        doubtful: Writes that lie in the dead letters now.
+        missing: Ranges of places at which writes may have waited that could not be read.
+        open_end: Whether writes may have waited behind the last place that is known, too.
+        names_lost: Whether some of the names could not be read under which something was queued once.
+        unseen_commits: How many commits SQLite had left out of the old file silently; they are in the new one.
+        epoch: The new epoch.
+        findings: What is wrong with the new file; nothing, or it is a mistake.
+    """
+
+    new: str
+    quarantined: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    read: Mapping[str, int] = field(default_factory=dict[str, int])
+    doubtful: tuple[Doubtful, ...] = ()
+    missing: tuple[tuple[int, int], ...] = ()
+    open_end: bool = False
+    names_lost: bool = False
+    unseen_commits: int = 0
+    epoch: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether everything could be read and nothing is doubtful."""
+        return not (self.doubtful or self.missing or self.open_end or self.names_lost or self.findings)
+
+
+def salvage(
+    path: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    *,
+    move_away: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
+) -> SalvageReport:
+    """Read every row of a file that can be read into a new file; the old one is not changed.
+
+    Places, order and keys stay. What was sent before is in doubt, and is read back before it is sent again. What is
+    doubtful lies in the dead letters with the reason. Places that are given later are of a new epoch, so that
+    their keys are new, too. The new file is there as a whole or not at all.
+
+    Args:
+        path: The damaged file; no process may have it open, this one included.
+        new: The new file, which must not exist yet; with `move_away` it may be the old name.
+        move_away: Whether to give the old file, and what lies beside it, another name. Nothing is ever deleted.
+        clock: Where the time comes from.
+
+    Raises:
+        ConfigError: The new file exists already.
+        CorruptError: Not one page can be read.
+        StorageBusyError: Another process has the file open.
+        NotOursError: Nothing in it looks like an outbox.
+
+    Cancel: what is left is at most a file whose name ends in `.part`; it is of no use and may be deleted.
+    """
+    old, target = Path(path), Path(new)
+    if target.exists() and not (move_away and target.resolve() == old.resolve()):
+        raise ConfigError(f"{target} exists already; name a new file", path="new")
+    check_closed(old)
+    reader = SalvageReader(old)
+    prefix = INSIDE if f"{INSIDE}op" in reader.roots else ""
+    part = Path(f"{target}.part")
+    _remove(part)
+    database = SqliteDatabase(part, OUTBOX, durability="process")  # flushed as a whole before it gets its name
+    try:
+        columns = database.read(_columns).result()
+        finds = collect(reader, columns, prefix)
+        _check_found(old, reader, finds, prefix)
+        filling = _Filling(finds, columns, clock.wall(), uuid.uuid4().hex[:16])
+        database.write(filling.fill).result()
+    except BaseException:
+        database.close()
+        _remove(part)
+        raise
+    database.close()
+    findings = examine(part)
+    moved = quarantine(old, clock.wall()) if move_away else ()
+    publish(part, target)
+    _remove(part)  # the lock beside it
+    return SalvageReport(
+        new=str(target),
+        quarantined=tuple(map(str, moved)),
+        damaged=tuple(reader.damaged),
+        read=dict(filling.read),
+        doubtful=tuple(filling.doubtful),
+        missing=tuple(finds.missing()),
+        open_end=finds.open_end,
+        names_lost=bool(reader.table(f"{prefix}once").gaps),
+        unseen_commits=reader.wal.unseen,
+        epoch=filling.epoch,
+        findings=tuple(findings),
+    )
+
+
+def _check_found(old: Path, reader: SalvageReader, finds: Finds, prefix: str) -> None:
+    if f"{prefix}op" not in reader.roots and not any(finds.rows.values()):
+        raise NotOursError(f"nothing in {old} looks like an outbox; it was not touched", operation="salvage")
+
+
+def _remove(part: Path) -> None:
+    for end in ("", "-wal", "-shm", "-gate"):
+        Path(f"{part}{end}").unlink(missing_ok=True)
+
+
+def _columns(db: Connection) -> Columns:
+    """Return the columns of the tables as the present layout has them."""
+    return {
+        table: [
+            Column(name, kind, bool(needed), _default(default), bool(place))
+            for _, name, kind, needed, default, place in db.execute(f"PRAGMA table_info({table})")
+        ]
+        for table in _TABLES
+    }
+
+
+def _default(text: str | None) -> Any:
+    match text:
+        case None | "NULL":
+            return None
+        case _ if text.startswith("'"):
+            return text[1:-1]
+        case _:
+            return int(text)
+
+
+class _Filling:
+    """Fill a new file; the job may run twice, so it begins anew each time.
+
+    Args:
+        finds: What the old one still holds.
+        columns: Those of the new one.
+        wall: Unix seconds.
+        chance: Sixteen hexadecimal digits, for the new epoch and, if need be, for a new name.
+    """
+
+    def __init__(self, finds: Finds, columns: Columns, wall: float, chance: str) -> None:
+        self._finds = finds
+        self._columns = columns
+        self._wall = wall
+        self._chance = chance
+        self.read: Counter[str] = Counter()
+        self.doubtful: list[Doubtful] = []
+        self.epoch = ""
+
+    def fill(self, db: Connection) -> None:
+        """Store everything."""
+        self.read.clear()
+        self.doubtful.clear()
+        finds = self._finds
+        for seq, judged in finds.settled.items():
+            if seq not in finds.rows["op"] and seq not in finds.rows["parked"]:
+                self._store(db, "receipt", judged, seq)
+        for seq, judged in finds.rows["parked"].items():
+            self._park(db, seq, judged, parked_doubts(finds, seq))
+        self._ops(db)
+        last = finds.last
+        for table, judged in finds.strays:
+            if table in {"op", "parked"}:
+                last += 1
+                self._park(db, last, judged, judged.doubts)
+        self._rest(db, last)
+
+    def _ops(self, db: Connection) -> None:
+        finds = self._finds
+        missing = {seq for low, high in finds.missing() for seq in range(low, high + 1)}
+        for seq, judged in sorted(finds.rows["op"].items()):
+            if seq in finds.rows["parked"]:
+                continue
+            why = doubts(finds, seq, missing)
+            if why:
+                self._park(db, seq, judged, why)
+                continue
+            self._store(db, "op", judged, seq)
+            sealed = finds.rows["seal"].get(seq)
+            if sealed is not None:
+                accepted = sealed.values["accepted"]
+                sealed.values |= {"doubt": 1, "first_sent": 0.0}
+                sealed.values["accepted"] = accepted if accepted_is_whole(accepted) else None
+                self._store(db, "seal", sealed, seq)
+
+    def _store(self, db: Connection, table: str, judged: Judged, seq: int) -> None:
+        values = {**judged.values, "seq": seq}
+        marks = ", ".join("?" for _ in values)
+        db.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+        self.read[table] += 1
+
+    def _park(self, db: Connection, seq: int, judged: Judged, why: Iterable[str]) -> None:
+        said = "; ".join(why)
+        values = judged.values
+        if said:
+            self.doubtful.append(Doubtful(seq, said))
+            sealed = self._finds.rows["seal"].get(seq)
+            attempts = values.get("attempts", 0 if sealed is None else sealed.values["attempts"])
+            before = f" ({values['reason']})" if values.get("reason") else ""
+            values = {
+                **values, "state": values.get("state", "dead"), "reason": f"salvaged: {said}{before}",
+                "parked": values.get("parked", self._wall), "attempts": attempts,
+            }  # fmt: skip
+        known = {column.name for column in self._columns["parked"]}
+        self._store(db, "parked", Judged({name: values[name] for name in values if name in known}), seq)
+
+    def _rest(self, db: Connection, last: int) -> None:
+        finds, tables = self._finds, Tables(db, ways_of(Dialect("sqlite")))
+        for name, seq in finds.names.items():
+            named = finds.named.get(name, self._wall)
+            db.execute("INSERT INTO once (name, seq, named) VALUES (?, ?, ?)", (name, seq, named))
+        for name, value in finds.meta.items():
+            usable = str(value).isdecimal() if name == "decisions" else value is not None
+            if usable and name not in {"store", "epoch", "epochs"}:
+                db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+        identity = finds.identity()
+        identity = identity if identity.store else type(identity)(self._chance, identity.epochs)
+        identity = identity.after(last, self._chance[:4])
+        write_identity(tables, identity)
+        self.epoch = identity.epoch
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'op'")
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('op', ?)", (last,))
+        if finds.fence:
+            row = ("deliver", "", finds.fence + _LOST_FENCE, "", 0.0, 0.0, 0)
+            db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)", row)

@@ -1,0 +1,68 @@
+"""The outbox's own part of every idempotency key: which outbox it is, and in which epoch a place was given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Name each op of an outbox for ever.
+
+    An epoch ends where places may be given a second time: the file was salvaged, or restored from a backup. What was
+    queued before keeps its key, because it may have been sent under it; places that are given later have keys which
+    nobody has seen.
+
+    Args:
+        store: Which outbox it is.
+        epochs: The last place before each epoch and the epoch's name, the oldest first.
+
+    >>> identity = Identity("a1", ((0, "1"), (7, "2-c4")))
+    >>> identity.key(7, 0), identity.key(8, 0)
+    ('a1.1:7:0', 'a1.2-c4:8:0')
+    """
+
+    store: str
+    epochs: tuple[tuple[int, str], ...] = ((0, "1"),)
+
+    def key(self, seq: int, generation: int) -> str:
+        """Return the idempotency key of an op."""
+        epoch = next((name for last, name in reversed(self.epochs) if seq > last), self.epochs[0][1])
+        return f"{self.store}.{epoch}:{seq}:{generation}"
+
+    @property
+    def epoch(self) -> str:
+        """Return the name of the present epoch."""
+        return self.epochs[-1][1]
+
+    def __str__(self) -> str:
+        """Return what the keys of new ops begin with."""
+        return f"{self.store}.{self.epoch}"
+
+    def after(self, last: int, chance: str) -> Identity:
+        """Return the identity with a new epoch.
+
+        Args:
+            last: The last place that may have been given before.
+            chance: What tells it from another one that is begun from the same backup.
+        """
+        number = int(self.epoch.partition("-")[0]) + 1
+        return Identity(self.store, (*self.epochs, (last, f"{number}-{chance}")))
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return it as rows of `meta`."""
+        return [("store", self.store), ("epoch", self.epoch), ("epochs", json.dumps(self.epochs))]
+
+
+NOBODY: Final = Identity("")
+"""For ops whose key nobody will see."""
+
+
+def identity_of(rows: Iterable[Sequence[Any]]) -> Identity:
+    """Return the identity that rows of `meta` tell."""
+    meta = {row[0]: row[1] for row in rows}
+    epochs = json.loads(meta["epochs"]) if "epochs" in meta else [(0, meta["epoch"])]
+    return Identity(meta["store"], tuple((int(last), str(name)) for last, name in epochs))

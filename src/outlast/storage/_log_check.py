@@ -1,0 +1,66 @@
+"""Find out whether SQLite has left out commits of a write-ahead log, which it does without a word.
+
+It reads the log up to the first frame that is not whole. After a power cut that is right: what follows was never
+acknowledged. But a damaged frame hides every commit behind it, acknowledged or not.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from outlast.errors import CorruptError
+from outlast.storage._pages import FRAME_HEADER, WAL_HEADER, PageFile, WalState
+
+_log = logging.getLogger("outlast.storage")
+_TORN: Final = 1
+"""How many commits a power cut can leave half written when each is flushed before the next begins."""
+
+
+def has_more(path: Path, frames: int, page_size: int) -> bool:
+    """Tell whether a log seems to hold commits behind the frames that SQLite has read; a cheap look at their headers.
+
+    Args:
+        path: The database.
+        frames: How many frames SQLite has read.
+        page_size: The bytes of a page.
+    """
+    step = FRAME_HEADER + page_size
+    with Path(f"{path}-wal").open("rb") as log:
+        log.seek(WAL_HEADER + 8)
+        salt = log.read(8)  # of the first frame; every frame of one log has the same
+        log.seek(WAL_HEADER + frames * step)
+        while len(head := log.read(FRAME_HEADER)) == FRAME_HEADER:
+            if head[8:16] == salt and head[4:8] != bytes(4):
+                return True
+            log.seek(page_size, 1)
+    return False
+
+
+def check_log(path: Path, *, flushed: bool) -> None:
+    """Refuse a file whose log holds commits that SQLite has left out.
+
+    Args:
+        path: The database.
+        flushed: Whether each commit was flushed before the next one began, so that only the last can be half written.
+
+    Raises:
+        CorruptError: Acknowledged commits would be missing.
+    """
+    found = PageFile(path).wal
+    if found.headless or (flushed and found.unseen > _TORN):
+        raise CorruptError(
+            f"{path}-wal is damaged, and {found.unseen} commits in it would be missing; nothing was changed. "
+            f"Save them with: outlast outbox doctor {path} --salvage NEW",
+            operation="storage",
+        )
+    if found.unseen:
+        _log.warning("%s", _said(path, found))
+
+
+def _said(path: Path, found: WalState) -> str:
+    return (
+        f"{path}-wal ends with {found.unseen} commit(s) that a crash has left half written; what was flushed and "
+        "acknowledged before is there"
+    )

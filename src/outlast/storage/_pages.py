@@ -1,0 +1,195 @@
+"""The pages of a SQLite file by its bytes, as its last commit left them; nothing of SQLite is asked.
+
+SQLite stops at the first thing that is wrong; here everything is kept apart page by page, so that one bad page costs
+no other. The file is not changed, and no file is made beside it.
+
+Source: sqlite.org/fileformat2.html, sections 1.3 (header), 1.5 (freelist) and 4 (write-ahead log).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from outlast.errors import CorruptError
+
+MAGIC: Final = b"SQLite format 3\x00"
+_USUAL_SIZE: Final = 4096
+_SIZES: Final = frozenset(1 << power for power in range(9, 17))
+WAL_HEADER: Final = 32
+FRAME_HEADER: Final = 24
+_WAL_MAGIC: Final = 0x377F0682
+_COUNT_AT: Final = 28
+_FREELIST_AT: Final = 32
+
+
+class _Frame(NamedTuple):
+    """Hold one page of the write-ahead log.
+
+    Args:
+        page: Its number.
+        size: How many pages the database has after this commit, 0 when it goes on.
+        at: Where its content begins.
+        sound: Whether its checksum fits.
+        seen: Whether SQLite reads as far as this.
+    """
+
+    page: int
+    size: int
+    at: int
+    sound: bool
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WalState:
+    """Say what is wrong with a write-ahead log.
+
+    Args:
+        commits: How many commits it holds.
+        unseen: How many of them SQLite leaves out, because something before them is damaged.
+        headless: Whether its own header is damaged.
+    """
+
+    commits: int = 0
+    unseen: int = 0
+    headless: bool = False
+
+
+class PageFile:
+    """Read the pages of a SQLite file and of the write-ahead log beside it.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        size: The bytes of a page.
+        count: How many pages there are.
+        suspect: Pages of which only a damaged version is left.
+        wal: What is wrong with the log.
+
+    Raises:
+        CorruptError: There is not even one page.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._main = Path(path).read_bytes()
+        log = Path(f"{path}-wal")
+        self._log = log.read_bytes() if log.exists() else b""
+        self.size = self._page_size()
+        self._frames: dict[int, int] = {}
+        self.suspect: set[int] = set()
+        self.wal = WalState()
+        self.count = -(-len(self._main) // self.size)
+        if len(self._log) > WAL_HEADER:
+            self._read_log()
+        if not self.count:
+            raise CorruptError(f"{path} holds not one page; nothing of it can be read", operation="salvage")
+
+    def _page_size(self) -> int:
+        """Return what the header says, the header of the log, or what SQLite takes unless it is told otherwise."""
+        told = int.from_bytes(self._main[16:18], "big")
+        logged = int.from_bytes(self._log[8:12], "big")
+        for size in (65536 if told == 1 else told, logged):
+            if size in _SIZES:
+                return size
+        return _USUAL_SIZE
+
+    def page(self, number: int) -> bytes:
+        """Return the content of a page; empty where there is none, filled up with zeros where the file is cut off."""
+        at = self._frames.get(number)
+        if at is not None:
+            return self._log[at : at + self.size]
+        content = self._main[(number - 1) * self.size : number * self.size]
+        return content and content.ljust(self.size, b"\0")
+
+    @property
+    def usable(self) -> int:
+        """Return how many bytes of a page hold content."""
+        return self.size - (self._main[20] if self.headed else 0)
+
+    @property
+    def headed(self) -> bool:
+        """Tell whether the first page begins as it must."""
+        return self.page(1).startswith(MAGIC)
+
+    def _read_log(self) -> None:
+        frames = list(self._parsed())
+        last = max((number for number, frame in enumerate(frames) if frame.size), default=-1)
+        for frame in frames[: last + 1]:
+            self._frames[frame.page] = frame.at
+            # A later whole version makes good what a damaged one has lost.
+            (self.suspect.discard if frame.sound else self.suspect.add)(frame.page)
+        if last >= 0:
+            self.count = max(self.count, frames[last].size)
+        commits = [frame for frame in frames if frame.size]
+        headless = bool(commits) and not self._log_headed
+        unseen = sum(headless or not frame.seen for frame in commits)
+        self.wal = WalState(commits=len(commits), unseen=unseen, headless=headless)
+
+    @property
+    def _log_headed(self) -> bool:
+        head = self._log[:WAL_HEADER]
+        magic, *_ = struct.unpack(">I", head[:4])
+        return magic & ~1 == _WAL_MAGIC and _checksum((0, 0), head[:24], self._order) == struct.unpack(">II", head[24:])
+
+    @property
+    def _order(self) -> str:
+        return ">" if self._log[3] & 1 else "<"
+
+    def _parsed(self) -> Iterator[_Frame]:
+        """Yield the frames of the present log, and nothing of earlier ones, whose frames have another salt."""
+        before: tuple[int, ...] = struct.unpack(">II", self._log[24:WAL_HEADER])
+        salt = self._log[16:24] if self._log_headed else self._log[WAL_HEADER + 8 : WAL_HEADER + 16]
+        step = FRAME_HEADER + self.size
+        places = range(WAL_HEADER, len(self._log) - step + 1, step)
+        last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
+        seen = linked = True
+        for at in range(WAL_HEADER, last + 1, step):
+            head = self._log[at : at + FRAME_HEADER]
+            page, size, _, _, *said = struct.unpack(">IIIIII", head)
+            # Each checksum goes on from the one that is written before it, so a damaged frame spoils only itself.
+            content = self._log[at + FRAME_HEADER : at + step]
+            found = _checksum(_checksum(before, head[:8], self._order), content, self._order)
+            ours, sound = head[8:16] == salt, found == tuple(said)
+            seen = seen and ours and sound
+            before = tuple(said)
+            # The salt is no part of the checksum: a frame that goes on from one of ours and only lost its salt is ours;
+            # another is an older log's, which the present one has not overwritten.
+            linked = ours or (sound and linked)
+            if page and linked:
+                yield _Frame(page, size, at + FRAME_HEADER, sound, seen)
+
+    @cached_property
+    def free(self) -> frozenset[int] | None:
+        """Return the pages that hold nothing any more, None when the list of them cannot be trusted."""
+        first, told = struct.unpack(">II", self.page(1)[_FREELIST_AT : _FREELIST_AT + 8].ljust(8, b"\xff"))
+        found: set[int] = set()
+        trunk = first
+        while trunk:
+            content = self.page(trunk)
+            if not 1 < trunk <= self.count or trunk in found or len(content) < self.size or trunk in self.suspect:
+                return None
+            following, leaves = struct.unpack(">II", content[:8])
+            if leaves > self.size // 4 - 2:
+                return None
+            listed = struct.unpack(f">{leaves}I", content[8 : 8 + 4 * leaves])
+            found.add(trunk)
+            found.update(listed)
+            trunk = following
+        whole = len(found) == told and all(1 < number <= self.count for number in found) and 1 not in self.suspect
+        return frozenset(found) if whole and self.headed else None
+
+
+def _checksum(start: tuple[int, ...], content: bytes, order: str) -> tuple[int, int]:
+    first, second = start
+    words = struct.unpack(f"{order}{len(content) // 4}I", content)
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second

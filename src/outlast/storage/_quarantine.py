@@ -1,0 +1,95 @@
+"""Put a damaged SQLite file out of the way, with what lies beside it, and lose nothing on the way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from outlast.errors import StorageBusyError, StorageError
+
+_SHARED_BYTE: Final = 128
+"""Each connection to a file in WAL mode holds a shared lock on this byte of the file beside it that ends in -shm."""
+
+
+def is_open_elsewhere(path: Path) -> bool:
+    """Tell whether another process has a SQLite file in WAL mode open.
+
+    This process must not have it open: closing a descriptor would let go of its locks.
+
+    Source: SQLite's unix VFS, `UNIX_SHM_DMS`.
+    """
+    beside = Path(f"{path}-shm")
+    if not beside.exists():
+        return False
+    with beside.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _SHARED_BYTE)
+        except OSError:
+            return True
+        fcntl.lockf(file, fcntl.LOCK_UN, 1, _SHARED_BYTE)
+    return False
+
+
+def check_closed(path: Path) -> None:
+    """Refuse to go on while another process has a file open.
+
+    Raises:
+        StorageBusyError: One has.
+    """
+    if is_open_elsewhere(path):
+        raise StorageBusyError(
+            f"{path} is open in another process; end that first, or what it queues now would be missing",
+            operation="quarantine",
+        )
+
+
+def quarantine(path: Path, wall: float) -> list[Path]:
+    """Give a file, its log and its shared memory another name; nothing is deleted.
+
+    Every file gets its new name before any of them loses the old one, so that a crash leaves all of them.
+
+    Args:
+        path: The file.
+        wall: Unix seconds, for the new name.
+
+    Raises:
+        StorageBusyError: Another process has it open.
+        StorageError: There is a file of the new name.
+    """
+    check_closed(path)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
+    pairs = [(Path(f"{path}{end}"), Path(f"{path}.damaged-{stamp}{end}")) for end in ("", "-wal", "-shm", "-journal")]
+    pairs = [(old, new) for old, new in pairs if old.exists()]
+    for _, new in pairs:
+        if new.exists():
+            raise StorageError(f"{new} exists already; move it away", operation="quarantine")
+    for old, new in pairs:
+        os.link(old, new)
+    _sync(path.parent)
+    for old, _ in pairs:
+        old.unlink()
+    _sync(path.parent)
+    return [new for _, new in pairs]
+
+
+def publish(part: Path, target: Path) -> None:
+    """Give a file its final name once its content is on the disk; whatever has that name is replaced.
+
+    Args:
+        part: The file as it was written.
+        target: Its final name, in the same folder.
+    """
+    _sync(part)
+    part.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""Why a write does not go is said by name, the nearest cause first, and the cause of that."""
+
+import pytest
+
+from delivering import deliver, opened
+from outlast.outbox import Applied, Inspection, OpState, Rejected, Stale, Verb, Write, explain
+from outlast.sync_engine import CallableTransport
+
+
+def write(entity, **options):
+    """Make a write of a note."""
+    return Write(verb=Verb.PUT, kind="note", entity=entity, body=b"{}", **options)
+
+
+def causes(place, seq):
+    """Return the causes as (code, place)."""
+    with Inspection.open(place) as seen:
+        return [(why.code, why.seq) for why in explain(seen, seq)]
+
+
+async def test_each_cause_has_its_word(place):
+    """A lane behind a dead letter, a dependency, a place behind another, an expiry, and that nobody delivers."""
+    async with opened(place) as box:
+        first, *_ = await box.enqueue(write("dead"), write("fine"))
+        await deliver(box, CallableTransport(answer))
+        await box.enqueue(write("dead"), write("after", after=first.seq), write("x"), write("x", expires=1e-9))
+
+    assert causes(place, 1) == [("dead", 1)]
+    assert causes(place, 2) == [("delivered", 2)]
+    assert causes(place, 3) == [("lane held", 3), ("nobody", 0)]
+    assert causes(place, 4) == [("after", 4), ("dead", 1), ("nobody", 0)]
+    assert causes(place, 5) == [("nobody", 0)]
+    assert causes(place, 6) == [("expired", 6), ("lane", 6), ("nobody", 0)]
+    with Inspection.open(place) as seen, pytest.raises(LookupError, match="knows no write 99"):
+        explain(seen, 99)
+
+
+async def answer(op):
+    """Refuse one entity."""
+    return Rejected("422") if op.entity == "dead" else Applied()
+
+
+SEAL = (
+    "INSERT INTO $seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash)"
+    " VALUES (1, 3, 1, ?, 60, 1, '503 busy', 'PUT', 'http://api/notes/1', '[]', ?)"
+)
+
+
+@pytest.mark.parametrize(
+    ("due", "accepted", "expected"),
+    [
+        pytest.param(9e9, None, ["due", "paused"], id="due"),
+        pytest.param(1.0, None, ["paused"], id="was-due"),
+        pytest.param(None, None, ["sent", "paused"], id="on-the-wire"),
+        pytest.param(9e9, '{"url": "http://api/job", "since": 1}', ["accepted", "paused"], id="accepted"),
+    ],
+)
+async def test_what_was_sent_says_how_it_goes_on(place, due, accepted, expected):
+    """When it is due, that it is on the wire, that the server has it, that its origin asked for a rest."""
+    async with opened(place) as box:
+        await box.enqueue(write("a"))
+    place.execute(SEAL, due, b"")
+    place.execute("UPDATE $seal SET accepted = ?", accepted)
+    for origin in ("http://api", "http://other"):
+        place.execute("INSERT INTO $origin (name, until, delay, reason) VALUES (?, 9e9, 60, '429')", origin)
+    place.execute("INSERT INTO $lease VALUES ('deliver', 'me', 1, 'another boot', 0, 30, ?)", True)
+
+    assert causes(place, 1) == [*((code, 1) for code in expected), ("nobody", 0)]
+
+
+async def test_a_process_that_delivers_leaves_nothing_to_explain(place):
+    """The head of a lane, with a runner at work, is ready."""
+    async with opened(place) as box:
+        codes = []
+
+        async def send(op):
+            if op.entity == "a":
+                codes.extend(causes(place, 2))
+            return Applied() if op.entity == "a" else Stale("412")
+
+        await box.enqueue(write("a"), write("b"))
+        await deliver(box, CallableTransport(send), concurrency=1)
+        conflict = await box.conflict(2)
+
+    assert codes == [("ready", 2)]
+    assert conflict.state is OpState.CONFLICT
