@@ -16,6 +16,8 @@ from outlast.storage import Database
 T = TypeVar("T")
 
 _ROLE: Final = "deliver"
+_SOON: Final = 0.02
+"""Seconds to the first beat of a holder that has not got the lock yet; the next ones come after twice as long each."""
 _TAKE: Final = """
 INSERT INTO $lease (role, holder, fence, boot, beat, ttl, locked) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, fence = excluded.fence, boot = excluded.boot,
@@ -131,7 +133,11 @@ class ProcessingLease:
         self._last_beat = now
 
     def _beat_on(self) -> None:
-        while not self._stop.wait(self._config.beat_every):
+        # Another contender may have had the lock at the moment of the taking. Until the holder has it, its death would
+        # only show by the beats that do not come: so the first beats come soon.
+        wait = self._config.beat_every if self._lock.held else _SOON
+        while not self._stop.wait(wait):
+            wait = self._config.beat_every if self._lock.held else min(2 * wait, self._config.beat_every)
             try:
                 self.heartbeat()
             except LeaseLostError:
