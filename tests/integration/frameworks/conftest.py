@@ -7,3 +7,7 @@ import pytest
 def path(tmp_path):
     """The file of an outbox that is not there yet."""
     return tmp_path / "app.db"
+
+
+# Looked at for examples they would be imported, and Django does not like to be half set up.
+collect_ignore = ["django_shop.py", "flask_notes.py"]
