@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from delivery_world import AFTER, BEFORE, INSTEAD, LOST, Loop, Process, Server, next_key
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from delivery_world import AFTER, BEFORE, INSTEAD, LOST, Loop, Process, Server, next_key
 from outlast.engines.merge_patch import apply_patch
 from outlast.errors import ConfigError
 from outlast.outbox import OpState, Verb, Write
