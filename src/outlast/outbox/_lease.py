@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from outlast.clock import SYSTEM_CLOCK, Clock
@@ -16,6 +17,8 @@ from outlast.storage import Database
 T = TypeVar("T")
 
 _ROLE: Final = "deliver"
+_TRIES: Final = 10
+_TRY_EVERY: Final = 0.005
 _SOON: Final = 0.02
 """Seconds to the first beat of a holder that has not got the lock yet; the next ones come after twice as long each."""
 _TAKE: Final = """
@@ -85,9 +88,20 @@ class ProcessingLease:
             raise
         self.fence, self.reason = decision.fence, decision.reason
         self._stop.clear()
+        if not lock_free:
+            self._insist()
         self._beats = threading.Thread(target=self._beat_on, name="outlast-lease", daemon=True)
         self._beats.start()
         return self.fence
+
+    def _insist(self) -> None:
+        """Try to get the lock before anything is sent; another contender has it only for a moment."""
+        for _ in range(_TRIES):
+            if self._lock.try_acquire():
+                with suppress(Exception):  # the next beat will tell
+                    self.heartbeat()
+                return
+            self._stop.wait(_TRY_EVERY)
 
     def _decide(self, *, lock_free: bool) -> Take:
         now = self._clock.now()
