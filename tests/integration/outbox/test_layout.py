@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
-from outlast.errors import ConfigError
-from outlast.outbox import Pruned, Retention, SyncOutbox, Verb, Write
+from outlast.errors import ConfigError, CorruptError
+from outlast.outbox import Pruned, Retention, SyncOutbox, Verb, Write, salvage
 from outlast.outbox._layout import INSIDE, OUTBOX, POSTGRES_OUTBOX
 from outlast.storage import PostgresDatabase, SqliteDatabase
 from stores import SqlitePlace
@@ -134,3 +134,15 @@ def test_base_is_bytes():
     """A base that is no bytes is refused where a write is built by hand."""
     with pytest.raises(ConfigError, match=r"write\.base"):
         Write(verb=Verb.DELETE, kind="notes", entity="a", base="text")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_salvage_does_not_read_an_older_layout_wrongly(tmp_path, version):
+    """Its columns stand in another order; it is refused with the remedy, and nothing is made of it."""
+    place = SqlitePlace(tmp_path / "old.db")
+    make_older_layout(place, version)
+
+    with pytest.raises(CorruptError, match="older layout"):
+        salvage(place, tmp_path / "new.db")
+
+    assert not list(tmp_path.glob("new*"))

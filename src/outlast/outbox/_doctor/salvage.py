@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from outlast.clock import SYSTEM_CLOCK, Clock
-from outlast.errors import ConfigError, NotOursError
+from outlast.errors import ConfigError, CorruptError, NotOursError
 from outlast.outbox._doctor.epoch import write_identity
 from outlast.outbox._doctor.examine import Finding, examine
 from outlast.outbox._doctor.finds import Columns, Finds, accepted_is_whole, collect, doubts, parked_doubts
@@ -143,6 +143,13 @@ def salvage(
 def _check_found(old: Path, reader: SalvageReader, finds: Finds, prefix: str) -> None:
     if f"{prefix}op" not in reader.roots and not any(finds.rows.values()):
         raise NotOursError(f"nothing in {old} looks like an outbox; it was not touched", operation="salvage")
+    # Two signs, for either could be what is damaged.
+    if "store" in finds.meta and "pruned_to" not in finds.meta and f"{prefix}backlog" not in reader.roots:
+        raise CorruptError(
+            f"{old} has an older layout, whose rows this version would read wrongly; salvage it with the version of "
+            "outlast that has written it. It was not touched",
+            operation="salvage",
+        )
 
 
 def _remove(part: Path) -> None:
