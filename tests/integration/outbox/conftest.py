@@ -5,8 +5,10 @@ import inspect
 
 import pytest
 
+from delivering import SOON
 from outlast.events import EventBus
 from outlast.outbox import Outbox, SyncOutbox
+from outlast.sync_engine import CallableTransport, Runner
 from outlast.testing import Recorder
 
 
@@ -32,6 +34,18 @@ class Face:
     def close(self, box):
         """Close an outbox."""
         self.do(box.aclose() if isinstance(box, Outbox) else box.close())
+
+    def deliver(self, box, act, **options):
+        """Deliver everything by a function that is told the op and returns the answer."""
+
+        async def function(op):
+            return act(op)
+
+        async def run():
+            async with Runner(box, CallableTransport(function), policy=SOON, **options) as runner:
+                await runner.run_until_idle()
+
+        self.runner.run(run())
 
 
 @pytest.fixture(params=[Outbox, SyncOutbox], ids=["async", "sync"])
