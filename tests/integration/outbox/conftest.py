@@ -5,11 +5,13 @@ import inspect
 
 import pytest
 
+from callers import Apsw, Autocommit, Awaited, Psycopg, Sqlite3
 from delivering import SOON
 from outlast.events import EventBus
 from outlast.outbox import Outbox, SyncOutbox
 from outlast.sync_engine import CallableTransport, Runner
 from outlast.testing import Recorder
+from stores import PostgresPlace, SqlitePlace
 
 
 class Face:
@@ -62,3 +64,19 @@ def face(request):
 def box(face, place):
     """Open an outbox of the present colour on the present store."""
     return face.open(place)
+
+
+@pytest.fixture(params=[Psycopg, Autocommit, Awaited, Apsw, Sqlite3])
+def caller(request, tmp_path):
+    """Each kind of caller on its store."""
+    if request.param.store == "sqlite":
+        return request.param(SqlitePlace(tmp_path / "mine.db", inside=True))
+    return request.param(PostgresPlace(request.getfixturevalue("postgres_server")))
+
+
+@pytest.fixture(params=["open", "alone"])
+def beside(request, caller):
+    """Whether the caller's process has the outbox open."""
+    if isinstance(caller, Sqlite3):
+        return False
+    return request.param == "open"
