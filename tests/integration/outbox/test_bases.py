@@ -42,12 +42,22 @@ async def test_the_shadow_follows_patches_and_forgets_what_is_unknown(place):
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before-it-is-sent", "while-it-is-on-the-wire"])
-async def test_a_write_of_another_process_that_has_not_seen_ours_is_merged_with_it(place, late):
-    """Both began with the same version: the one behind is merged on what its author saw, and undoes nothing."""
+@pytest.mark.parametrize(
+    ("body", "base", "key"),
+    [
+        # Both began with the same version: the one behind is merged on what its author saw, and undoes nothing.
+        pytest.param({"title": "t", "done": True}, {"base": BASE}, ":1", id="has-not-seen-ours"),
+        # It gets the version that ours makes, whether its author says what that is or not.
+        pytest.param({**MINE, "done": True}, {}, ":0", id="has-seen-ours"),
+        pytest.param({**MINE, "done": True}, {"base": MINE}, ":0", id="has-seen-ours-and-says-so"),
+    ],
+)
+async def test_a_write_of_another_process_is_put_on_top_of_ours(place, late, body, base, key):
+    """It is sent once, on the version that ours makes, and merged under a new key only if its author had not seen it."""
     notes = Notes(a=BASE)
     async with opened(place) as box, opened(place) as other:
         await box.enqueue(write(Verb.PUT, MINE, if_match='"1"', base=BASE))
-        theirs = write(Verb.PUT, {"title": "t", "done": True}, if_match='"1"', base=BASE)
+        theirs = write(Verb.PUT, body, if_match='"1"', **base)
         if late:
             notes.before[0] = lambda: other.core.enqueue([theirs]).result(30)
         else:
@@ -56,26 +66,7 @@ async def test_a_write_of_another_process_that_has_not_seen_ours_is_merged_with_
 
         assert notes.body() == {"title": "mine", "done": True}
         assert await box.counts() == Counts(delivered=2)
-        assert [entry[2] for entry in notes.log] == ['"1"', '"2"']
-
-
-@pytest.mark.parametrize("late", [False, True], ids=["before-it-is-sent", "while-it-is-on-the-wire"])
-@pytest.mark.parametrize("named", [False, True], ids=["no-base", "with-base"])
-async def test_a_write_of_another_process_that_has_seen_ours_is_based_on_it(place, late, named):
-    """It gets the version that ours makes, and is sent once, whichever process delivers and whenever it was queued."""
-    notes, options = Notes(a=BASE), {"base": MINE} if named else {}
-    async with opened(place) as box, opened(place) as other:
-        await box.enqueue(write(Verb.PUT, MINE, if_match='"1"', base=BASE))
-        theirs = write(Verb.PUT, {**MINE, "done": True}, if_match='"1"', **options)
-        if late:
-            notes.before[0] = lambda: other.core.enqueue([theirs]).result(30)
-        else:
-            await other.enqueue(theirs)
-        await deliver(box, notes.transport)
-
-        assert notes.body() == {"title": "mine", "done": True}
-        assert [entry[2] for entry in notes.log] == ['"1"', '"2"']
-        assert [entry[0][-2:] for entry in notes.log] == [":0", ":0"]
+        assert [(entry[0][-2:], entry[2]) for entry in notes.log] == [(":0", '"1"'), (key, '"2"')]
 
 
 async def test_a_patch_is_based_on_the_patch_before_it(place):
