@@ -53,7 +53,7 @@ async def test_the_shadow_follows_patches_and_forgets_what_is_unknown(place):
     ],
 )
 async def test_a_write_of_another_process_is_put_on_top_of_ours(place, late, body, base, key):
-    """It is sent once, on the version that ours makes, and merged under a new key only if its author had not seen it."""
+    """It is sent once, on the version that ours makes; a merge, where its author had not seen ours, gets a new key."""
     notes = Notes(a=BASE)
     async with opened(place) as box, opened(place) as other:
         await box.enqueue(write(Verb.PUT, MINE, if_match='"1"', base=BASE))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import sys
 import uuid
+from pathlib import Path
 
 import apsw
 import psycopg
 import pytest
 
 from outlast.http import Receiver
+
+sys.path.append(str(Path(__file__).parent))
+
+from sides import Asgi, Wsgi
 
 EFFECTS = "CREATE TABLE effects (key TEXT NOT NULL, worker TEXT NOT NULL)"
 
@@ -214,3 +220,21 @@ def driver(request):
 def place(request):
     """Each database in turn, with the tables."""
     return request.getfixturevalue(request.param).prepare()
+
+
+@pytest.fixture(params=[Asgi, Wsgi], ids=["asgi", "wsgi"])
+def side(request, place):
+    """Each kind of server side, on each database, around the script."""
+    side = request.param(place)
+    side.serve()
+    yield side
+    side.close()
+
+
+@pytest.fixture
+def asgi(place):
+    """The server side in tasks."""
+    side = Asgi(place)
+    side.serve()
+    yield side
+    side.close()
