@@ -66,12 +66,11 @@ def test_an_exception_rolls_back(side):
     assert side.place.effects() == ["k"]
 
 
-@pytest.mark.parametrize("status", [500, 503, 429, 401, 408])
-def test_an_answer_that_is_not_final_rolls_back(side, status):
+def test_an_answer_that_is_not_final_rolls_back(side):
     """A sender that will come back finds nothing done; the application's own answer goes out."""
-    side.script.status = status
+    side.script.status = 503
     got = side.ask()
-    assert (got.status, got.body, side.place.effects()) == (status, b"made", [])
+    assert (got.status, got.body, side.place.effects()) == (503, b"made", [])
     side.script.status = 201
 
     assert (side.ask().status, side.place.effects()) == (201, ["k"])
