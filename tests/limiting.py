@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from delivering import Server, deliver, opened
-from outlast.outbox import OutboxLimits, SyncOutbox
-
-one_colour = pytest.mark.parametrize("face", [SyncOutbox], ids=["sync"], indirect=True)
-"""For what is decided below the faces, inside the commit."""
+from outlast.outbox import OutboxLimits
 
 
 def limited(face, place, *, options=None, **limits):

@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 
+from colours import one_colour
 from delivering import SOON
 from outlast.errors import ConfigError, ForkedError, ShuttingDownError
 from outlast.events import OpEnqueued
@@ -161,6 +162,7 @@ def test_a_queued_write_is_told_before_its_ticket_is_given(face, box):
     assert (event.seq, event.kind, event.entity, event.source) == (1, "note", "n1", box.core.name)
 
 
+@one_colour
 def test_a_body_that_the_transport_leaves_out_stays_left_out(face, box):
     """The second attempt sends what the first one sent: nothing, although the op has a body."""
 
@@ -186,6 +188,7 @@ def test_a_body_that_the_transport_leaves_out_stays_left_out(face, box):
     assert bodies == [None, None]
 
 
+@one_colour
 def test_threads_share_commits(face, box):
     """Those that wait at the same time are flushed together, and each gets its own places."""
     before = box.core.database.commits
@@ -210,6 +213,7 @@ def test_threads_share_commits(face, box):
     assert box.core.database.commits - before < 320
 
 
+@one_colour
 def test_what_travelled_together_is_settled_together(face, box):
     """A batch takes a commit to be claimed and one to be settled, however many ops are in it."""
     face.do(box.enqueue(*[Write(verb=Verb.PUT, kind="n", entity=str(n), body=b"x") for n in range(60)]))

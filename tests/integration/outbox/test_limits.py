@@ -8,8 +8,9 @@ import time
 import psycopg
 import pytest
 
+from colours import one_colour
 from delivering import Server, put
-from limiting import counted, delivered, limited, one_colour
+from limiting import counted, delivered, limited
 from outlast.errors import ConfigError, OutboxFullError
 from outlast.events import EventBus
 from outlast.outbox import Coalescing, Counts, InDoubt, OutboxLimits, Rejected, Stale, SyncOutbox

@@ -10,8 +10,9 @@ import apsw
 import psycopg
 import pytest
 
+from colours import one_colour
 from delivering import opened, put, until
-from limiting import delivered, limited, one_colour
+from limiting import delivered, limited
 from outlast.errors import ConfigError, OutboxFullError
 from outlast.events import EventBus
 from outlast.outbox import Coalescing, Counts, Outbox, OutboxLimits, SyncOutbox, aenqueue_in, enqueue_in

@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from colours import one_colour
 from outlast.outbox import Applied, Counts, OpState, Rejected, Stale, Verb, Write
 from outlast.outbox import _queries as sql
 
@@ -71,6 +72,7 @@ def until(condition, seconds=5.0):
         time.sleep(0.005)
 
 
+@one_colour
 def test_counts_are_of_one_moment(face, box):
     """While writes move from table to table their sum never changes, and no number is ever negative."""
     face.do(box.enqueue(*[Write(verb=Verb.PUT, kind="n", entity=str(n), body=b"") for n in range(400)]))
@@ -94,6 +96,7 @@ def test_counts_are_of_one_moment(face, box):
     assert min(min(count.ready, count.waiting, count.delivered) for count in counts) >= 0
 
 
+@one_colour
 def test_looking_at_one_write_does_not_read_all(face, box, place):
     """A ticket finds its row by its place, however many receipts there are."""
     face.do(box.put("note", "n1", {}))
