@@ -150,6 +150,6 @@ async def test_delivery_does_not_slow_down_with_the_queue(place):
                 await run.run_until_idle()
                 return number / (time.perf_counter() - begin)
 
-    small, large = await rate(500), await rate(5000)
+    small, large = await rate(250), await rate(2500)
 
     assert large > small / 4
