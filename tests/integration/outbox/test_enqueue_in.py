@@ -55,16 +55,6 @@ async def test_rows_and_writes_share_their_fate(caller, beside, end):
     assert (sorted(seen), counts) == ((["a", "a", "b"], Counts(delivered=3)) if committed else ([], Counts()))
 
 
-async def test_a_connection_that_is_lost_leaves_neither(caller, beside):
-    """Who closes without a commit has written nothing."""
-    async with AsyncExitStack() as stack:
-        box = await caller.open(stack) if beside else None
-        async with caller.transaction() as connection:
-            await caller.enqueue(connection, box, put("a"))
-
-    assert (caller.rows(), await deliver(caller)) == (0, ([], Counts()))
-
-
 async def test_a_name_is_queued_once_in_any_transaction(caller, beside):
     """A second transaction gets the place of the first, also for the same name twice in one call."""
     places = []
