@@ -12,6 +12,7 @@ from outlast.sync_engine import MergeRules, Resend, Resolution, merge
 from reconciling import BASE, Notes, write
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # what is recorded of it has tests on both stores
 @pytest.mark.parametrize(
     ("decide", "expected", "state"),
     [
