@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from outlast.cli._exit import CommandError, ExitCode
-from outlast.cli._outbox_doctor import begin_new_epoch, check_outbox, explain_write, save
+from outlast.cli._outbox_doctor import begin_new_epoch, bring_down, check_outbox, explain_write, save
 from outlast.cli._outbox_export import export_lines, write_whole
 from outlast.cli._outbox_json import parked_as_json, sheet_as_json, status_as_json
 from outlast.cli._outbox_place import look, open_to_decide, places_of, print_json, told
@@ -236,20 +236,26 @@ def doctor(
     new_epoch: Annotated[
         bool, typer.Option("--new-epoch", help="After a backup was restored: use no key a second time.")
     ] = False,
+    layout: Annotated[
+        int | None,
+        typer.Option("--downgrade", metavar="LAYOUT", help="Bring it down to a layout that an older outlast knows."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine an outbox; with an option, explain, salvage, or begin a new epoch."""
+    """Examine an outbox; with an option, explain, salvage, begin a new epoch, or bring it down for an older outlast."""
     with told(as_json=as_json):
-        if sum((explained is not None, new is not None, new_epoch)) > 1 or (move_away and new is None):
-            raise CommandError(
-                ExitCode.USAGE, "--explain, --salvage and --new-epoch go one at a time, --quarantine with --salvage"
-            )
+        chosen = (explained is not None, new is not None, new_epoch, layout is not None)
+        if sum(chosen) > 1 or (move_away and new is None):
+            said = "--explain, --salvage, --new-epoch and --downgrade go one at a time, --quarantine with --salvage"
+            raise CommandError(ExitCode.USAGE, said)
         if explained is not None:
             code = explain_write(where, explained, as_json=as_json)
         elif new is not None:
             code = save(where, new, move_away=move_away, as_json=as_json)
         elif new_epoch:
             code = begin_new_epoch(where, as_json=as_json)
+        elif layout is not None:
+            code = bring_down(where, layout, as_json=as_json)
         else:
             code = check_outbox(where, as_json=as_json)
     raise typer.Exit(int(code))
