@@ -11,7 +11,7 @@ import pytest
 
 from outlast.errors import ConfigError, LeaseHeldError, NewerFormatError, StorageBusyError, StorageError
 from outlast.events import EventBus
-from outlast.outbox import OutboxLimits, SyncOutbox, begin_epoch, downgrade, examine
+from outlast.outbox import Coalescing, OutboxLimits, SyncOutbox, begin_epoch, downgrade, examine
 from stores import SqlitePlace
 from unmeasured import UNMEASURED
 
@@ -41,8 +41,10 @@ def test_up_and_down_is_what_the_older_version_had(tmp_path, layout):
     """The schema is that of the older version to the byte, and so is every row; the next place is not given twice."""
     place = made_by_an_older_version(tmp_path / "app.db", layout)
     before = everything(place, layout), place.execute("SELECT * FROM sqlite_sequence")
-    with SyncOutbox.open(place, bus=EventBus(), limits=OutboxLimits(max_ops=100)) as box:  # with triggers that count
+    options = {"limits": OutboxLimits(max_ops=100), "coalescing": Coalescing()}  # triggers that count, and an index
+    with SyncOutbox.open(place, bus=EventBus(), **options) as box:
         assert box.counts().open > 0
+    assert {name for _, name, *_ in place.execute(SCHEMA)} > {"backlog_in", "op_lane"}
 
     assert downgrade(place, layout) == []
 
