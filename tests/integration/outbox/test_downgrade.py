@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from delivering import put
 from outlast.errors import ConfigError, LeaseHeldError, NewerFormatError, StorageBusyError, StorageError
 from outlast.events import EventBus
 from outlast.outbox import Coalescing, OutboxLimits, SyncOutbox, begin_epoch, downgrade, examine
@@ -205,6 +206,25 @@ def test_a_process_that_uses_it_keeps_it_as_it_is(place):
         with pytest.raises(StorageBusyError if place.kind == "sqlite" else LeaseHeldError):
             downgrade(place, 2)
         process.stdin.close()
+
+
+def test_without_space_it_stays_as_it_is(tmp_path):
+    """The tables are made anew, which needs room; where there is none nothing is changed, and it can be done later."""
+    place = SqlitePlace(tmp_path / "app.db")
+    with SyncOutbox.open(place, durability="process", bus=EventBus()) as box:
+        box.enqueue(*[put(f"n{number}", b"x" * 500) for number in range(1000)])
+    program = (
+        "import resource, sys; from outlast.outbox import downgrade\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1)); downgrade(sys.argv[1], 2)"
+    )
+    before = writes(place)
+
+    command = [sys.executable, "-c", program, str(place), str(place.path.stat().st_size // 2)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=UNMEASURED)
+
+    assert "StorageFullError" in done.stderr
+    assert (writes(place), examine(place), place.execute("PRAGMA user_version")) == (before, [], [(3,)])
+    assert downgrade(place, 2) == []
 
 
 def test_wrong_layouts(tmp_path, place):
