@@ -1,6 +1,6 @@
 """The only importers of database drivers, and what they need to know of the machine."""
 
-from outlast.storage._borrowed import Borrowed, borrow
+from outlast.storage._borrowed import Borrowed, borrow, recognise
 from outlast.storage._connection import Connection, Cursor, Session
 from outlast.storage._database import Database, Lock
 from outlast.storage._extras import require
@@ -37,5 +37,6 @@ __all__ = [
     "postgres_dialect",
     "publish",
     "quarantine",
+    "recognise",
     "require",
 ]
