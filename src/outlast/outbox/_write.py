@@ -79,17 +79,20 @@ class Write(_Write):
         base: bytes | None = None,
     ) -> Self:
         """Refuse a write that nobody could deliver."""
-        self = super().__new__(
-            cls, verb, kind, entity, body, content_type, if_match, target, lane, once, after, order, expires, schema,
-            base,
-        )  # fmt: skip
+        # Past the named tuple's own maker and, below, past its checks where all is well: this is run for every write.
+        self = tuple.__new__(cls, (
+            verb, kind, entity, body, content_type, if_match, target, lane, once, after, order, expires, schema, base,
+        ))  # fmt: skip
         if not kind or not entity:
             raise ConfigError(f"a write needs a kind and an entity id, not {kind!r} and {entity!r}", path="write")
         if body is None and verb is not Verb.DELETE:
             raise ConfigError(f"a {verb.value} needs a body", path="write.body")
-        _check_bytes("body", body)
-        _check_text("kind", kind)
-        _check_text("entity", entity)
+        if type(body) is not bytes:
+            _check_bytes("body", body)
+        if type(kind) is not str or not kind.isascii():
+            _check_text("kind", kind)
+        if type(entity) is not str or not entity.isascii():
+            _check_text("entity", entity)
         if self[4:] != _PLAIN:
             self._check_options()
         return self
@@ -116,6 +119,11 @@ class Write(_Write):
             raise ConfigError(f"must be 'strict' or 'mutex', not {self.order!r}", path="write.order")
         if self.expires is not None and not 0 < self.expires < math.inf:
             raise ConfigError(f"must be above 0 seconds, not {self.expires!r}", path="write.expires")
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether nothing is said of it but what it does."""
+        return self[4:] == _PLAIN
 
     @property
     def lane_id(self) -> int:

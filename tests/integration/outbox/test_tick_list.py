@@ -26,7 +26,7 @@ async def test_one_turn_is_one_list(place):
     """However many tasks ask in one turn, the writer gets one list, in the order in which they asked."""
     async with await Outbox.open(place) as box:
         lists, plain = [], box.core.database.write_items
-        box.core.database.write_items = lambda job, items: (lists.append(len(items)), plain(job, items))[1]
+        box.core.database.write_items = lambda job, items, then: (lists.append(len(items)), plain(job, items, then))[1]
 
         tickets = await asyncio.gather(*(box.put("note", str(n), {}) for n in range(300)))
 
