@@ -3,8 +3,9 @@
 A loop that is always busy polls without waiting, and each such poll takes the interpreter's lock back
 before the writer thread can have it: a commit of 0.1 ms then takes seconds. So when something is overdue,
 a callback of the loop waits for it itself, for a moment in each turn, which really lets the lock go.
-A loop that rests now and then is never kept by that, however long the disk takes: the system counts how often
-a thread has given the processor away by itself, and a loop that never rests does not.
+A loop that rests is never kept by that, however long the disk takes: the system counts how often a thread has given
+the processor away by itself, and for how long it had it. Both are asked, for a loop that never rests waits at times
+for the interpreter's lock, and one on a busy machine does not always get the processor.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import resource
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar
+from operator import sub
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -22,6 +24,8 @@ GRACE: Final = 0.002
 """Seconds after which a future is overdue."""
 MOMENT: Final = 0.001
 """Seconds for which the loop waits at most in each turn, or is left alone when it rests by itself."""
+_BUSY: Final = 0.1
+"""Seconds for which a loop that did not rest is taken for one that does not."""
 _THREAD: Final[int | None] = getattr(resource, "RUSAGE_THREAD", None)
 """Asks about one thread; without that every loop is taken for one that never rests."""
 
@@ -50,6 +54,20 @@ class _Ordered:
             self._future.exception(seconds)
 
 
+class _Usage(NamedTuple):
+    """Say what the loop's thread has had of the processor up to a moment.
+
+    Args:
+        at: The moment, in seconds of the loop.
+        waits: How often it gave the processor away.
+        computed: For how many seconds it had it.
+    """
+
+    at: float
+    waits: int
+    computed: float
+
+
 class LoopAssist:
     """Wait on one event loop for what threads do.
 
@@ -61,7 +79,8 @@ class LoopAssist:
         self.loop = loop
         self._watched: deque[tuple[Work, float]] = deque()
         self._watching = False
-        self._rests = 0
+        self._seen = _Usage(0.0, 0, 0.0)
+        self._busy_until = float("-inf")
 
     async def result(self, future: Future[T]) -> T:
         """Return what a future gives.
@@ -76,7 +95,7 @@ class LoopAssist:
         self._watched.append((work, self.loop.time() + GRACE))
         if not self._watching:
             self._watching = True
-            self._rests = _rests()
+            self._seen = self._usage()
             self.loop.call_later(GRACE, self._watch)
 
     def _watch(self) -> None:
@@ -87,21 +106,29 @@ class LoopAssist:
             return
         # The oldest is enough: whatever waits beside it is done by the same threads.
         work, due = self._watched[0]
-        wait = due - self.loop.time()
-        if wait <= 0 and self._has_rested():
-            wait = MOMENT
-        if wait > 0:
-            self.loop.call_later(wait, self._watch)
+        now = self.loop.time()
+        if due <= now and self._rests(now):
+            due = now + MOMENT
+        if due > now:
+            self.loop.call_later(due - now, self._watch)
             return
         work.wait(MOMENT)
-        self._rests = _rests()  # this was none of the loop's own
+        self._seen = self._usage()  # this was no rest of the loop's own
         self.loop.call_soon(self._watch)
 
-    def _has_rested(self) -> bool:
-        before, self._rests = self._rests, _rests()
-        return self._rests != before
+    def _rests(self, now: float) -> bool:
+        """Tell whether the loop has rested since it was looked at last; what it is found to be it is for a while."""
+        if now < self._busy_until:
+            return False
+        before, self._seen = self._seen, self._usage()
+        passed, waits, computed = map(sub, self._seen, before)
+        if waits > 0 and computed < passed / 2:
+            return True
+        self._busy_until = now + _BUSY
+        return False
 
-
-def _rests() -> int:
-    """Return how often this thread has waited for something, 0 where nobody counts that."""
-    return 0 if _THREAD is None else resource.getrusage(_THREAD).ru_nvcsw
+    def _usage(self) -> _Usage:
+        if _THREAD is None:
+            return _Usage(self.loop.time(), 0, 0.0)
+        used = resource.getrusage(_THREAD)
+        return _Usage(self.loop.time(), used.ru_nvcsw, used.ru_utime + used.ru_stime)

@@ -136,7 +136,9 @@ class OutboxCore:
         if self._side is not None:
             self._side.calls.flush()
 
-    def _hand_over(self, calls: Sequence[Waiting[sql.Call, list[Queued]]], then: Then[list[Queued]]) -> Batch[list[Queued]]:
+    def _hand_over(
+        self, calls: Sequence[Waiting[sql.Call, list[Queued]]], then: Then[list[Queued]]
+    ) -> Batch[list[Queued]]:
         def landed(outcomes: Sequence[list[Queued] | Failed]) -> None:
             try:
                 self._announce([call for call, _ in calls], outcomes)

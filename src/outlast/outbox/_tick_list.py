@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from outlast.outbox._assist import LoopAssist
 from outlast.storage import Batch, Failed
@@ -31,12 +31,8 @@ Then = Callable[[Sequence[T | Failed]], None]
 """Is told the outcome of each item."""
 
 
-class HandOver(Protocol[I, T]):
-    """Give a list of items away."""
-
-    def __call__(self, waiting: Sequence[Waiting[I, T]], then: Then[T], /) -> Batch[T]:
-        """Return what stands for them; `then` is told the outcome of each, in whatever thread."""
-        ...
+HandOver = Callable[[Sequence[Waiting[I, T]], Then[T]], Batch[T]]
+"""Gives a list of items away and has the outcome of each told, in whatever thread."""
 
 
 class TickList(Generic[I, T]):
@@ -44,7 +40,7 @@ class TickList(Generic[I, T]):
 
     Args:
         assist: Of the loop.
-        hand_over: Gives a list of them away, and has the outcome of each told to a function.
+        hand_over: Gives a list of them away.
     """
 
     def __init__(self, assist: LoopAssist, hand_over: HandOver[I, T]) -> None:

@@ -79,23 +79,32 @@ class Write(_Write):
         base: bytes | None = None,
     ) -> Self:
         """Refuse a write that nobody could deliver."""
-        # Past the named tuple's own maker and, below, past its checks where all is well: this is run for every write.
-        self = tuple.__new__(cls, (
-            verb, kind, entity, body, content_type, if_match, target, lane, once, after, order, expires, schema, base,
-        ))  # fmt: skip
+        self = super().__new__(
+            cls, verb, kind, entity, body, content_type, if_match, target, lane, once, after, order, expires, schema,
+            base,
+        )  # fmt: skip
         if not kind or not entity:
             raise ConfigError(f"a write needs a kind and an entity id, not {kind!r} and {entity!r}", path="write")
         if body is None and verb is not Verb.DELETE:
             raise ConfigError(f"a {verb.value} needs a body", path="write.body")
-        if type(body) is not bytes:
-            _check_bytes("body", body)
-        if type(kind) is not str or not kind.isascii():
-            _check_text("kind", kind)
-        if type(entity) is not str or not entity.isascii():
-            _check_text("entity", entity)
+        _check_bytes("body", body)
+        _check_text("kind", kind)
+        _check_text("entity", entity)
         if self[4:] != _PLAIN:
             self._check_options()
         return self
+
+    @classmethod
+    def plain(cls, verb: Verb, kind: str, entity: str, body: bytes | None) -> Self:
+        """Make a write of which nothing but its content is said: as above, in half the time, for most are so.
+
+        >>> Write.plain(Verb.PUT, "note", "n1", b"{}") == Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")
+        True
+        """
+        texts = type(kind) is str and type(entity) is str and kind.isascii() and entity.isascii()
+        if texts and kind and entity and type(body) is bytes:
+            return cls._make((verb, kind, entity, body, *_PLAIN))
+        return cls(verb=verb, kind=kind, entity=entity, body=body)  # which says what is wrong, if something is
 
     def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
         """Return what a copy is made of."""
