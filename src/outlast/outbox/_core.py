@@ -174,13 +174,13 @@ class OutboxCore:
         return borrowed, plan
 
     def _announce(self, calls: Sequence[sql.Call], outcomes: Sequence[list[Queued] | Failed]) -> None:
-        queued = [(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if isinstance(outcome, list)]
-        if queued:
+        if any(isinstance(outcome, list) for outcome in outcomes):
             self.notify()
         if self.bus.wants(OpEnqueued) or self.bus.wants(OpFolded):
-            for call, found in queued:
-                for one, write in zip(found, call.writes, strict=False):  # none of a call that was taken back
-                    self._tell(one, write)
+            for call, outcome in zip(calls, outcomes, strict=True):
+                if isinstance(outcome, list):
+                    for one, write in zip(outcome, call.writes, strict=True):
+                        self._tell(one, write)
 
     def _tell(self, queued: Queued, write: Write) -> None:
         about = {"source": self.name, "at": self.clock.now(), "kind": write.kind, "entity": write.entity}
