@@ -12,9 +12,10 @@ from outlast.storage._quarantine import check_closed, publish, quarantine
 from outlast.storage._reading import Reading, open_reading
 from outlast.storage._salvage import SalvageReader
 from outlast.storage._sqlite import SqliteDatabase
-from outlast.storage._writer import Failed
+from outlast.storage._writer import Batch, Failed
 
 __all__ = [
+    "Batch",
     "Borrowed",
     "Connection",
     "Cursor",
