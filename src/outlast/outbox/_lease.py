@@ -60,6 +60,7 @@ class ProcessingLease:
         self._holder = uuid.uuid4().hex
         self._ways = ways_of(database.dialect)
         self._lock = database.lock("lease")
+        self._one_beat = threading.Lock()
         self._stop = threading.Event()
         self._beats: threading.Thread | None = None
         self._last_beat = 0.0
@@ -136,15 +137,16 @@ class ProcessingLease:
         Raises:
             LeaseLostError: Another process has taken over.
         """
-        now, fence = self._clock.now(), self.fence
-        # Whoever took over from a frozen process has to wait for the lock until that process ends.
-        locked = self._lock.try_acquire()
-        changed = self._write(lambda db: _beat(db, self._holder, fence, now, locked=locked))
-        if not changed:
-            self._last_beat = float("-inf")
-            self._lock.release()  # it proves the life of the new holder from now on
-            raise LeaseLostError("another process has taken over the delivery", operation="lease")
-        self._last_beat = now
+        with self._one_beat:  # the caller's own and those of the thread
+            now, fence = self._clock.now(), self.fence
+            # Whoever took over from a frozen process has to wait for the lock until that process ends.
+            locked = self._lock.try_acquire()
+            changed = self._write(lambda db: _beat(db, self._holder, fence, now, locked=locked))
+            if not changed:
+                self._last_beat = float("-inf")
+                self._lock.release()  # it proves the life of the new holder from now on
+                raise LeaseLostError("another process has taken over the delivery", operation="lease")
+            self._last_beat = now
 
     def _beat_on(self) -> None:
         # Another contender may have had the lock at the moment of the taking. Until the holder has it, its death would
