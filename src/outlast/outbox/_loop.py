@@ -27,6 +27,7 @@ from outlast.outbox._routes import BeforeSettle, Routes
 
 _POLL_EVERY: Final = 0.25
 
+
 class DeliveryLoop:
     """Deliver the ops of one outbox, each lane in order, many lanes at once.
 
