@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from outlast.engines.op import DeliveryPolicy
@@ -127,7 +126,7 @@ class Claimer:
     async def _claim(self, seqs: Sequence[int], routes: Routes, quotas: dict[str, int]) -> list[sql.Claim]:
         admission = Admission(routes, quotas, self._accounts.blocked)
         terms = sql.Terms(
-            seal=partial(_seal, routes),
+            seal=_sealer(routes),
             upcast=self._core.upcasters.upcast,
             policy=self._policy,
             admission=admission,
@@ -145,11 +144,15 @@ class Claimer:
     def _board(self, claims: Sequence[sql.Claim], routes: Routes, permits: Permits) -> tuple[list[Flight], bool]:
         passed = False
         by_route: dict[int, tuple[Route, list[Claimed]]] = {}
+        by_kind: dict[str, list[Claimed]] = {}
         for claimed in claims:
             match claimed:
                 case Claimed(op=op):
-                    route = _route(routes, op)
-                    by_route.setdefault(id(route), (route, []))[1].append(claimed)
+                    ops = by_kind.get(op.kind)
+                    if ops is None:
+                        route = _route(routes, op)
+                        ops = by_kind[op.kind] = by_route.setdefault(id(route), (route, []))[1]
+                    ops.append(claimed)
                 case Passed(op=op):
                     self._pass_over(op, routes.find(op.kind))
                     passed = True
@@ -183,8 +186,16 @@ class Claimer:
         return flights
 
 
-def _seal(routes: Routes, op: Op) -> SealedRequest:
-    return _route(routes, op).transport.seal(op)
+def _sealer(routes: Routes) -> sql.Sealer:
+    sealers: dict[str, sql.Sealer] = {}
+
+    def seal(op: Op) -> SealedRequest:
+        found = sealers.get(op.kind)
+        if found is None:
+            found = sealers[op.kind] = _route(routes, op).transport.seal
+        return found(op)
+
+    return seal
 
 
 def _route(routes: Routes, op: Op) -> Route:

@@ -204,7 +204,7 @@ class DeliveryLoop:
 
     async def _deliver(self, flight: Flight, group: list[Claimed]) -> None:
         route, version = flight.route, self._accounts.version(flight.route)
-        for claimed in group:
+        for claimed in group if self._core.bus.wants(OpSent) else ():
             if claimed.course is Course.SEND:
                 self._recorder.emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
         # A process that was frozen after its claim finds out here, before a byte leaves.
@@ -221,16 +221,17 @@ class DeliveryLoop:
             return
         answers = await self._judge.carry_batch(route, group)
         told(whole(answers))
-        found = {claimed.op.seq: self._judge.at_once(claimed, answers[claimed.op.seq]) for claimed in group}
-        await self._record(flight, [judged for judged in found.values() if judged is not None], version)
-        for claimed in group:
-            if found[claimed.op.seq] is None:
+        found = self._judge.at_once(group, answers)
+        await self._record(flight, found, version)
+        for claimed in group if len(found) < len(group) else ():
+            if claimed.op.seq in flight.open:
                 judged = await self._judge.judge(route, claimed, answers[claimed.op.seq])
                 await self._record(flight, [judged], version)
 
     async def _record(self, flight: Flight, found: Sequence[Judged], version: int) -> None:
         # Whatever follows: these ops have not killed the process while they were on the wire.
-        self._claimer.suspects.difference_update(judged.claimed.op.seq for judged in found)
+        if self._claimer.suspects:
+            self._claimer.suspects.difference_update(judged.claimed.op.seq for judged in found)
         await self._recorder.record(flight.route, found, version, flight.landed)
 
     def _landed(self, flight: Flight, task: asyncio.Task[None]) -> None:
