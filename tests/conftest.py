@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import signal
@@ -29,6 +30,16 @@ hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
 # Whoever starts the tests in the background of a shell has Ctrl-C ignored, and every process of theirs as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Seven thousand tests and what they import live until the end: nothing of that is garbage, so nobody looks through it.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Leave what was collected out of every later collection of garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ from outlast.outbox import Applied, DeliveryPolicy, Outbox, Verb, Write
 from outlast.sync_engine import CallableTransport, Runner
 
 SOON = DeliveryPolicy(backoff=Backoff.fixed(0.01))
+LATE = DeliveryPolicy(backoff=Backoff.fixed(3600.0))
 
 
 @contextlib.asynccontextmanager

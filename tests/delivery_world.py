@@ -101,6 +101,8 @@ class Server:
         self.script, self.wrong = [], []
         self.verdicts = {}
         """By place, what plain dicts make of the last refusal: [the merged note], or None for a conflict."""
+        self.late = defaultdict(list)
+        """The same, as processes found it out that were being replaced; until they are, it is recorded."""
         self.edits = {}
         """By place, what the author saw and what came of it; nothing for who did not say what he saw."""
         self.merged = {}
@@ -148,13 +150,23 @@ class Server:
             self.stirred.add(op.entity)
         else:
             found = [held] if self._wanted(op, held) else meet(*edit, held)
-            if process.successor is None:  # what a process finds out that was replaced comes to nothing
-                self.verdicts[op.seq] = found
+            self._judge(process, op, found)
             if found is not None and next_key(op.key) not in self.answers:
                 self.merged[next_key(op.key)] = held, *found
         if held is None:
             return Missing()
         return Found(self._wanted(op, held), self.tag(op.entity), json.dumps(held).encode())
+
+    def _judge(self, process, op, found):
+        if process.successor is None:
+            self.verdicts[op.seq] = found
+        else:
+            self.late[op.seq].append(found)
+
+    def forget(self, seq):
+        """Forget what was found out about an op."""
+        self.verdicts.pop(seq, None)
+        self.late.pop(seq, None)
 
     def edit_of(self, op):
         """Return what an op was made of, and what it is to make of that."""
@@ -177,15 +189,15 @@ class Server:
         if op.key in self.answers:
             return self.answers[op.key]
         if process.successor is None:
-            self.verdicts.pop(op.seq, None)  # whatever was found out before, it is judged anew
+            self.forget(op.seq)  # it is judged anew
         held = self.notes.get(op.entity)
         if op.verb is Verb.POST:
             return self._done(op, held, held)
         if op.if_match not in {None, self.tag(op.entity)} or (op.verb is Verb.CREATE and held is not None):
             return Stale("412")
         if held is None and op.verb in {Verb.PATCH, Verb.DELETE}:
-            if op.verb is Verb.PATCH and process.successor is None:
-                self.verdicts[op.seq] = None
+            if op.verb is Verb.PATCH:
+                self._judge(process, op, None)
                 self.stirred.add(op.entity)
             return Gone("404")
         body = None if op.body is None else json.loads(op.body)

@@ -43,7 +43,8 @@ class PostgresServer:
         root.chmod(0o755)
         self.programs = root / installed.name / "pginstall" / "bin"
         for part in (installed, installed.with_suffix(".libs")):  # the programs find the libraries beside their package
-            shutil.copytree(part, root / part.name)
+            # What is compiled against the server is most of the files, and nobody does that here.
+            shutil.copytree(part, root / part.name, ignore=shutil.ignore_patterns("include"))
         self.data.mkdir()
         if self.user:
             os.chown(self.data, NOBODY, NOBODY)
@@ -63,7 +64,7 @@ class PostgresServer:
             try:
                 yield server
             finally:
-                server.stop()
+                server.stop(signal.SIGQUIT)  # nobody will read what an orderly end would write
 
     def start(self):
         """Start it and wait until it takes connections."""

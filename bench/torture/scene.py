@@ -38,6 +38,7 @@ def scene(seed, stores, keep=None):
     """Give a folder, a bad server, and a function from a world's name to the place of its outbox."""
     with contextlib.ExitStack() as stack:
         folder = Path(keep or stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        folder.mkdir(parents=True, exist_ok=True)
         server = BadServer(folder, seed)
         stack.callback(server.close)
         postgres = stack.enter_context(postgres_server()) if "postgres" in stores else None

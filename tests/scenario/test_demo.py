@@ -14,6 +14,7 @@ import time
 import pytest
 
 from outlast.cli._exit import ExitCode
+from unmeasured import UNMEASURED
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -21,14 +22,14 @@ pytestmark = pytest.mark.timeout(600)
 class Play:
     """The command in a session of its own, so that each of its processes can be found and none escapes."""
 
-    def __init__(self, folder, *words):
+    def __init__(self, folder, *words, environment=UNMEASURED):
         self.folder = folder
         folder.mkdir()
         self.temp = folder / "tmp"
         self.temp.mkdir()
         command = [sys.executable, "-W", "error", "-m", "outlast.cli", "demo", *words]
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            environment = os.environ | {"TMPDIR": str(self.temp), "COLUMNS": "80"}
+            environment = environment | {"TMPDIR": str(self.temp), "COLUMNS": "80"}
             self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, start_new_session=True)
 
     def wait(self, within=120.0):
@@ -72,7 +73,7 @@ class Play:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     """Play the whole of it once for all that is asked of it."""
-    play = Play(tmp_path_factory.mktemp("demo") / "good", "--headless", "--json")
+    play = Play(tmp_path_factory.mktemp("demo") / "good", "--headless", "--json", environment=os.environ)
     play.code = play.wait(180)
     return play
 

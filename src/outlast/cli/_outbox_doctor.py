@@ -1,4 +1,4 @@
-"""`outlast outbox doctor`: examine, explain, salvage, and begin a new epoch."""
+"""`outlast outbox doctor`: examine, explain, salvage, begin a new epoch, and bring down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from outlast.cli._exit import CommandError, ExitCode
 from outlast.cli._outbox_place import check_place, look, places_of, print_json
 from outlast.cli._outbox_view import findings_lines, salvage_lines, show, why_lines
-from outlast.outbox import begin_epoch, examine, explain, salvage
+from outlast.outbox import begin_epoch, downgrade, examine, explain, salvage
 from outlast.storage import is_address
 
 
@@ -60,3 +60,18 @@ def begin_new_epoch(where: str, *, as_json: bool) -> ExitCode:
     else:
         show(f"epoch {identity.epoch}: what is queued from now on has keys that begin with {identity}")
     return ExitCode.DELIVERED
+
+
+def bring_down(where: str, layout: int, *, as_json: bool) -> ExitCode:
+    """Bring an outbox down to an older layout and print what stands against it."""
+    check_place(where)
+    found = downgrade(where, layout)
+    if as_json:
+        print_json({"layout": layout, "done": not found, "findings": [asdict(one) for one in found]})
+    elif found:
+        show(f"layout {layout} cannot hold all of it; nothing was changed", *findings_lines(found))
+    else:
+        show(
+            f"it has layout {layout} now; this version of outlast would bring it up again, so start the older one next"
+        )
+    return ExitCode.FINDINGS if found else ExitCode.DELIVERED

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from outlast.cli._exit import CommandError, ExitCode, error_as_json
+from outlast.cli._outbox_codec import load_codec
 from outlast.errors import OutlastError
 from outlast.events import EventBus
 from outlast.outbox import Inspection, ParkedOp, SyncOutbox
@@ -54,15 +55,15 @@ def check_place(where: str) -> None:
 
 
 @contextmanager
-def look(where: str) -> Generator[Inspection]:
+def look(where: str, codec: str | None = None) -> Generator[Inspection]:
     """Look into an outbox without changing it.
 
     Raises:
-        CommandError: There is no such file.
+        CommandError: There is no such file, or no such codec.
         StorageError: It cannot be read.
     """
     check_place(where)
-    with Inspection.open(where) as seen:
+    with Inspection.open(where, codec=load_codec(codec)) as seen:
         yield seen
 
 
@@ -81,15 +82,20 @@ _ORDER = "The outbox comes first, then the places; outlast outbox list OUTBOX sh
 
 
 @contextmanager
-def open_to_decide(where: str, places: Sequence[int]) -> Generator[tuple[SyncOutbox, list[ParkedOp]]]:
+def open_to_decide(
+    where: str, places: Sequence[int], codec: str | None
+) -> Generator[tuple[SyncOutbox, list[ParkedOp]]]:
     """Open an outbox to decide about some of its writes; nothing is made where there is none.
 
     Raises:
-        CommandError: There is no such file.
+        CommandError: There is no such file, or its codec is not named.
         LookupError: One of the writes does not wait for a decision; then nothing is decided.
         StorageError: It cannot be used.
     """
     with look(where) as seen:
-        inside = seen.inside
-    with SyncOutbox.open(where, inside=inside, bus=EventBus()) as box:
+        inside, written_by = seen.inside, seen.codec
+    if written_by is not None and codec is None:
+        said = f"the bodies of this outbox are written by the codec {written_by!r}"
+        raise CommandError(ExitCode.USAGE, said, "Name it with --codec MODULE:NAME.")
+    with SyncOutbox.open(where, inside=inside, bus=EventBus(), codec=load_codec(codec)) as box:
         yield box, [box.conflict(seq) for seq in places]

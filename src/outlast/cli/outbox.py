@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from outlast.cli._exit import CommandError, ExitCode
-from outlast.cli._outbox_doctor import begin_new_epoch, check_outbox, explain_write, save
+from outlast.cli._outbox_doctor import begin_new_epoch, bring_down, check_outbox, explain_write, save
 from outlast.cli._outbox_export import export_lines, write_whole
 from outlast.cli._outbox_json import parked_as_json, sheet_as_json, status_as_json
 from outlast.cli._outbox_place import look, open_to_decide, places_of, print_json, told
@@ -30,6 +30,12 @@ Where = Annotated[
 Seq = Annotated[str, typer.Argument(metavar="SEQ", help="The place of a write, as list shows it.")]
 Seqs = Annotated[list[str], typer.Argument(metavar="SEQ...", help="The places of writes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        "--codec", metavar="MODULE:NAME", help="The codec that the bodies are written by, imported from this folder."
+    ),
+]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="How many at most.")]
 
 
@@ -49,7 +55,7 @@ def _notes(seen: Inspection) -> list[str]:
     """Return what holds everything up: nobody delivers, or an origin has asked for a rest."""
     found = [f"{one.text}; {one.remedy}" for one in nobody(seen)]
     if seen.codec is not None:
-        found.append(f"bodies are written by the codec {seen.codec!r}, and shown as they are stored")
+        found.append(f"bodies are written by the codec {seen.codec!r}; to read them name it with --codec")
     for origin, pause in seen.pauses().items():
         if left := pause.left(seen.clock.wall()):
             found.append(f"{origin} asked not to be called for another {left:.0f} s: {pause.reason}")
@@ -75,11 +81,11 @@ def list_(
 
 
 @app.command(name="show")
-def show_(where: Where, seq: Seq, *, as_json: AsJson = False) -> None:
+def show_(where: Where, seq: Seq, *, codec: Codec = None, as_json: AsJson = False) -> None:
     """Show all that is held of one write, and why it is not on its way."""
     with told(as_json=as_json):
         (place,) = places_of([seq])
-        with look(where) as seen:
+        with look(where, codec) as seen:
             sheet, why = seen.show(place), explain(seen, place)
         if as_json:
             print_json({**sheet_as_json(sheet), "why": [one.text for one in why]})
@@ -88,9 +94,9 @@ def show_(where: Where, seq: Seq, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def conflicts(where: Where, *, limit: Limit = 20, as_json: AsJson = False) -> None:
+def conflicts(where: Where, *, limit: Limit = 20, codec: Codec = None, as_json: AsJson = False) -> None:
     """Show the conflict inbox: base, ours and theirs beside each other."""
-    with told(as_json=as_json), look(where) as seen:
+    with told(as_json=as_json), look(where, codec) as seen:
         found = seen.parked(OpState.CONFLICT, limit=limit)
         if as_json:
             print_json({"outbox": seen.name, "conflicts": list(map(parked_as_json, found))})
@@ -100,9 +106,9 @@ def conflicts(where: Where, *, limit: Limit = 20, as_json: AsJson = False) -> No
 
 
 @app.command()
-def dead(where: Where, *, limit: Limit = 20, as_json: AsJson = False) -> None:
+def dead(where: Where, *, limit: Limit = 20, codec: Codec = None, as_json: AsJson = False) -> None:
     """Show the dead letters with their reasons."""
-    with told(as_json=as_json), look(where) as seen:
+    with told(as_json=as_json), look(where, codec) as seen:
         found = seen.parked(OpState.DEAD, limit=limit)
         if as_json:
             print_json({"outbox": seen.name, "dead": list(map(parked_as_json, found))})
@@ -130,6 +136,7 @@ def replay(
         typer.Option(metavar="ETAG", help="The version that it is based on now; `theirs` for the one that was found."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Send it over whatever is there.")] = False,
+    codec: Codec = None,
     as_json: AsJson = False,
 ) -> None:
     """Send conflicting or dead writes again, at their old places."""
@@ -140,7 +147,7 @@ def replay(
         if overwrite and if_match is not None:
             raise CommandError(ExitCode.USAGE, "--overwrite and --if-match contradict each other")
         content = None if body is None else _content(body)
-        with open_to_decide(where, places) as (box, waiting):
+        with open_to_decide(where, places, codec) as (box, waiting):
             for one in waiting:
                 if overwrite or if_match is not None:
                     box.replay(one.seq, content, if_match=None if overwrite else _version(one, if_match))
@@ -174,12 +181,13 @@ def discard(
     seqs: Seqs,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    codec: Codec = None,
     as_json: AsJson = False,
 ) -> None:
     """Forget conflicting or dead writes; the server stays as it is."""
     with told(as_json=as_json):
         places = places_of(seqs)
-        with open_to_decide(where, places) as (box, waiting):
+        with open_to_decide(where, places, codec) as (box, waiting):
             if not yes:
                 _ask(waiting)
             for one in waiting:
@@ -210,9 +218,10 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="Where to; there as a whole or not at all. Default: standard output."),
     ] = None,
+    codec: Codec = None,
 ) -> None:
     """Write each write that waits, conflicts or is dead as a line of JSON."""
-    with told(as_json=False), look(where) as seen:
+    with told(as_json=False), look(where, codec) as seen:
         if to is None:
             for line in export_lines(seen):
                 print(line)
@@ -236,20 +245,26 @@ def doctor(
     new_epoch: Annotated[
         bool, typer.Option("--new-epoch", help="After a backup was restored: use no key a second time.")
     ] = False,
+    layout: Annotated[
+        int | None,
+        typer.Option("--downgrade", metavar="LAYOUT", help="Bring it down to a layout that an older outlast knows."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine an outbox; with an option, explain, salvage, or begin a new epoch."""
+    """Examine an outbox; with an option, explain, salvage, begin a new epoch, or bring it down for an older outlast."""
     with told(as_json=as_json):
-        if sum((explained is not None, new is not None, new_epoch)) > 1 or (move_away and new is None):
-            raise CommandError(
-                ExitCode.USAGE, "--explain, --salvage and --new-epoch go one at a time, --quarantine with --salvage"
-            )
+        chosen = (explained is not None, new is not None, new_epoch, layout is not None)
+        if sum(chosen) > 1 or (move_away and new is None):
+            said = "--explain, --salvage, --new-epoch and --downgrade go one at a time, --quarantine with --salvage"
+            raise CommandError(ExitCode.USAGE, said)
         if explained is not None:
             code = explain_write(where, explained, as_json=as_json)
         elif new is not None:
             code = save(where, new, move_away=move_away, as_json=as_json)
         elif new_epoch:
             code = begin_new_epoch(where, as_json=as_json)
+        elif layout is not None:
+            code = bring_down(where, layout, as_json=as_json)
         else:
             code = check_outbox(where, as_json=as_json)
     raise typer.Exit(int(code))

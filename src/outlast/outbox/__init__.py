@@ -25,7 +25,18 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.outbox._core import OutboxCore
-from outlast.outbox._doctor import Doubtful, Finding, SalvageReport, Why, begin_epoch, examine, explain, nobody, salvage
+from outlast.outbox._doctor import (
+    Doubtful,
+    Finding,
+    SalvageReport,
+    Why,
+    begin_epoch,
+    downgrade,
+    examine,
+    explain,
+    nobody,
+    salvage,
+)
 from outlast.outbox._enqueue_in import aenqueue_in, enqueue_in
 from outlast.outbox._gate import OriginGate
 from outlast.outbox._identity import Identity
@@ -118,6 +129,7 @@ __all__ = [
     "Write",
     "aenqueue_in",
     "begin_epoch",
+    "downgrade",
     "encode_body",
     "enqueue_in",
     "examine",

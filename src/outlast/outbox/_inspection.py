@@ -15,6 +15,7 @@ from outlast.engines.origin_pause import OriginPause
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import INSIDE, OUTBOX, POSTGRES_OUTBOX
 from outlast.outbox._parked import ParkedOp
+from outlast.outbox._queries.identity import IDENTITY, check_codec, meta_of
 from outlast.outbox._queries.rows import OP
 from outlast.outbox._records import Counts, Op, OpStatus, SealedRequest
 from outlast.storage import is_address, open_reading
@@ -81,19 +82,27 @@ class Inspection:
 
     @classmethod
     @contextmanager
-    def open(cls, where: str | os.PathLike[str], *, clock: Clock = SYSTEM_CLOCK) -> Generator[Self]:
+    def open(
+        cls, where: str | os.PathLike[str], *, clock: Clock = SYSTEM_CLOCK, codec: sql.BodyCodec | None = None
+    ) -> Generator[Self]:
         """Look into an outbox for the length of a block; tables inside of a file of somebody else's are found too.
 
         Args:
             where: A file, or the address of a PostgreSQL database.
             clock: Where the time comes from.
+            codec: What reads its bodies. Default: they are shown as they are stored.
 
         Raises:
             StorageError: There is no outbox that could be read; the subclasses say why.
+            ConfigError: Its bodies were written by another codec, with another key, or without one.
         """
         layout = POSTGRES_OUTBOX if is_address(where) else OUTBOX
         with open_reading(where, layout, inside=INSIDE) as reading:
-            yield cls(sql.Tables(reading.session, sql.ways_of(reading.dialect)), reading.name, clock)
+            bodies = sql.Bodies(codec)
+            db = sql.Tables(reading.session, sql.ways_of(reading.dialect, bodies=bodies))
+            if codec is not None:
+                check_codec(bodies, meta_of(db.execute(IDENTITY)))
+            yield cls(db, reading.name, clock)
 
     @property
     def inside(self) -> bool:
@@ -103,7 +112,7 @@ class Inspection:
 
     @property
     def codec(self) -> str | None:
-        """Return the name of the codec that its bodies are written by; they are shown as they are stored."""
+        """Return the name of the codec that its bodies are written by."""
         found = self.db.execute("SELECT value FROM $meta WHERE name = 'codec'").get
         return None if found is None else str(found)
 
@@ -151,7 +160,8 @@ class Inspection:
             return None
         attempts, due, first_sent, reason, doubt, accepted, method, url, headers, body = row
         pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
-        request = SealedRequest(method=method, url=url, headers=pairs, body=op.body if body is None else body)
+        content = op.body if body is None else self.db.ways.bodies.unpack(body)
+        request = SealedRequest(method=method, url=url, headers=pairs, body=content)
         return Sealed(
             request=request, attempts=attempts, due=due, first_sent=first_sent, reason=reason,
             doubt=bool(doubt) or due is None, status_url=None if accepted is None else json.loads(accepted)["url"],

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Final
 
 from outlast.errors import CorruptError
 from outlast.storage._pages import FRAME_HEADER, WAL_HEADER, PageFile, WalState
 
 _log = logging.getLogger("outlast.storage")
-_TORN: Final = 1
-"""How many commits a power cut can leave half written when each is flushed before the next begins."""
 
 
 def has_more(path: Path, frames: int, page_size: int) -> bool:
@@ -43,24 +40,25 @@ def check_log(path: Path, *, flushed: bool) -> None:
 
     Args:
         path: The database.
-        flushed: Whether each commit was flushed before the next one began, so that only the last can be half written.
+        flushed: Whether each commit was flushed before the next one began, so that only one can be half written.
 
     Raises:
         CorruptError: Acknowledged commits would be missing.
     """
     found = PageFile(path).wal
-    if found.headless or (flushed and found.unseen > _TORN):
+    if found.headless or (flushed and found.hidden):
         raise CorruptError(
             f"{path}-wal is damaged, and {found.unseen} commits in it would be missing; nothing was changed. "
             f"Save them with: outlast outbox doctor {path} --salvage NEW",
             operation="storage",
         )
-    if found.unseen:
+    if found.unseen or found.unfinished:
         _log.warning("%s", _said(path, found))
 
 
 def _said(path: Path, found: WalState) -> str:
+    count = found.unseen + found.unfinished
     return (
-        f"{path}-wal ends with {found.unseen} commit(s) that a crash has left half written; what was flushed and "
-        "acknowledged before is there"
+        f"{path}-wal ends with {count} commit(s) that a crash has left half written; what was flushed and acknowledged "
+        "before is there"
     )

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,14 +38,14 @@ class _Frame(NamedTuple):
         size: How many pages the database has after this commit, 0 when it goes on.
         at: Where its content begins.
         sound: Whether its checksum fits.
-        seen: Whether SQLite reads as far as this.
+        gap: How many gaps lie before it or at it; SQLite reads up to the first.
     """
 
     page: int
     size: int
     at: int
     sound: bool
-    seen: bool
+    gap: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +53,25 @@ class WalState:
     """Say what is wrong with a write-ahead log.
 
     Args:
-        commits: How many commits it holds.
-        unseen: How many of them SQLite leaves out, because something before them is damaged.
+        unseen: How many commits SQLite leaves out, because something before them is damaged.
+        hidden: How many of them come from a gap behind which there is more than one: whoever made the second has read
+            the first, so that it was whole.
+        unfinished: How many more of them nobody can have been told of; see `PageFile`.
         headless: Whether its own header is damaged.
     """
 
-    commits: int = 0
     unseen: int = 0
+    hidden: int = 0
+    unfinished: int = 0
     headless: bool = False
 
 
 class PageFile:
     """Read the pages of a SQLite file and of the write-ahead log beside it.
+
+    A process may be killed when it has written a commit and not yet said so in the shared index; whoever commits next
+    writes over it, and if that is shorter, the end of the first stays in the log behind it. So what follows a whole
+    commit, does not go on from it and ends with the next commit is no part of the database, and never was.
 
     Args:
         path: The file.
@@ -119,7 +128,12 @@ class PageFile:
         return self.page(1).startswith(MAGIC)
 
     def _read_log(self) -> None:
-        frames = list(self._parsed())
+        found = list(self._parsed())
+        commits = Counter(frame.gap for frame in found if frame.size)
+        # Without its header nothing goes on from anything.
+        headless = bool(commits) and not self._log_headed
+        dropped = set[int]() if headless else _unfinished(found, commits)
+        frames = [frame for frame in found if frame.gap not in dropped]
         last = max((number for number, frame in enumerate(frames) if frame.size), default=-1)
         for frame in frames[: last + 1]:
             self._frames[frame.page] = frame.at
@@ -127,10 +141,13 @@ class PageFile:
             (self.suspect.discard if frame.sound else self.suspect.add)(frame.page)
         if last >= 0:
             self.count = max(self.count, frames[last].size)
-        commits = [frame for frame in frames if frame.size]
-        headless = bool(commits) and not self._log_headed
-        unseen = sum(headless or not frame.seen for frame in commits)
-        self.wal = WalState(commits=len(commits), unseen=unseen, headless=headless)
+        behind = {gap: count for gap, count in commits.items() if gap not in dropped and (gap or headless)}
+        self.wal = WalState(
+            unseen=sum(behind.values()),
+            hidden=sum(count for count in behind.values() if count > 1),
+            unfinished=sum(commits[gap] for gap in dropped),
+            headless=headless,
+        )
 
     @property
     def _log_headed(self) -> bool:
@@ -149,21 +166,26 @@ class PageFile:
         step = FRAME_HEADER + self.size
         places = range(WAL_HEADER, len(self._log) - step + 1, step)
         last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
-        seen = linked = True
+        linked, gap, last_sound, computed = True, 0, True, before
         for at in range(WAL_HEADER, last + 1, step):
             head = self._log[at : at + FRAME_HEADER]
             page, size, _, _, *said = struct.unpack(">IIIIII", head)
             # Each checksum goes on from the one that is written before it, so a damaged frame spoils only itself.
             content = self._log[at + FRAME_HEADER : at + step]
-            found = _checksum(_checksum(before, head[:8], self._order), content, self._order)
+            found = self._sum(before, head, content)
             ours, sound = head[8:16] == salt, found == tuple(said)
-            seen = seen and ours and sound
-            before = tuple(said)
+            # Where it goes on from what the one before it should have said, only that one's checksum is damaged.
+            goes_on = sound or (not last_sound and self._sum(computed, head, content) == tuple(said))
+            gap += not goes_on or (not gap and not ours)
+            before, computed, last_sound = tuple(said), found, sound
             # The salt is no part of the checksum: a frame that goes on from one of ours and only lost its salt is ours;
             # another is an older log's, which the present one has not overwritten.
             linked = ours or (sound and linked)
             if page and linked:
-                yield _Frame(page, size, at + FRAME_HEADER, sound, seen)
+                yield _Frame(page, size, at + FRAME_HEADER, sound, gap)
+
+    def _sum(self, before: tuple[int, ...], head: bytes, content: bytes) -> tuple[int, int]:
+        return _checksum(_checksum(before, head[:8], self._order), content, self._order)
 
     @cached_property
     def free(self) -> frozenset[int] | None:
@@ -184,6 +206,15 @@ class PageFile:
             trunk = following
         whole = len(found) == told and all(1 < number <= self.count for number in found) and 1 not in self.suspect
         return frozenset(found) if whole and self.headed else None
+
+
+def _unfinished(frames: Sequence[_Frame], commits: Mapping[int, int]) -> set[int]:
+    """Return the gaps behind which lies only the end of what was never finished."""
+    return {
+        frame.gap
+        for before, frame in pairwise(frames)
+        if frame.gap != before.gap and before.size and commits.get(frame.gap, 0) <= 1
+    }
 
 
 def _checksum(start: tuple[int, ...], content: bytes, order: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))
+sys.path += [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from cache_faces import AsyncFace, SyncFace
 
@@ -14,3 +14,9 @@ def face(request):
     face = request.param(real=True)
     yield face
     face.finish()
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where the file is."""
+    return tmp_path / "cache.db"

@@ -1,9 +1,10 @@
-"""The anthropic and openai SDKs against answers on loopback."""
+"""The anthropic and openai SDKs against answers on loopback.
+
+They are imported where they are used: that takes seconds, which every process that only lists the tests would pay.
+"""
 
 import json
 
-import anthropic
-import openai
 import pytest
 
 from outlast.errors import classify
@@ -18,6 +19,8 @@ LATER = "Sun, 22 Nov 2026 10:00:09 GMT"
 
 def with_anthropic(port, **options):
     """Ask for a message once."""
+    import anthropic
+
     with anthropic.Anthropic(api_key="k", base_url=f"http://127.0.0.1:{port}", max_retries=0, timeout=0.5) as client:
         answer = client.messages.create(model="m", max_tokens=1, messages=MESSAGES, **options)
         return list(answer) if options else answer
@@ -25,6 +28,8 @@ def with_anthropic(port, **options):
 
 def with_openai(port, **options):
     """Ask for a completion once."""
+    import openai
+
     with openai.OpenAI(api_key="k", base_url=f"http://127.0.0.1:{port}", max_retries=0, timeout=0.5) as client:
         answer = client.chat.completions.create(model="m", messages=MESSAGES, **options)
         return list(answer) if options else answer
@@ -32,6 +37,8 @@ def with_openai(port, **options):
 
 async def with_openai_in_tasks(port, **options):
     """Ask for a completion once, in the async colour."""
+    import openai
+
     url = f"http://127.0.0.1:{port}"
     async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0, timeout=0.5) as client:
         answer = await client.chat.completions.create(model="m", messages=MESSAGES, **options)
@@ -126,6 +133,8 @@ def test_an_answer_of_another_shape(doors, meaning, answer):
     """What the SDK cannot read is unknown."""
 
     def ask():
+        import openai
+
         url = f"http://127.0.0.1:{doors.saying(answer(200, b'hello', kind='text/plain'))}"
         with openai.OpenAI(api_key="k", base_url=url, max_retries=0, _strict_response_validation=True) as client:
             client.models.list()
@@ -135,6 +144,8 @@ def test_an_answer_of_another_shape(doors, meaning, answer):
 
 def test_no_key(monkeypatch, meaning):
     """A client that cannot be made is an error that nobody classifies; it is raised before anything is sent."""
+    import openai
+
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
     assert meaning(openai.OpenAI) == UNKNOWN

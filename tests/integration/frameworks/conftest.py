@@ -10,4 +10,4 @@ def path(tmp_path):
 
 
 # Looked at for examples they would be imported, and Django does not like to be half set up.
-collect_ignore = ["django_shop.py", "flask_notes.py"]
+collect_ignore = ["celery_notes.py", "django_shop.py", "flask_notes.py"]

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from outlast.lab.proxy import FaultProxy
+
+sys.path.append(str(Path(__file__).parent))
 
 
 class Process:
@@ -66,3 +73,22 @@ def api(notes_db):
     process = Process("outlast.lab.notes_api", "--db", notes_db, "--notes", 3)
     yield process
     process.end()
+
+
+@pytest.fixture
+def through(api):
+    """Run a coroutine function with a proxy before the shared API, and see that nothing is left behind."""
+
+    def play(scenario, **options):
+        async def main():
+            async with FaultProxy("127.0.0.1", api.port, **options) as proxy:
+                await asyncio.wait_for(scenario(proxy), 15)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left
+            return proxy
+
+        proxy = asyncio.run(main())
+        gc.collect()  # what was left open would warn here, and warnings are errors
+        return proxy
+
+    return play

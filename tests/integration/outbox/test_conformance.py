@@ -1,40 +1,20 @@
+"""Both faces of the outbox on both stores: queueing, following, and what closing, forking and failing leave."""
+
 from __future__ import annotations
 
 import os
 import threading
 import time
-import types
 import warnings
 
 import pytest
 
-from outlast.engines.backoff import Backoff
+from colours import one_colour
+from delivering import SOON
 from outlast.errors import ConfigError, ForkedError, ShuttingDownError
 from outlast.events import OpEnqueued
-from outlast.outbox import Applied, Counts, DeliveryPolicy, InDoubt, OpState, Rejected, Stale, Verb, Write
-from outlast.outbox import _queries as sql
+from outlast.outbox import Applied, Counts, InDoubt, OpState, Rejected, Verb, Write
 from outlast.sync_engine import CallableTransport, Runner
-
-SOON = DeliveryPolicy(backoff=Backoff.fixed(0.01))
-
-
-def deliver(face, box, act, **options):
-    """Deliver everything by a function that is told the op and returns the answer."""
-
-    async def function(op):
-        return act(op)
-
-    async def run():
-        async with Runner(box, CallableTransport(function), policy=SOON, **options) as runner:
-            await runner.run_until_idle()
-        return runner.stats
-
-    return face.runner.run(run())
-
-
-def states(face, box):
-    """Return the place and state of each write."""
-    return [(status.seq, status.state) for status in face.do(box.list())]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +33,7 @@ def test_each_verb_is_queued_and_delivered(face, box, verb, arguments):
     before = face.do(ticket.status())
     seen = []
 
-    deliver(face, box, lambda op: (seen.append(op), Applied('"2"'))[1])
+    face.deliver(box, lambda op: (seen.append(op), Applied('"2"'))[1])
 
     after = face.do(ticket.settled(timeout=50))
     (op,) = seen
@@ -78,7 +58,7 @@ def test_a_name_is_queued_once(face, box):
     """The second time the first ticket comes back, also when the write is delivered, and in the same call."""
     first = face.do(box.put("note", "n1", {"v": 1}, once="row-1"))
     again = face.do(box.put("note", "n1", {"v": 2}, once="row-1"))
-    deliver(face, box, lambda op: Applied())
+    face.deliver(box, lambda op: Applied())
     late = face.do(box.put("note", "n1", {"v": 3}, once="row-1"))
     twins = face.do(box.enqueue(*[Write(verb=Verb.DELETE, kind="k", entity="e", once="x")] * 2))
 
@@ -97,96 +77,6 @@ def test_a_write_that_cannot_be_encoded_leaves_nothing(face, box):
     assert face.do(box.counts()).total == 0
 
 
-def test_writes_are_counted_and_listed_by_state(face, box):
-    """Each state has its number and its list, oldest first, no longer than asked for."""
-    for entity in ("ok", "conflict", "dead", "waits"):
-        face.do(box.put("note", entity, {}))
-    answers = {"ok": Applied(), "conflict": Stale("412"), "dead": Rejected("400 no"), "waits": Applied()}
-
-    async def crash(op, step):
-        if op.entity == "waits":
-            raise RuntimeError("my own mistake")
-
-    with pytest.raises(RuntimeError, match="my own mistake"):
-        deliver(face, box, lambda op: answers[op.entity], concurrency=1, before_settle=crash)
-    face.do(box.put("note", "new", {}))
-
-    assert face.do(box.counts()) == Counts(ready=1, waiting=1, conflict=1, dead=1, delivered=1)
-    assert states(face, box) == [
-        (1, OpState.DELIVERED),
-        (2, OpState.CONFLICT),
-        (3, OpState.DEAD),
-        (4, OpState.SENT),
-        (5, OpState.READY),
-    ]
-    assert [status.reason for status in face.do(box.list(OpState.DEAD))] == ["400 no"]
-    assert [status.seq for status in face.do(box.list(limit=2))] == [1, 2]
-    assert [op.entity for op in face.do(box.pending("note"))] == ["waits", "new"]
-    assert face.do(box.pending("other")) == []
-
-
-def test_a_dead_write_is_replayed_under_a_new_key(face, box):
-    """It keeps its place, gets a new generation, and may get another body."""
-    ticket = face.do(box.put("note", "n1", {"v": 1}))
-    later = face.do(box.put("note", "n1", {"v": 2}))
-    deliver(face, box, lambda op: Rejected("400"))
-    seen = []
-
-    again = face.do(box.replay(ticket.seq, {"v": 9}))
-    deliver(face, box, lambda op: (seen.append((op.seq, op.generation, op.key, op.body)), Applied())[1])
-
-    store = box.core.store_id
-    assert again.seq == ticket.seq
-    assert seen == [(1, 1, f"{store}:1:1", b'{"v":9}'), (2, 0, f"{store}:2:0", b'{"v":2}')]
-    assert face.do(later.settled(timeout=50)).state is OpState.DELIVERED
-
-
-@pytest.mark.parametrize(
-    ("options", "if_match"),
-    [
-        pytest.param({}, '"1"', id="as-it-was"),
-        pytest.param({"if_match": '"7"'}, '"7"', id="a-newer-version"),
-        pytest.param({"if_match": None}, None, id="whatever-is-there"),
-    ],
-)
-def test_a_conflict_is_replayed_on_another_version(face, box, options, if_match):
-    """Whoever resolves a conflict says which version the write is based on now."""
-    ticket = face.do(box.put("note", "n1", {"v": 1}, if_match='"1"'))
-    deliver(face, box, lambda op: Rejected("409"))
-    seen = []
-
-    face.do(box.replay(ticket.seq, **options))
-    deliver(face, box, lambda op: (seen.append((op.if_match, op.body)), Applied())[1])
-
-    assert seen == [(if_match, b'{"v":1}')]
-
-
-def test_a_write_is_discarded(face, box):
-    """It is forgotten, what it held back goes on, and its ticket says so."""
-    ticket = face.do(box.put("note", "n1", {}))
-    face.do(box.put("note", "n1", {"v": 2}))
-    deliver(face, box, lambda op: Rejected("400"))
-
-    face.do(box.discard(ticket.seq))
-    deliver(face, box, lambda op: Applied())
-
-    assert face.do(box.counts()) == Counts(delivered=1)
-    with pytest.raises(LookupError, match="discarded"):
-        face.do(ticket.settled(timeout=50))
-
-
-@pytest.mark.parametrize("order", ["replay", "discard"])
-def test_only_what_waits_for_a_decision_can_be_decided(face, box, order):
-    """A write that is on its way, delivered or unknown is left alone."""
-    ticket = face.do(box.put("note", "n1", {}))
-
-    for seq in (ticket.seq, 99):
-        with pytest.raises(ConfigError, match=f"no write {seq} lies in the conflicts or dead letters"):
-            face.do(getattr(box, order)(seq))
-
-    assert face.do(ticket.status()).state is OpState.READY
-
-
 def test_waiting_for_a_write_ends_in_time(face, box):
     """A ticket that is not settled in time raises, and the write is still there."""
     ticket = face.do(box.put("note", "n1", {}))
@@ -202,7 +92,7 @@ def test_a_ticket_works_in_any_process_that_has_the_outbox_open(face, box, place
     ticket = face.do(box.put("note", "n1", {}))
     other = face.open(place)
 
-    deliver(face, other, lambda op: Applied())
+    face.deliver(other, lambda op: Applied())
 
     assert face.do(ticket.settled(timeout=50)).state is OpState.DELIVERED
     assert other.ticket(ticket.seq).key == ticket.key
@@ -217,7 +107,7 @@ def test_what_was_queued_outlives_its_process(face, place):
     seen = []
 
     second = face.open(place)
-    deliver(face, second, lambda op: (seen.append((op.key, op.body)), Applied())[1])
+    face.deliver(second, lambda op: (seen.append((op.key, op.body)), Applied())[1])
 
     assert seen == [(key, b'{"v":1}')]
 
@@ -264,33 +154,6 @@ def test_durability_is_what_was_asked_for(face, place, durability):
         face.open(place.another("b"), durability="paper")
 
 
-def test_listeners_hear_of_every_change(face, box):
-    """Queueing, replaying and discarding are told; one that has stopped hears nothing, one that raises harms nobody."""
-    heard = []
-    stop_bad = box.on_change(lambda: 1 / 0)
-    stop = box.on_change(lambda: heard.append(1))
-
-    ticket = face.do(box.put("note", "n1", {}))
-    until(lambda: len(heard) == 1)
-    deliver(face, box, lambda op: Rejected("400"))
-    face.do(box.replay(ticket.seq))
-    until(lambda: len(heard) == 2)
-    stop()
-    stop()
-    stop_bad()
-    face.do(box.put("note", "n2", {}))
-
-    assert len(heard) == 2
-
-
-def until(condition, seconds=5.0):
-    """Wait for what another thread does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
 def test_a_queued_write_is_told_before_its_ticket_is_given(face, box):
     """The event is there when the caller goes on."""
     face.do(box.put("note", "n1", {}))
@@ -299,45 +162,7 @@ def test_a_queued_write_is_told_before_its_ticket_is_given(face, box):
     assert (event.seq, event.kind, event.entity, event.source) == (1, "note", "n1", box.core.name)
 
 
-def test_counts_are_of_one_moment(face, box):
-    """While writes move from table to table their sum never changes, and no number is ever negative."""
-    face.do(box.enqueue(*[Write(verb=Verb.PUT, kind="n", entity=str(n), body=b"") for n in range(400)]))
-    found = []
-
-    def act(op):
-        found.append(box.core.counts())
-        return Applied()
-
-    deliver(face, box, act, concurrency=16)
-
-    counts = [future.result() for future in found]
-    statements = []
-    sql.counts(
-        types.SimpleNamespace(
-            execute=lambda text: statements.append(text) or types.SimpleNamespace(fetchone=lambda: [0] * 6)
-        )
-    )
-    assert len(statements) == 1, "each statement reads the file at another moment"
-    assert {count.total for count in counts} == {400}
-    assert min(min(count.ready, count.waiting, count.delivered) for count in counts) >= 0
-
-
-def test_looking_at_one_write_does_not_read_all(face, box, place):
-    """A ticket finds its row by its place, however many receipts there are."""
-    face.do(box.put("note", "n1", {}))
-
-    wanted = []
-
-    class Spy:
-        def execute(self, statement, bindings=()):
-            wanted.append((statement, bindings))
-            return iter(())
-
-    sql.statuses(Spy(), None, 1, 1)
-
-    assert place.plan(*wanted[0]) == []
-
-
+@one_colour
 def test_a_body_that_the_transport_leaves_out_stays_left_out(face, box):
     """The second attempt sends what the first one sent: nothing, although the op has a body."""
 
@@ -361,6 +186,7 @@ def test_a_body_that_the_transport_leaves_out_stays_left_out(face, box):
     assert bodies == [None, None]
 
 
+@one_colour
 def test_threads_share_commits(face, box):
     """Those that wait at the same time are flushed together, and each gets its own places."""
     before = box.core.database.commits
@@ -385,6 +211,7 @@ def test_threads_share_commits(face, box):
     assert box.core.database.commits - before < 320
 
 
+@one_colour
 def test_what_travelled_together_is_settled_together(face, box):
     """A batch takes a commit to be claimed and one to be settled, however many ops are in it."""
     face.do(box.enqueue(*[Write(verb=Verb.PUT, kind="n", entity=str(n), body=b"x") for n in range(60)]))

@@ -1,12 +1,11 @@
-"""What waits for a person, in both colours and on both stores."""
+"""What waits for a person, and what becomes of it, in both colours and on both stores."""
 
 import pytest
 
-from outlast.engines.backoff import Backoff
-from outlast.outbox import Applied, DeliveryPolicy, Found, OpState, Rejected, Stale
+from delivering import SOON
+from outlast.errors import ConfigError
+from outlast.outbox import Applied, Counts, Found, OpState, Rejected, Stale
 from outlast.sync_engine import CallableTransport, ConflictPolicy, Runner
-
-SOON = DeliveryPolicy(backoff=Backoff.fixed(0.01))
 
 
 def deliver(face, box, answers):
@@ -52,3 +51,65 @@ def test_what_waits_for_nobody_is_not_in_the_inbox(face, box):
     for seq in (1, 99):
         with pytest.raises(LookupError, match=f"no write {seq} lies in the conflicts"):
             face.do(box.conflict(seq))
+
+
+def test_a_dead_write_is_replayed_under_a_new_key(face, box):
+    """It keeps its place, gets a new generation, and may get another body."""
+    ticket = face.do(box.put("note", "n1", {"v": 1}))
+    later = face.do(box.put("note", "n1", {"v": 2}))
+    face.deliver(box, lambda op: Rejected("400"))
+    seen = []
+
+    again = face.do(box.replay(ticket.seq, {"v": 9}))
+    face.deliver(box, lambda op: (seen.append((op.seq, op.generation, op.key, op.body)), Applied())[1])
+
+    store = box.core.store_id
+    assert again.seq == ticket.seq
+    assert seen == [(1, 1, f"{store}:1:1", b'{"v":9}'), (2, 0, f"{store}:2:0", b'{"v":2}')]
+    assert face.do(later.settled(timeout=50)).state is OpState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("options", "if_match"),
+    [
+        pytest.param({}, '"1"', id="as-it-was"),
+        pytest.param({"if_match": '"7"'}, '"7"', id="a-newer-version"),
+        pytest.param({"if_match": None}, None, id="whatever-is-there"),
+    ],
+)
+def test_a_conflict_is_replayed_on_another_version(face, box, options, if_match):
+    """Whoever resolves a conflict says which version the write is based on now."""
+    ticket = face.do(box.put("note", "n1", {"v": 1}, if_match='"1"'))
+    face.deliver(box, lambda op: Rejected("409"))
+    seen = []
+
+    face.do(box.replay(ticket.seq, **options))
+    face.deliver(box, lambda op: (seen.append((op.if_match, op.body)), Applied())[1])
+
+    assert seen == [(if_match, b'{"v":1}')]
+
+
+def test_a_write_is_discarded(face, box):
+    """It is forgotten, what it held back goes on, and its ticket says so."""
+    ticket = face.do(box.put("note", "n1", {}))
+    face.do(box.put("note", "n1", {"v": 2}))
+    face.deliver(box, lambda op: Rejected("400"))
+
+    face.do(box.discard(ticket.seq))
+    face.deliver(box, lambda op: Applied())
+
+    assert face.do(box.counts()) == Counts(delivered=1)
+    with pytest.raises(LookupError, match="discarded"):
+        face.do(ticket.settled(timeout=50))
+
+
+@pytest.mark.parametrize("order", ["replay", "discard"])
+def test_only_what_waits_for_a_decision_can_be_decided(face, box, order):
+    """A write that is on its way, delivered or unknown is left alone."""
+    ticket = face.do(box.put("note", "n1", {}))
+
+    for seq in (ticket.seq, 99):
+        with pytest.raises(ConfigError, match=f"no write {seq} lies in the conflicts or dead letters"):
+            face.do(getattr(box, order)(seq))
+
+    assert face.do(ticket.status()).state is OpState.READY

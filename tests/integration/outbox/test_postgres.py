@@ -141,9 +141,16 @@ async def test_producers_of_other_processes_wake_the_loop(place, monkeypatch):
     assert [entity for entity, _ in server.seen] == ["0", "1", "2", "own"]
 
 
+@pytest.fixture(scope="module")
+def durable_server():
+    """A server of this file's own, which may be stopped and keeps what it has acknowledged."""
+    with PostgresServer.running(fsync="on") as server:
+        yield server
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["in-order", "dead"])
-async def test_a_restart_of_the_server_loses_and_doubles_nothing(how):
+async def test_a_restart_of_the_server_loses_and_doubles_nothing(durable_server, how):
     """Producers and the runner wait for it, the lease is kept, and each write is recorded once."""
     keys = []
 
@@ -151,22 +158,21 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(how):
         keys.append(op.key)
         return Applied()
 
-    with PostgresServer.running(fsync="on") as postgres:
-        async with await opened(PostgresPlace(postgres)) as box:
-            async with Runner(box, CallableTransport(act)) as runner:
-                running = asyncio.create_task(runner.run_forever())
-                writes = [asyncio.create_task(box.put("note", str(number), {})) for number in range(50)]
-                await writes[0]
-                await asyncio.to_thread(postgres.stop, how)
-                writes += [asyncio.create_task(box.put("note", str(number), {})) for number in range(50, 60)]
-                await asyncio.to_thread(postgres.start)
-                tickets = [await write for write in writes]
-                for ticket in tickets:
-                    await ticket.settled(timeout=50)
-                alive = not running.done()
-                running.cancel()
+    async with await opened(PostgresPlace(durable_server)) as box:
+        async with Runner(box, CallableTransport(act)) as runner:
+            running = asyncio.create_task(runner.run_forever())
+            writes = [asyncio.create_task(box.put("note", str(number), {})) for number in range(50)]
+            await writes[0]
+            await asyncio.to_thread(durable_server.stop, how)
+            writes += [asyncio.create_task(box.put("note", str(number), {})) for number in range(50, 60)]
+            await asyncio.to_thread(durable_server.start)
+            tickets = [await write for write in writes]
+            for ticket in tickets:
+                await ticket.settled(timeout=50)
+            alive = not running.done()
+            running.cancel()
 
-            assert await box.counts() == Counts(delivered=60)
+        assert await box.counts() == Counts(delivered=60)
     assert alive
     assert len({ticket.seq for ticket in tickets}) == 60
     assert set(keys) == {ticket.key for ticket in tickets}

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from colours import one_colour
 from delivering import Server, deliver, opened, put, runner, until
 from outlast.errors import ConfigError, ReceiptPrunedError, StorageBusyError
 from outlast.outbox import (
@@ -16,14 +17,11 @@ from outlast.outbox import (
     Pruned,
     Rejected,
     Retention,
-    SyncOutbox,
 )
 from outlast.outbox import _queries as sql
 from outlast.testing import ManualClock
 
 DAY = 86_400.0
-one_colour = pytest.mark.parametrize("face", [SyncOutbox], ids=["sync"], indirect=True)
-"""For what is decided below the faces, inside the transactions."""
 
 
 @pytest.fixture

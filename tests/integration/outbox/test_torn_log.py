@@ -124,6 +124,40 @@ def test_a_whole_log_is_read(torn, caplog):
     assert caplog.records == []
 
 
+def go_on(torn, copy, count, body):
+    """Go on from a copy with one commit and return what the log is then."""
+    for end in ("", "-wal"):
+        shutil.copy(f"{torn}{end}", f"{copy}{end}")
+    with SyncOutbox.open(copy, bus=EventBus()) as box:
+        box.enqueue(*[put(f"{body}{number}", body.encode() * 300) for number in range(count)])
+        return log_of(copy)[1]
+
+
+def test_what_killed_processes_never_finished_hides_nothing(torn, tmp_path, caplog):
+    """Each was killed before its commit counted, and who came next wrote over its beginning only."""
+    logs = [go_on(torn, tmp_path / f"{body}.db", count, body) for body, count in (("a", 90), ("b", 60), ("c", 1))]
+    log = bytearray()
+    for longer in logs:
+        log[: len(longer)] = longer
+    log_of(torn)[0].write_bytes(log)
+    there = {number + 1: f"n{number}" for number in range(COMMITS)} | {COMMITS + 1: "c0"}
+
+    report = salvage(torn, tmp_path / "new.db")
+    assert (report.unseen_commits, entities(tmp_path / "new.db")) == (0, there)
+
+    with SyncOutbox.open(torn, bus=EventBus()) as box:
+        assert {status.seq: status.entity for status in box.list()} == there
+    assert "2 commit(s)" in caplog.text
+
+
+def test_a_damaged_checksum_is_damage_in_one_place(torn):
+    """The frame behind it goes on from what it was, so that both are one gap, and acknowledged commits follow."""
+    hurt(torn, commits(log_of(torn)[1])[-2], at=20)
+
+    with pytest.raises(CorruptError, match="2 commits in it would be missing"):
+        SyncOutbox.open(torn, bus=EventBus())
+
+
 def test_frames_of_an_older_log_are_not_ours(tmp_path):
     """A power cut may leave them in the middle of a commit that was never acknowledged; they hide nothing."""
     with SyncOutbox.open(tmp_path / "live.db", bus=EventBus()) as box:

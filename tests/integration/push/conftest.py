@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from outlast import cli
 from unmeasured import UNMEASURED
 
 PUSH = (sys.executable, "-W", "error", "-m", "outlast.cli", "push")
@@ -42,18 +44,11 @@ class Result:
         return json.loads(self.out.splitlines()[-1])
 
 
-def finish(process, text=None):
+def finish(process):
     """Wait for the end of a push and return what it said; no push may ever end in a traceback."""
-    out, err = process.communicate(text, timeout=150)
+    out, err = process.communicate(timeout=150)
     assert "Traceback" not in err
     return Result(process.returncode, out, err)
-
-
-def push(*arguments, text=None, **options):
-    """Run a push to its end."""
-    if text is not None:
-        options["stdin"] = subprocess.PIPE
-    return finish(start(*arguments, **options), text)
 
 
 def rows(outbox, query):
@@ -210,10 +205,22 @@ def server():
         thread.join()
 
 
-@pytest.fixture(name="push")
-def push_fixture():
-    """Run `outlast push` to its end."""
-    return push
+@pytest.fixture
+def push(capsys, monkeypatch):
+    """Run `outlast push` to its end in this process, which takes a tenth of the time of one of its own."""
+
+    def run(*arguments, text="", cwd=None):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+            if cwd is not None:
+                patch.chdir(cwd)
+            with pytest.raises(SystemExit) as ended:
+                cli.main(["push", *map(str, arguments)])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return Result(int(ended.value.code), said.out, said.err)
+
+    return run
 
 
 @pytest.fixture(name="start")

@@ -1,4 +1,4 @@
-"""What `outlast push` delivers, as real processes against real servers."""
+"""What `outlast push` delivers to real servers."""
 
 import json
 

@@ -169,12 +169,12 @@ def _limit_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
 
-def test_full_disk_keeps_what_was_queued(push, server, lines, rows):
+def test_full_disk_keeps_what_was_queued(push, start, finish, server, lines, rows):
     """When the disk fills while records are queued, the run ends with a remedy; later the same command finishes."""
     path = lines(1500, "x" * 400)
 
     # Coverage would write into a file of its own, and meet the same limit.
-    full = push(path, "--to", f"{server.url}/{{id}}", "--json", preexec_fn=_limit_files, env=UNMEASURED)
+    full = finish(start(path, "--to", f"{server.url}/{{id}}", "--json", preexec_fn=_limit_files, env=UNMEASURED))
     queued = rows(path.with_suffix(".outbox"), "SELECT count(*) FROM op")[0][0]
     done = push(path, "--to", f"{server.url}/{{id}}", "--json")
 

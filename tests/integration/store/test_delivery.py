@@ -1,19 +1,17 @@
-"""How a store's writes reach the backend, alone or beside other stores, and what readers see meanwhile."""
+"""How a store's writes reach the backend, what stops them, and what readers see meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 
 import pytest
-from store_world import PATIENCE, Note, eventually, quick_breaker, quick_config
+from store_world import PATIENCE, Note, eventually
 
 from outlast.events import DEFAULT_BUS, DeliveryStopped, EventBus
 from outlast.lab.proxy import BlackHole, Healthy, Latency, Refuse, Status
 from outlast.outbox import Op, OpState
-from outlast.policies import CircuitState
-from outlast.store import HttpBackend, StoreSource, _delivery
+from outlast.store import StoreSource, _delivery
 from outlast.testing import Recorder
 
 
@@ -103,172 +101,6 @@ def _hold_first_get():
     return hold
 
 
-async def test_an_open_circuit_is_shared_by_reads_and_deliveries(world):
-    """Failing reads stop the deliveries and failing deliveries the reads: a broken backend is asked now and then."""
-    async with world() as w, w.store(config=quick_config(circuit_breaker=quick_breaker(0.5))) as store:
-        w.proxy.set(Status(500))
-        await asyncio.gather(*(store.read(f"r{number}") for number in range(5)), return_exceptions=True)
-        assert store._breaker.state is CircuitState.OPEN
-        before = len(w.asked())
-        for number in range(20):
-            await store.save(Note(f"w{number}", "mine", f"a{number}"))
-        await asyncio.gather(*(store.read(f"s{number}") for number in range(20)), return_exceptions=True)
-        at_once = len(w.asked()) - before
-        await asyncio.sleep(1.2)
-        later = len(w.asked()) - before
-        w.proxy.set(Healthy())
-        await store.delivered(PATIENCE)
-
-        assert at_once <= 1
-        assert later <= 4
-        assert store._breaker.state is CircuitState.CLOSED
-        assert {len(w.effects(f"a{number}")) for number in range(20)} == {1}
-
-
-async def test_failing_deliveries_open_the_circuit_for_reads(world):
-    """Readers of what is stored nowhere are refused at once while deliveries have found the backend dead."""
-    async with world() as w, w.store(config=quick_config(circuit_breaker=quick_breaker(30))) as store:
-        w.proxy.set(Status(500))
-        for number in range(6):
-            await store.save(Note(f"w{number}", "mine", f"a{number}"))
-        await eventually(lambda: store._breaker.state is CircuitState.OPEN)
-        before = len(w.asked("GET"))
-        with pytest.raises(Exception, match="open"):
-            await store.read("x")
-
-        assert len(w.asked("GET")) == before
-        assert store.trouble.startswith("500")
-
-
-async def test_a_successful_read_closes_the_circuit_for_deliveries(world):
-    """Writes that wait go as soon as anybody finds the backend well again."""
-    async with world() as w, w.store(config=quick_config(circuit_breaker=quick_breaker(0.3))) as store:
-        w.proxy.set(Status(500))
-        await asyncio.gather(*(store.read(f"r{number}") for number in range(5)), return_exceptions=True)
-        w.proxy.set(Healthy())
-        await asyncio.sleep(0.35)
-        await store.read("r0")
-        assert store._breaker.state is CircuitState.CLOSED
-        status = await (await store.save(Note("w1", "mine", "a"))).settled(PATIENCE)
-
-        assert status.state is OpState.DELIVERED
-
-
-async def test_a_write_that_waits_is_the_first_to_find_out(world):
-    """When the open time is over, a crowd of readers leaves the first question to the write that waits."""
-    async with world() as w, w.store(config=quick_config(circuit_breaker=quick_breaker(0.5), retry=None)) as store:
-        w.proxy.set(Status(500))
-        await asyncio.gather(*(store.read(f"r{number}") for number in range(5)), return_exceptions=True)
-        before = len(w.asked())
-        over = asyncio.Event()
-
-        async def read_on(reader):
-            while not over.is_set():
-                await asyncio.gather(store.read(f"x{reader}"), return_exceptions=True)
-                await asyncio.sleep(0.01)
-
-        readers = [asyncio.create_task(read_on(number)) for number in range(10)]
-        await store.save(Note("w1", "mine", "a"))
-        await eventually(lambda: len(w.asked()) > before)
-        first = w.asked()[before]
-        w.proxy.set(Healthy())
-        over.set()
-        await asyncio.gather(*readers)
-
-        assert first.method == "PUT"
-
-
-async def test_one_delivers_and_the_other_sees_its_own_writes_all_the_time(world):
-    """Of two stores on one outbox one delivers both's writes; each reads its own before, while and after."""
-    async with (
-        world() as w,
-        w.outbox() as one_box,
-        w.outbox() as other_box,
-        w.cache("one.db") as one_cache,
-        w.cache("other.db") as other_cache,
-        w.store(outbox=one_box, cache=one_cache) as one,
-        w.store(outbox=other_box, cache=other_cache) as other,
-    ):
-        w.somebody_writes("a", "old")
-        await other.read("a")
-        await eventually(lambda: "another process" in other.trouble)
-        await other.save(Note("w1", "mine", "a"))
-        seen = []
-        async with asyncio.timeout(PATIENCE):
-            while not w.effects("a")[1:] or len(other._pending):
-                seen.append((await other.get("a")).text)
-                await asyncio.sleep(0)
-        seen.append((await other.get("a")).text)
-
-        assert set(seen) == {"mine"}
-        assert (one.trouble, len(w.asked("PUT"))) == ("", 1)
-        assert (await one.get("a")).text == "mine"
-
-
-async def test_two_kinds_share_an_outbox_and_each_sees_its_own_writes(world):
-    """A store whose writes another store's runner delivers reads them all the time."""
-    async with (
-        world() as w,
-        w.outbox() as outbox,
-        w.cache("one.db") as one_cache,
-        w.cache("other.db") as other_cache,
-        contextlib.aclosing(HttpBackend(w.url, "other")) as others,
-        w.store(outbox=outbox, cache=other_cache, backend=others),
-        w.store(outbox=outbox, cache=one_cache) as one,
-    ):
-        w.somebody_writes("a", "old")
-        await one.read("a")
-        await one.save(Note("w1", "mine", "a"))
-        seen = []
-        async with asyncio.timeout(PATIENCE):
-            while len(one._pending):
-                seen.append((await one.get("a")).text)
-                await asyncio.sleep(0)
-        seen.append((await one.get("a")).text)
-
-        assert set(seen) == {"mine"}
-        assert w.effects("a") == ["other-old", "w1"]
-
-
-async def test_another_stores_writes_are_seen_whatever_came_later(world):
-    """A write queued elsewhere is seen here, also when this store has queued a later one meanwhile."""
-    quiet = quick_config(deliver=False)
-    async with (
-        world() as w,
-        w.outbox() as one_box,
-        w.outbox() as other_box,
-        w.cache("one.db") as one_cache,
-        w.cache("other.db") as other_cache,
-        w.store(outbox=one_box, cache=one_cache, config=quiet) as one,
-        w.store(outbox=other_box, cache=other_cache, config=quick_config(deliver=False)) as other,
-    ):
-        await one.save(Note("w1", "first", "a"))
-        await other.save(Note("w2", "second", "b"))
-
-        async def reads(store, key):
-            return (await store.read(key)).source is StoreSource.PENDING
-
-        assert await eventually(lambda: reads(other, "a"), within=50)
-        assert await eventually(lambda: reads(one, "b"), within=50)
-        assert not w.asked("PUT")
-
-
-async def test_a_conflict_that_another_process_found_shows_the_servers_value(world):
-    """A store that only watches sees the server's value after its write lost a race."""
-    async with world() as w, w.outbox() as outbox, w.cache() as cache:
-        w.somebody_writes("a", "old")
-        async with w.store(outbox=outbox, cache=cache, config=quick_config(deliver=False)) as watching:
-            await watching.read("a")
-            w.somebody_writes("a", "theirs")
-            ticket = await watching.save(Note("w1", "mine", "a"))
-            async with w.cache("other.db") as other_cache, w.store(cache=other_cache):
-                assert (await ticket.settled(PATIENCE)).state is OpState.CONFLICT
-                await watching.delivered(PATIENCE)
-
-            assert (await watching.get("a")).text == "theirs"
-            assert w.effects("a") == ["other-old", "other-theirs"]
-
-
 async def test_a_discarded_write_is_no_longer_read(world):
     """What somebody has taken out of the conflicts is forgotten, and a replayed write is pending again."""
     async with world() as w, w.outbox() as outbox, w.store(outbox=outbox) as store:
@@ -289,20 +121,6 @@ async def test_a_discarded_write_is_no_longer_read(world):
         await store.delivered(PATIENCE)
         await outbox.discard(ticket.seq)
         assert (await store.get("a")).text == "theirs"
-
-
-async def test_a_store_that_does_not_deliver_leaves_that_to_others(world):
-    """With deliver=False nothing is sent and no lease is taken; what others deliver is seen."""
-    async with world() as w, w.store(config=quick_config(deliver=False)) as store:
-        await store.save(Note("w1", "mine", "a"))
-        await asyncio.sleep(0.4)
-        assert not w.asked("PUT")
-        async with w.cache("other.db") as cache, w.store(cache=cache) as other:
-            await other.delivered(PATIENCE)
-        await store.delivered(PATIENCE)
-
-        assert (await store.read("a")).source is StoreSource.MEMORY
-        assert (await store.get("a")).text == "mine"
 
 
 async def test_refused_credentials_are_told_and_new_ones_used(world, monkeypatch):

@@ -80,7 +80,8 @@ def run(source, tests):
     import outlast
 
     assert Path(outlast.__file__).is_relative_to(source)
-    return int(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *tests]))
+    # A fault that lets a test run for ever is noticed as well, but costs as much as all others: tests have bounds.
+    return int(pytest.main(["-x", "-q", "--assert=plain", "--timeout=60", "-p", "no:cacheprovider", *tests]))
 
 
 if __name__ == "__main__":

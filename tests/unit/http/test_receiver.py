@@ -90,6 +90,14 @@ def test_a_fence_without_a_key_is_of_no_use():
     assert ReceiverRules().admit(None, "garbage") == Write(None, None)
 
 
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "two, keys", "ü", '""'])
+def test_what_is_no_key(key):
+    """Neither nothing, nor a novel, nor a list."""
+    answer = ReceiverRules().admit(key, None)
+
+    assert (answer.status, b"idempotency-key-invalid" in answer.body) == (400, True)
+
+
 def test_what_belongs_to_one_answer_is_not_kept():
     """Cookies and dates are not given again, whatever the case of their names."""
     headers = (("Set-Cookie", "a=b"), ("DATE", "today"), ("ETag", '"1"'))

@@ -105,13 +105,13 @@ def _integrity(db: Tables) -> Iterator[Finding]:
 def _tables(db: Tables) -> Iterator[Finding]:
     remedy = "look at each with: outlast outbox show SEQ; salvage puts them before you as dead letters"
     for code, text, query in _CONTRADICTIONS:
-        yield from _listed(code, text, [row[0] for row in db.execute(query)], remedy)
+        yield from listed(code, text, [row[0] for row in db.execute(query)], remedy)
     last = db.ways.last_given(db)
     beyond = [row[0] for row in db.execute(_FAR, (last,))]
-    yield from _listed("beyond", f"at places that were never given (the last one is {last})", beyond, _NEW_EPOCH)
-    yield from _listed("verb", "of which nobody knows what they do", _nonsense(db), remedy)
-    yield from _listed("body", "whose bodies were JSON and are none any more", _no_json(db), remedy)
-    yield from _listed("sealed bytes", "whose sealed bytes are not those that were sent", _changed(db), _SALVAGE)
+    yield from listed("beyond", f"at places that were never given (the last one is {last})", beyond, _NEW_EPOCH)
+    yield from listed("verb", "of which nobody knows what they do", _nonsense(db), remedy)
+    yield from listed("body", "whose bodies were JSON and are none any more", _no_json(db), remedy)
+    yield from listed("sealed bytes", "whose sealed bytes are not those that were sent", _changed(db), _SALVAGE)
     if not str(db.execute("SELECT value FROM $meta WHERE name = 'decisions'").get or "").isdecimal():
         yield Finding("meta", "the count of decisions is lost", _SALVAGE)
 
@@ -119,7 +119,7 @@ def _tables(db: Tables) -> Iterator[Finding]:
 _NEW_EPOCH: Final = "outlast outbox doctor --new-epoch, so that no place is given twice under one key"
 
 
-def _listed(code: str, text: str, seqs: Sequence[int], remedy: str) -> Iterator[Finding]:
+def listed(code: str, text: str, seqs: Sequence[int], remedy: str) -> Iterator[Finding]:
     if seqs:
         some = ", ".join(map(str, seqs[:_SHOWN])) + (", ..." if len(seqs) > _SHOWN else "")
         yield Finding(code, f"{len(seqs)} writes {text}: {some}", remedy, tuple(seqs[:_MOST]))

@@ -1,0 +1,55 @@
+-- An outbox as the last version of outlast with layout 2 has made it by its own calls, dumped: delivered, dead,
+-- conflicting, cut off on the wire, ready, under a name, in a transaction, and after another one.
+PRAGMA application_id = 1330401090;
+PRAGMA user_version = 2;
+BEGIN TRANSACTION;
+CREATE TABLE lease (
+    role TEXT PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL, boot TEXT NOT NULL, beat REAL NOT NULL,
+    ttl REAL NOT NULL, locked INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO "lease" VALUES('deliver','',1,'00000000-0000-4000-8000-000000000000',36019.855436194,30.0,1);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO "meta" VALUES('decisions','0');
+INSERT INTO "meta" VALUES('epoch','1');
+INSERT INTO "meta" VALUES('store','b26d12bb0ad552ea');
+CREATE TABLE once (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO "once" VALUES('only',5);
+CREATE TABLE op (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, verb TEXT NOT NULL, kind TEXT NOT NULL,
+    entity TEXT NOT NULL, generation INTEGER NOT NULL, target TEXT, content_type TEXT NOT NULL,
+    if_match TEXT, created REAL NOT NULL, body BLOB
+, grp INTEGER, after_seq INTEGER, schema_v INTEGER NOT NULL DEFAULT 0, rounds INTEGER NOT NULL DEFAULT 0, expires REAL, base BLOB, passable INTEGER NOT NULL DEFAULT 0);
+INSERT INTO "op" VALUES(4,2945470622964995168,'put','note','wire',0,NULL,'application/json','"1"',1.79539671558353066448e+09,X'7B226E223A327D',NULL,NULL,0,0,NULL,NULL,0);
+INSERT INTO "op" VALUES(5,5540161867425451260,'put','note','ready',0,NULL,'application/json',NULL,1.79539672062728667255e+09,X'7B226E223A337D',NULL,NULL,0,0,NULL,NULL,0);
+INSERT INTO "op" VALUES(6,859559966908661708,'put','letter','gone',0,NULL,'application/json',NULL,1.79539672062824678423e+09,X'7B7D',NULL,NULL,0,0,NULL,NULL,0);
+INSERT INTO "op" VALUES(7,4366138854402338906,'put','note','t1',0,NULL,'application/json',NULL,1.79539672062908530238e+09,X'7B2261223A317D',7,5,0,0,NULL,NULL,0);
+INSERT INTO "op" VALUES(8,9121469577077925262,'put','note','t2',0,NULL,'application/json',NULL,1.79539672062908530238e+09,X'7B2261223A327D',7,7,0,0,2.69539672062908554068e+09,X'7B2261223A307D',0);
+CREATE TABLE origin (
+    name TEXT PRIMARY KEY, until REAL NOT NULL, delay REAL NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE parked (
+    seq INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, parked REAL NOT NULL, attempts INTEGER NOT NULL,
+    lane INTEGER NOT NULL, verb TEXT NOT NULL, kind TEXT NOT NULL, entity TEXT NOT NULL, generation INTEGER NOT NULL,
+    target TEXT, content_type TEXT NOT NULL, if_match TEXT, created REAL NOT NULL, body BLOB
+, grp INTEGER, after_seq INTEGER, schema_v INTEGER NOT NULL DEFAULT 0, rounds INTEGER NOT NULL DEFAULT 0, expires REAL, base BLOB, passable INTEGER NOT NULL DEFAULT 0, theirs BLOB);
+INSERT INTO "parked" VALUES(2,'dead','422 no such field',1.79539671559979391096e+09,1,2671803783728007401,'put','note','dead',0,NULL,'application/json','"1"',1.79539671557939553257e+09,X'7B226E223A327D',NULL,NULL,0,0,NULL,NULL,0,NULL);
+INSERT INTO "parked" VALUES(3,'conflict','412; and it cannot be read back: there is no read_back function',1.79539671560444164272e+09,1,7549148105393311894,'put','note','conflict',0,NULL,'application/json','"1"',1.79539671558080363277e+09,X'7B226E223A327D',NULL,NULL,0,0,NULL,NULL,0,X'7B22666F756E64223A2066616C73657D');
+CREATE TABLE receipt (
+    seq INTEGER PRIMARY KEY, generation INTEGER NOT NULL, attempts INTEGER NOT NULL, etag TEXT,
+    kind TEXT NOT NULL, entity TEXT NOT NULL, done REAL NOT NULL
+, outcome TEXT NOT NULL DEFAULT 'delivered');
+INSERT INTO "receipt" VALUES(1,0,1,'"1"','note','fine',1.79539671559962081904e+09,'delivered');
+CREATE TABLE seal (
+    seq INTEGER PRIMARY KEY, attempts INTEGER NOT NULL, fence INTEGER NOT NULL, due REAL, delay REAL NOT NULL,
+    first_sent REAL NOT NULL, reason TEXT NOT NULL, method TEXT NOT NULL, url TEXT NOT NULL, headers TEXT NOT NULL,
+    body_hash BLOB NOT NULL, body BLOB
+, unreported INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, accepted TEXT, doubt INTEGER NOT NULL DEFAULT 1);
+INSERT INTO "seal" VALUES(4,1,1,1.79539672062043166155e+09,0.0,1.79539671559502148632e+09,'it was cut off when the delivery ended','put','b26d12bb0ad552ea.1:4:0','[]',X'363379742F80B51BDB9206579AF7754911543079B9399CB3FC315FB199F476E8',NULL,0,0,NULL,1);
+CREATE TABLE shadow (
+    kind TEXT NOT NULL, entity TEXT NOT NULL, etag TEXT, seq INTEGER, body BLOB, PRIMARY KEY (kind, entity)
+) WITHOUT ROWID;
+INSERT INTO "shadow" VALUES('note','fine','"1"',1,X'7B226E223A327D');
+CREATE INDEX op_after ON op (after_seq) WHERE after_seq IS NOT NULL;
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('op',8);
+COMMIT;

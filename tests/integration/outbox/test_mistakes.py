@@ -1,0 +1,101 @@
+"""What transports and callbacks of the user do wrong harms one write at most, and never silently."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from delivering import Server, opened, put, runner
+from outlast.errors import ConfigError
+from outlast.events import OpEvent
+from outlast.outbox import Applied, Counts, OpState, Stale
+from outlast.sync_engine import CallableTransport
+from outlast.testing import Recorder
+
+
+@pytest.mark.parametrize("broken", ["send", "read_back", "garbage"])
+async def test_a_transport_that_breaks_its_promise_is_in_doubt(place, broken):
+    """What it raises, or returns instead of an answer, ends neither the loop nor the op; it is tried again."""
+    turns = []
+
+    class Breaking(CallableTransport):
+        async def send(self, op, request):
+            turns.append(1)
+            if len(turns) > 1:
+                return Applied()
+            if broken == "send":
+                raise RuntimeError("bug")
+            return None if broken == "garbage" else Stale("412")
+
+        async def read_back(self, op, request):
+            raise RuntimeError("bug")
+
+    async with opened(place) as box:
+        (ticket,) = await box.enqueue(put("a"))
+        with Recorder(box.core.bus, OpEvent) as seen:
+            async with runner(box, Breaking(None)) as run:
+                async with asyncio.timeout(50):
+                    await run.run_until_idle()
+
+        assert (await ticket.status()).state is OpState.DELIVERED
+        assert len(turns) == 2
+        assert next(event.reason for event in seen.events if event.event_type == "OpPostponed")
+
+
+@pytest.mark.parametrize("error", [ConfigError("no address for it"), KeyError("kind")], ids=["config", "bug"])
+async def test_an_op_that_cannot_be_sealed_dies_alone(place, error):
+    """The others of its group go out, and its own lane waits for a decision."""
+
+    class Picky(CallableTransport):
+        refuses = True
+
+        def seal(self, op):
+            if op.seq == 2 and self.refuses:
+                raise error
+            return super().seal(op)
+
+    server = Server()
+    picky = Picky(server)
+    async with opened(place) as box:
+        await box.enqueue(put("a"), put("bad"), put("bad"), put("b"))
+        async with runner(box, picky) as run:
+            await run.run_until_idle()
+            (dead,) = await box.list(OpState.DEAD)
+            parked = await box.counts()
+            picky.refuses = False
+            await box.replay(dead.seq)
+            await run.run_until_idle()
+
+        assert parked == Counts(ready=1, dead=1, delivered=2)
+        assert (dead.entity, dead.attempts) == ("bad", 0)
+        assert str(error) in dead.reason
+        assert server.entities == ["a", "b", "bad", "bad"]
+        assert await box.counts() == Counts(delivered=4)
+
+
+async def test_the_callback_is_told_before_the_commit(place):
+    """When it raises, nothing is recorded and the same runner can go on; the write is sent again under its key."""
+    states, keys = [], []
+
+    async def act(op):
+        keys.append(op.key)
+        return Applied()
+
+    async with opened(place) as box:
+        (ticket,) = await box.enqueue(put("a"))
+
+        async def note(op, step):
+            states.append((await ticket.status()).state)
+            if len(states) == 1:
+                raise RuntimeError("not yet")
+
+        async with runner(box, act, before_settle=note) as run:
+            with pytest.raises(RuntimeError, match="not yet"):
+                await run.run_until_idle()
+            async with asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert states == [OpState.SENT, OpState.SENT]
+        assert keys == [ticket.key] * 2
+        assert (await ticket.status()).state is OpState.DELIVERED

@@ -1,0 +1,135 @@
+"""A run that ends, by its user or because it cannot go on, loses nothing and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from delivering import Server, opened, put, runner
+from outlast.errors import AuthenticationError, StorageFullError
+from outlast.outbox import Applied, AuthNeeded, Counts, SealedRequest
+from outlast.sync_engine import CallableTransport
+
+
+async def test_refused_credentials_stop_everything_and_lose_nothing(place):
+    """One round is sent, no more; with new credentials the same runner delivers it all."""
+    good, asked = asyncio.Event(), []
+
+    async def act(op):
+        asked.append(op.seq)
+        return Applied() if good.is_set() else AuthNeeded("401")
+
+    async with opened(place) as box:
+        await box.enqueue(*[put(str(number)) for number in range(40)])
+        async with runner(box, act, concurrency=4) as run:
+            with pytest.raises(AuthenticationError, match="refuses the credentials"):
+                await run.run_until_idle()
+            sent, counts = len(asked), await box.counts()
+            good.set()
+            async with asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert sent <= 4
+        assert (counts.open, counts.dead, counts.conflict) == (40, 0, 0)
+        assert await box.counts() == Counts(delivered=40)
+
+
+async def test_leaving_lets_requests_finish(place):
+    """What is on the wire when the run is cancelled is waited for and recorded; nothing new is sent."""
+    started, tasks = asyncio.Event(), asyncio.all_tasks()
+
+    async def act(op):
+        started.set()
+        await asyncio.sleep(0.1)
+        return Applied()
+
+    async with opened(place) as box:
+        await box.enqueue(*[put(str(number)) for number in range(9)])
+        async with runner(box, act, concurrency=3) as run:
+            running = asyncio.create_task(run.run_forever())
+            await started.wait()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+        assert await box.counts() == Counts(ready=6, delivered=3)
+        assert asyncio.all_tasks() == tasks
+
+
+@pytest.mark.parametrize("impatient", [False, True], ids=["drain-is-over", "cancelled-again"])
+async def test_leaving_cuts_what_takes_too_long(place, impatient):
+    """After the drain no task is left, also when the drain itself is cut, and the lease is free."""
+    started, tasks = asyncio.Event(), asyncio.all_tasks()
+
+    async def act(op):
+        started.set()
+        await asyncio.sleep(3600)
+
+    async with opened(place) as box:
+        await box.enqueue(put("a"))
+
+        async def program():
+            async with runner(box, act, drain=3600.0 if impatient else 0.05) as run:
+                await run.run_forever()
+
+        task = asyncio.create_task(program())
+        await started.wait()
+        task.cancel()
+        await asyncio.sleep(0.02)
+        if impatient:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+        async with runner(box, Server()) as run:
+            await run.run_until_idle()
+
+        assert asyncio.all_tasks() == tasks
+        assert await box.counts() == Counts(delivered=1)
+
+
+async def test_a_full_disk_stops_the_run_clearly_and_loses_nothing(place):
+    """The outcome that could not be recorded is found out again once there is room, by the same runner."""
+    keys, empty = [], [1]
+
+    async def act(op):
+        keys.append(op.key)
+        if empty:
+            empty.clear()
+            await asyncio.to_thread(place.fill, box, "receipt")
+        return Applied('"1"')
+
+    async with opened(place) as box:
+        # Receipts fill whole pages, so that the next one needs a new page.
+        await box.enqueue(*[put(f"{number}" + "x" * 900) for number in range(40)])
+        async with runner(box, act, concurrency=1) as run:
+            with pytest.raises(StorageFullError, match="free some and run again"):
+                await run.run_until_idle()
+            await asyncio.to_thread(place.free, box, "receipt")
+            async with asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert await box.counts() == Counts(delivered=40)
+        assert len(set(keys)) == 40
+
+
+async def test_a_claim_that_fails_leaves_everything_as_it_was(place):
+    """A disk that is full before anything is sent stops the run; with room the same runner goes on."""
+
+    class Large(CallableTransport):
+        def seal(self, op):
+            return SealedRequest(method="put", url="x" * 3000, body=op.body)
+
+    server = Server()
+    async with opened(place) as box:
+        await box.enqueue(*[put(str(number)) for number in range(8)])
+        async with runner(box, Large(server)) as run:
+            await asyncio.to_thread(place.fill, box, "seal")
+            with pytest.raises(StorageFullError):
+                await run.run_until_idle()
+            await asyncio.to_thread(place.free, box, "seal")
+            async with asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert len(server.seen) == 8
+        assert await box.counts() == Counts(delivered=8)
