@@ -16,6 +16,7 @@ _LONGEST_PAUSE: Final = 0.1
 _REMEDY: Final = {
     "ops": "deliver some first, wait for room with when_full='wait', or raise max_ops",
     "bytes": "deliver some first, wait for room with when_full='wait', or raise max_bytes",
+    "parked": "decide about some with outlast outbox conflicts, dead, replay and discard, or raise max_parked",
     "age": "nothing of its lane was delivered for so long: see why, or raise max_age",
 }
 
@@ -29,9 +30,11 @@ class OutboxLimits:
 
     Args:
         max_ops: How many writes may wait, >= 1, or None for any number. Default None. Conflicts and dead letters
-            do not count.
+            do not count here.
         max_bytes: How many bytes of bodies and bases may wait, >= 1, or None. Default None.
         max_body: How many bytes the body or base of one write may have, >= 1, or None. Default 16 MiB.
+        max_parked: How many conflicts and dead letters may lie there, >= 1, or None for any number. As long as there
+            are so many, no new write is taken; what waits goes on, and may join them. Default None.
         max_age: How many seconds ago the oldest write that waits may have been queued, > 0, or None. Default None.
         reserve: How many bytes of the disk are kept back from new writes, so that what waits can be delivered and
             recorded when nothing else fits, >= 0. Default 16 MiB, or a quarter of what the file may have at all where
@@ -43,6 +46,7 @@ class OutboxLimits:
     max_ops: int | None = None
     max_bytes: int | None = None
     max_body: int | None = 16 << 20
+    max_parked: int | None = None
     max_age: float | None = None
     reserve: int | None = None
     when_full: Literal["raise", "wait"] = "raise"
@@ -50,7 +54,7 @@ class OutboxLimits:
 
     def __post_init__(self) -> None:
         """Refuse bounds that mean nothing."""
-        for name, least in (("max_ops", 1), ("max_bytes", 1), ("max_body", 1), ("reserve", 0)):
+        for name, least in (("max_ops", 1), ("max_bytes", 1), ("max_body", 1), ("max_parked", 1), ("reserve", 0)):
             value: object = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise ConfigError(f"must be a whole number from {least}, or None, not {value!r}", path=f"limits.{name}")
@@ -64,7 +68,8 @@ class OutboxLimits:
     @property
     def counted(self) -> bool:
         """Tell whether somebody must count what waits."""
-        return any(bound is not None for bound in (self.max_ops, self.max_bytes, self.max_age))
+        bounds = (self.max_ops, self.max_bytes, self.max_parked, self.max_age)
+        return any(bound is not None for bound in bounds)
 
     def check_body(self, name: str, body: bytes | None) -> None:
         """Refuse a body that is too large by itself.
@@ -88,15 +93,17 @@ class Load(NamedTuple):
         ops: How many writes.
         bytes: Bytes of their bodies and bases.
         age: Seconds since the oldest of them was queued, 0 when there is none or nobody asks.
+        parked: How many conflicts and dead letters there are, counted up to the bound.
     """
 
     ops: int
     bytes: int
     age: float = 0.0
+    parked: int = 0
 
     def plus(self, sizes: list[int]) -> Load:
         """Return the load with further writes of these sizes."""
-        return Load(self.ops + len(sizes), self.bytes + sum(sizes), self.age)
+        return self._replace(ops=self.ops + len(sizes), bytes=self.bytes + sum(sizes))
 
 
 def overrun(limits: OutboxLimits, before: Load, after: Load) -> OutboxFullError | None:
@@ -113,6 +120,8 @@ def overrun(limits: OutboxLimits, before: Load, after: Load) -> OutboxFullError 
     ):
         if limit is not None and would > limit and would > was:
             return _full(what, limit, would, never=would - was > limit)
+    if limits.max_parked is not None and before.parked >= limits.max_parked and after.ops > before.ops:
+        return _full("parked", limits.max_parked, before.parked, never=False)
     if limits.max_age is not None and before.age > limits.max_age and after.ops > before.ops:
         return _full("age", limits.max_age, before.age, never=False)
     return None
@@ -122,6 +131,7 @@ def _full(what: str, limit: float, found: float, *, never: bool) -> OutboxFullEr
     fact = {
         "ops": f"{found:,} writes would wait, {found - limit:,} above max_ops={limit:,}",
         "bytes": f"{found:,} bytes would wait, {found - limit:,} above max_bytes={limit:,}",
+        "parked": f"conflicts and dead letters wait for a decision, as many as max_parked={limit:,} allows",
         "age": f"the oldest write waits for {found:.0f} s, {found - limit:.0f} s longer than max_age={limit:g}",
     }[what]
     remedy = "it never fits: queue less in one call, or raise the bound" if never else _REMEDY[what]

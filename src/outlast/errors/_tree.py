@@ -56,7 +56,7 @@ class OutboxFullError(RejectedError):
 
     Args:
         message: What is full, by how much, and what to do.
-        what: The bound: `ops`, `bytes` or `age`.
+        what: The bound: `ops`, `bytes`, `parked` or `age`.
         limit: Its value.
         found: What it would be.
         never: Whether the call would not fit into an empty outbox either.

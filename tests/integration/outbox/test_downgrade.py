@@ -9,9 +9,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from delivering import put
 from outlast.errors import ConfigError, LeaseHeldError, NewerFormatError, StorageBusyError, StorageError
 from outlast.events import EventBus
-from outlast.outbox import OutboxLimits, SyncOutbox, begin_epoch, downgrade, examine
+from outlast.outbox import Coalescing, OutboxLimits, SyncOutbox, begin_epoch, downgrade, examine
 from stores import SqlitePlace
 from unmeasured import UNMEASURED
 
@@ -41,8 +42,10 @@ def test_up_and_down_is_what_the_older_version_had(tmp_path, layout):
     """The schema is that of the older version to the byte, and so is every row; the next place is not given twice."""
     place = made_by_an_older_version(tmp_path / "app.db", layout)
     before = everything(place, layout), place.execute("SELECT * FROM sqlite_sequence")
-    with SyncOutbox.open(place, bus=EventBus(), limits=OutboxLimits(max_ops=100)) as box:  # with triggers that count
+    options = {"limits": OutboxLimits(max_ops=100), "coalescing": Coalescing()}  # triggers that count, and an index
+    with SyncOutbox.open(place, bus=EventBus(), **options) as box:
         assert box.counts().open > 0
+    assert {name for _, name, *_ in place.execute(SCHEMA)} > {"backlog_in", "op_lane"}
 
     assert downgrade(place, layout) == []
 
@@ -203,6 +206,25 @@ def test_a_process_that_uses_it_keeps_it_as_it_is(place):
         with pytest.raises(StorageBusyError if place.kind == "sqlite" else LeaseHeldError):
             downgrade(place, 2)
         process.stdin.close()
+
+
+def test_without_space_it_stays_as_it_is(tmp_path):
+    """The tables are made anew, which needs room; where there is none nothing is changed, and it can be done later."""
+    place = SqlitePlace(tmp_path / "app.db")
+    with SyncOutbox.open(place, durability="process", bus=EventBus()) as box:
+        box.enqueue(*[put(f"n{number}", b"x" * 500) for number in range(1000)])
+    program = (
+        "import resource, sys; from outlast.outbox import downgrade\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1)); downgrade(sys.argv[1], 2)"
+    )
+    before = writes(place)
+
+    command = [sys.executable, "-c", program, str(place), str(place.path.stat().st_size // 2)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=UNMEASURED)
+
+    assert "StorageFullError" in done.stderr
+    assert (writes(place), examine(place), place.execute("PRAGMA user_version")) == (before, [], [(3,)])
+    assert downgrade(place, 2) == []
 
 
 def test_wrong_layouts(tmp_path, place):

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass
 
 import pytest
 
+from commands import Result
 from delivering import SOON
 from outlast import cli
 from outlast.events import EventBus
@@ -14,19 +13,6 @@ from outlast.sync_engine import CallableTransport, ConflictPolicy, Runner
 from stores import SqlitePlace
 
 ANSWERS = {"dead": Rejected("422 no [bold]such[/] field"), "conflict": Stale("412"), "doubt": InDoubt("it broke off")}
-
-
-@dataclass
-class Result:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
 
 
 @pytest.fixture

@@ -69,8 +69,8 @@ def secret(place, key):
         )
         place.execute(f"DELETE FROM $op WHERE seq = {seq}")
     place.execute(
-        "INSERT INTO $seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body)"
-        " VALUES (1, 1, 1, 7.5, 1.0, 6.5, 'slow', 'PUT', 'http://h/1', '[]', ?, ?)",
+        "INSERT INTO $seal (seq, attempts, fence, delay, first_sent, reason, method, url, headers, body_hash, body)"
+        " VALUES (1, 1, 1, 1.0, 6.5, 'slow', 'PUT', 'http://h/1', '[]', ?, ?)",
         b"", Encrypted(key).encode(b"as sent"),
     )  # fmt: skip
     return place

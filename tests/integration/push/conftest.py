@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import Result
 from outlast import cli
 from unmeasured import UNMEASURED
 
@@ -29,19 +30,6 @@ def start(*arguments, **options):
         text=True,
         **options,
     )
-
-
-@dataclass
-class Result:
-    """What a finished push left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def receipt(self):
-        return json.loads(self.out.splitlines()[-1])
 
 
 def finish(process):

@@ -77,6 +77,13 @@ MUTANTS = [
         BOUNDS,
     ),
     Mutant(
+        "one-more-is-taken-beside-as-many-parked-as-allowed",
+        "engines/bounds.py",
+        "before.parked >= limits.max_parked",
+        "before.parked > limits.max_parked",
+        BOUNDS,
+    ),
+    Mutant(
         "whoever-waits-is-never-told-that-time-is-up",
         "engines/bounds.py",
         "or left == 0.0",

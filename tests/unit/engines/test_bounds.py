@@ -21,6 +21,9 @@ from outlast.errors import Category, ConfigError, OutboxFullError
         pytest.param({"max_bytes": 10}, Load(0, 4), Load(1, 11), ("bytes", 10, 11, False), id="a-byte-too-many"),
         pytest.param({"max_bytes": 10}, Load(0, 0), Load(1, 11), ("bytes", 10, 11, True), id="too-large-for-any"),
         pytest.param({"max_bytes": 10}, Load(0, 40), Load(1, 40), None, id="a-write-without-bytes-fits"),
+        pytest.param({"max_parked": 2}, Load(0, 0, parked=1), Load(9, 0, parked=1), None, id="not-too-many-parked"),
+        pytest.param({"max_parked": 2}, Load(0, 0, parked=2), Load(1, 0), ("parked", 2, 2, False), id="many-parked"),
+        pytest.param({"max_parked": 2}, Load(1, 1, parked=2), Load(1, 2), None, id="folded-beside-many-parked"),
         pytest.param({"max_age": 5.0}, Load(1, 1, 5.0), Load(2, 2, 5.0), None, id="not-too-old-yet"),
         pytest.param({"max_age": 5.0}, Load(1, 1, 6.0), Load(2, 2, 6.0), ("age", 5.0, 6.0, False), id="too-old"),
         pytest.param({"max_age": 5.0}, Load(1, 1, 6.0), Load(1, 2, 6.0), None, id="folded-into-what-is-too-old"),
@@ -38,7 +41,7 @@ def test_a_call_is_judged_by_what_it_makes_of_the_load(limits, before, after, fu
 
 def test_a_load_grows_by_writes():
     """Further writes add to it by number and size."""
-    assert Load(1, 10, 2.0).plus([3, 0]) == Load(3, 13, 2.0)
+    assert Load(1, 10, 2.0, 4).plus([3, 0]) == Load(3, 13, 2.0, 4)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,7 @@ def test_a_load_grows_by_writes():
         ("max_ops", 1.5),
         ("max_bytes", True),
         ("max_body", -1),
+        ("max_parked", 0),
         ("reserve", -1),
         ("max_age", 0),
         ("wait_for", "1"),
@@ -62,7 +66,11 @@ def test_bounds_that_mean_nothing_are_refused(name, value):
 
 @pytest.mark.parametrize(
     ("limits", "counted"),
-    [({}, False), ({"max_body": 5}, False), ({"max_ops": 1}, True), ({"max_bytes": 1}, True), ({"max_age": 1}, True)],
+    [
+        ({}, False),
+        ({"max_body": 5}, False),
+        *[({name: 1}, True) for name in ("max_ops", "max_bytes", "max_parked", "max_age")],
+    ],
 )
 def test_only_some_bounds_need_a_count(limits, counted):
     """Whoever bounds a body alone pays for no counting."""

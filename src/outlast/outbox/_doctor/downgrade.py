@@ -164,8 +164,7 @@ def _sqlite(db: Tables, older: FileFormat) -> None:
     kept = [table for table in new if table not in _gone(older)]
     for name in _TRIGGERS:
         db.execute(f"DROP TRIGGER IF EXISTS ${name}")
-    for name in ("op_after", "op_lane"):
-        db.execute(f"DROP INDEX IF EXISTS ${name}")
+    db.execute("DROP INDEX $op_after")  # its name is needed again; all others go with their tables
     for table in _gone(older):
         db.execute(f"DROP TABLE ${table}")
     for table in kept:

@@ -24,6 +24,8 @@ from outlast.outbox._write import Write
 _SUM: Final = f"coalesce(sum({SIZE.format(row='o')}), 0)"
 _BEGIN: Final = f"INSERT INTO $backlog (shard, ops, bytes) SELECT 0, count(*), {_SUM} FROM $op AS o"
 _LOAD: Final = "SELECT count(*), CAST(sum(ops) AS BIGINT), CAST(sum(bytes) AS BIGINT) FROM $backlog"
+_PARKED: Final = "SELECT count(*) FROM (SELECT 1 FROM $parked LIMIT ?) AS found"
+"""Counted anew each time, for there are never many more than the bound, and only those up to it are looked at."""
 _OLDEST: Final = "SELECT created FROM $op ORDER BY seq LIMIT 1"
 _UNCOUNTED: Final = "bounds need an outbox that counts: open it once with limits=OutboxLimits(...)"
 
@@ -110,10 +112,14 @@ def _load(limits: OutboxLimits, wall: float) -> Plan[Load]:
     ((shards, ops, size),) = yield Ask(_LOAD)
     if not shards:
         raise ConfigError(_UNCOUNTED, path="limits")
-    if limits.max_age is None:
-        return Load(ops, size)
-    oldest = yield Ask(_OLDEST)
-    return Load(ops, size, max(0.0, wall - oldest[0][0]) if oldest else 0.0)
+    load = Load(ops, size)
+    if limits.max_parked is not None:
+        ((parked,),) = yield Ask(_PARKED, (limits.max_parked,))
+        load = load._replace(parked=parked)
+    if limits.max_age is not None:
+        oldest = yield Ask(_OLDEST)
+        load = load._replace(age=max(0.0, wall - oldest[0][0]) if oldest else 0.0)
+    return load
 
 
 def _sizes(writes: Sequence[Write]) -> list[int]:
