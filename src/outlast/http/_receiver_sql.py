@@ -110,24 +110,24 @@ POSTGRES: Final = Dialect(
             )""",
         ),
     ),
-    mark="INSERT INTO outlast_receiver VALUES (1, %s) ON CONFLICT (id) DO UPDATE SET version = excluded.version",
-    lock_key="SELECT pg_try_advisory_xact_lock(%s::bigint)",
+    mark="INSERT INTO outlast_receiver VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET version = excluded.version",
+    lock_key="SELECT pg_try_advisory_xact_lock(?::bigint)",
     # Rows that somebody else is deleting, or asks for, are left to another time, so that nobody waits for tidying up.
     prune="""DELETE FROM outlast_receipts WHERE (scope, key) IN (
-        SELECT scope, key FROM outlast_receipts WHERE expires_at <= clock_timestamp() LIMIT %s FOR UPDATE SKIP LOCKED
+        SELECT scope, key FROM outlast_receipts WHERE expires_at <= clock_timestamp() LIMIT ? FOR UPDATE SKIP LOCKED
     ) RETURNING 1""",
-    fence_seen="SELECT fence FROM outlast_fences WHERE scope = %s AND sender = %s",
-    fence_raise="""INSERT INTO outlast_fences VALUES (%s, %s, %s)
+    fence_seen="SELECT fence FROM outlast_fences WHERE scope = ? AND sender = ?",
+    fence_raise="""INSERT INTO outlast_fences VALUES (?, ?, ?)
         ON CONFLICT (scope, sender) DO UPDATE SET fence = excluded.fence WHERE outlast_fences.fence < excluded.fence""",
     # Requests of one term share the row; only the first of a new term waits for them to end.
-    fence_hold="SELECT fence FROM outlast_fences WHERE scope = %s AND sender = %s FOR SHARE",
+    fence_hold="SELECT fence FROM outlast_fences WHERE scope = ? AND sender = ? FOR SHARE",
     claim="""INSERT INTO outlast_receipts (scope, key, fingerprint, created_at, expires_at)
-        SELECT %s, %s, %s, now, now + make_interval(secs => %s) FROM clock_timestamp() AS now
+        SELECT ?, ?, ?, now, now + make_interval(secs => ?) FROM clock_timestamp() AS now
         ON CONFLICT (scope, key) DO UPDATE SET
             fingerprint = excluded.fingerprint, created_at = excluded.created_at, expires_at = excluded.expires_at,
             status = NULL, headers = NULL, body = NULL
         WHERE outlast_receipts.expires_at <= excluded.created_at RETURNING 1""",
-    find="SELECT fingerprint, status, headers, body FROM outlast_receipts WHERE scope = %s AND key = %s",
-    store="""UPDATE outlast_receipts SET status = %s, headers = %s, body = %s
-        WHERE scope = %s AND key = %s AND status IS NULL RETURNING 1""",
+    find="SELECT fingerprint, status, headers, body FROM outlast_receipts WHERE scope = ? AND key = ?",
+    store="""UPDATE outlast_receipts SET status = ?, headers = ?, body = ?
+        WHERE scope = ? AND key = ? AND status IS NULL RETURNING 1""",
 )

@@ -34,10 +34,10 @@ from outlast.outbox._records import (
 )
 from outlast.outbox._routes import Routes
 from outlast.outbox._sizes import check_bodies, size_of
-from outlast.outbox._tick_list import TickList, Waiting, still_wanted
+from outlast.outbox._tick_list import Then, TickList, Waiting, still_wanted
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
-from outlast.storage import Borrowed, Failed, Session
+from outlast.storage import Batch, Borrowed, Failed, Session
 
 T = TypeVar("T")
 
@@ -136,17 +136,23 @@ class OutboxCore:
         if self._side is not None:
             self._side.calls.flush()
 
-    def _hand_over(self, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> Future[list[list[Queued] | Failed]]:
-        future = self.database.write_items(self._enqueue, calls)
-        future.add_done_callback(lambda done: self._announce([call for call, _ in calls], done.result()))
-        return future
+    def _hand_over(
+        self, calls: Sequence[Waiting[sql.Call, list[Queued]]], then: Then[list[Queued]]
+    ) -> Batch[list[Queued]]:
+        def landed(outcomes: Sequence[list[Queued] | Failed]) -> None:
+            try:
+                self._announce([call for call, _ in calls], outcomes)
+            finally:
+                then(outcomes)
+
+        return self.database.write_items(self._enqueue, calls, landed)
 
     def _enqueue(self, db: Session, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
         return still_wanted(calls, lambda wanted: self._store(db, wanted))
 
     def _store(self, db: Session, calls: Sequence[sql.Call]) -> list[list[Queued]]:
         tables = sql.Tables(db, self.ways)
-        coming = sum(size_of(call.writes) for call in calls)
+        coming = size_of([write for call in calls for write in call.writes])
         self.database.check_space(db, coming, self.limits.reserve, self.clock.now())
         if not self.limits.counted:
             return sql.enqueue(tables, calls, self._coalescing)
@@ -168,13 +174,13 @@ class OutboxCore:
         return borrowed, plan
 
     def _announce(self, calls: Sequence[sql.Call], outcomes: Sequence[list[Queued] | Failed]) -> None:
-        queued = [(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if isinstance(outcome, list)]
-        if queued:
+        if any(isinstance(outcome, list) for outcome in outcomes):
             self.notify()
         if self.bus.wants(OpEnqueued) or self.bus.wants(OpFolded):
-            for call, found in queued:
-                for one, write in zip(found, call.writes, strict=False):  # none of a call that was taken back
-                    self._tell(one, write)
+            for call, outcome in zip(calls, outcomes, strict=True):
+                if isinstance(outcome, list):
+                    for one, write in zip(outcome, call.writes, strict=True):
+                        self._tell(one, write)
 
     def _tell(self, queued: Queued, write: Write) -> None:
         about = {"source": self.name, "at": self.clock.now(), "kind": write.kind, "entity": write.entity}
@@ -240,8 +246,8 @@ class OutboxCore:
         """Record what became of attempts, all of them or none, for a task of the running event loop; see `TickList`."""
         return self._here().settlements.put(sql.Settlement(fence, found, self.clock.wall()))
 
-    def _hand_over_settlements(self, waiting: Sequence[Waiting[sql.Settlement, None]]) -> Future[list[Failed | None]]:
-        return self.database.write_items(self._settle, waiting)
+    def _hand_over_settlements(self, waiting: Sequence[Waiting[sql.Settlement, None]], then: Then[None]) -> Batch[None]:
+        return self.database.write_items(self._settle, waiting, then)
 
     def _settle(self, db: Session, waiting: Sequence[Waiting[sql.Settlement, None]]) -> list[None]:
         def job(wanted: list[sql.Settlement]) -> list[None]:

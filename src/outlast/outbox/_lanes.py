@@ -120,18 +120,18 @@ class LaneIndex:
     def of(cls, newcomers: Iterable[tuple[int, int, int | None, bool]]) -> Self:
         """Return an index of ops that come in the order of their places; as `add` for each, in a third of the time."""
         index = cls()
-        lanes, by_seq = index._lanes, index._by_seq
+        lanes, by_seq, ready = index._lanes, index._by_seq, index._ready
+        find = lanes.get
         for seq, number, after, passable in newcomers:
-            lane = lanes.get(number)
+            lane = find(number)
             if after is not None or passable or (lane is not None and lane.state != "ready"):
                 index.add(seq, number, after, passable=bool(passable))
-                continue
-            if lane is None:
-                lane = lanes[number] = Lane(number, deque((seq,)), "ready", seq)
-                index._ready.append(lane)
+            elif lane is None:
+                lanes[number] = by_seq[seq] = lane = Lane(number, deque((seq,)), "ready", seq)
+                ready.append(lane)
             else:
                 lane.seqs.append(seq)
-            by_seq[seq] = lane
+                by_seq[seq] = lane
         index.last_seq = max(by_seq, default=0)
         return index
 

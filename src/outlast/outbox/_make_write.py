@@ -23,7 +23,7 @@ def make_write(verb: Verb, kind: str, entity: str, body: Any, options: Mapping[s
         ConfigError: The body cannot be written as JSON, or an option is unknown.
     """
     if not options:
-        return Write(verb=verb, kind=kind, entity=entity, body=encode_body(body))
+        return Write.plain(verb, kind, entity, encode_body(body))
     check_known(options, _OPTIONS, path=verb.value)
     fields: dict[str, Any] = {
         **options,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -143,30 +143,27 @@ class Outbox:
         Cancel: the write is queued whole or not at all.
         """
         write = make_write(Verb.CREATE, kind, entity, body, options)
-        return self._ticket(await self._queue((write,)))
+        return Ticket(self.core, (await self._queue((write,)))[0].seq)
 
     async def put(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the replacing of an entity; with `if_match` it must still be the version that you saw."""
         write = make_write(Verb.PUT, kind, entity, body, options)
-        return self._ticket(await self._queue((write,)))
+        return Ticket(self.core, (await self._queue((write,)))[0].seq)
 
     async def patch(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue a JSON merge patch (RFC 7396) of an entity."""
         write = make_write(Verb.PATCH, kind, entity, body, options)
-        return self._ticket(await self._queue((write,)))
+        return Ticket(self.core, (await self._queue((write,)))[0].seq)
 
     async def delete(self, kind: str, entity: str, **options: Any) -> Ticket:
         """Queue the removing of an entity."""
         write = make_write(Verb.DELETE, kind, entity, None, options)
-        return self._ticket(await self._queue((write,)))
+        return Ticket(self.core, (await self._queue((write,)))[0].seq)
 
     async def post(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue a message; it takes effect once only if the server honours the idempotency key."""
         write = make_write(Verb.POST, kind, entity, body, options)
-        return self._ticket(await self._queue((write,)))
-
-    def _ticket(self, queued: Sequence[Queued]) -> Ticket:
-        return Ticket(self.core, queued[0].seq)
+        return Ticket(self.core, (await self._queue((write,)))[0].seq)
 
     async def enqueue(self, *writes: Write) -> list[Ticket]:
         """Queue writes in one commit: all of them or none.
@@ -175,10 +172,10 @@ class Outbox:
         """
         return [Ticket(self.core, one.seq) for one in await self._queue(writes)]
 
-    async def _queue(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+    def _queue(self, writes: Sequence[Write], *, together: bool = False) -> Awaitable[list[Queued]]:
         if not self.core.limits.counted:
-            return await self.core.aenqueue(writes, together=together)
-        return await self._queue_patiently(writes, together=together)
+            return self.core.aenqueue(writes, together=together)
+        return self._queue_patiently(writes, together=together)
 
     async def _queue_patiently(self, writes: Sequence[Write], *, together: bool) -> list[Queued]:
         core, patience = self.core, Patience(self.core.limits, self.core.clock.now())

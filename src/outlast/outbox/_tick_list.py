@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Final, Generic, TypeVar, cast
 
 from outlast.outbox._assist import LoopAssist
-from outlast.storage import Failed
+from outlast.storage import Batch, Failed
 
 I = TypeVar("I")  # noqa: E741 - the item, as T is its result
 T = TypeVar("T")
@@ -27,17 +27,23 @@ Waiting = tuple[I, asyncio.Future[T] | None]
 """An item and who waits for it on a loop, None for a thread that waits."""
 
 
+Then = Callable[[Sequence[T | Failed]], None]
+"""Is told the outcome of each item."""
+
+
+HandOver = Callable[[Sequence[Waiting[I, T]], Then[T]], Batch[T]]
+"""Gives a list of items away and has the outcome of each told, in whatever thread."""
+
+
 class TickList(Generic[I, T]):
     """Collect items for the length of one turn of a loop. For one event loop.
 
     Args:
         assist: Of the loop.
-        hand_over: Gives a list of them away, and returns a future with the outcome of each.
+        hand_over: Gives a list of them away.
     """
 
-    def __init__(
-        self, assist: LoopAssist, hand_over: Callable[[Sequence[Waiting[I, T]]], Future[list[T | Failed]]]
-    ) -> None:
+    def __init__(self, assist: LoopAssist, hand_over: HandOver[I, T]) -> None:
         self._assist = assist
         self._loop = assist.loop
         self._hand_over = hand_over
@@ -62,22 +68,23 @@ class TickList(Generic[I, T]):
 
     def _send(self, waiting: Sequence[Waiting[I, T]]) -> None:
         try:
-            done = self._hand_over(waiting)
+            batch = self._hand_over(waiting, partial(self._landed, waiting))
         except Exception as error:
             _tell(waiting, [Failed(error)] * len(waiting))
             return
-        self._assist.watch(done)
-        done.add_done_callback(lambda done: self._landed(waiting, done))
+        self._assist.watch(batch)
 
-    def _landed(self, waiting: Sequence[Waiting[I, T]], done: Future[list[T | Failed]]) -> None:
+    def _landed(self, waiting: Sequence[Waiting[I, T]], outcomes: Sequence[T | Failed]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and with it all who waited
-            self._loop.call_soon_threadsafe(_tell, waiting, done.result())
+            self._loop.call_soon_threadsafe(_tell, waiting, outcomes)
 
 
 def still_wanted(waiting: Sequence[Waiting[I, T]], job: Callable[[list[I]], Sequence[T]]) -> list[T]:
     """Return what a job makes of the items that somebody waits for, and None for the others. In the writer's thread."""
     # Asked once: somebody may go away at any moment.
     gone = [future is not None and future.cancelled() for _, future in waiting]
+    if not any(gone):
+        return list(job([item for item, _ in waiting]))
     results = iter(job([item for (item, _), left in zip(waiting, gone, strict=True) if not left]))
     return [cast("T", None) if left else next(results) for left in gone]  # nobody hears of the former
 

@@ -94,6 +94,18 @@ class Write(_Write):
             self._check_options()
         return self
 
+    @classmethod
+    def plain(cls, verb: Verb, kind: str, entity: str, body: bytes | None) -> Self:
+        """Make a write of which nothing but its content is said: as above, in half the time, for most are so.
+
+        >>> Write.plain(Verb.PUT, "note", "n1", b"{}") == Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")
+        True
+        """
+        texts = type(kind) is str and type(entity) is str and kind.isascii() and entity.isascii()
+        if texts and kind and entity and type(body) is bytes:
+            return cls._make((verb, kind, entity, body, *_PLAIN))
+        return cls(verb=verb, kind=kind, entity=entity, body=body)  # which says what is wrong, if something is
+
     def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
         """Return what a copy is made of."""
         return (), self._asdict()
@@ -116,6 +128,11 @@ class Write(_Write):
             raise ConfigError(f"must be 'strict' or 'mutex', not {self.order!r}", path="write.order")
         if self.expires is not None and not 0 < self.expires < math.inf:
             raise ConfigError(f"must be above 0 seconds, not {self.expires!r}", path="write.expires")
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether nothing is said of it but what it does."""
+        return self[4:] == _PLAIN
 
     @property
     def lane_id(self) -> int:

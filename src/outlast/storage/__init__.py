@@ -1,6 +1,6 @@
 """The only importers of database drivers, and what they need to know of the machine."""
 
-from outlast.storage._borrowed import Borrowed, borrow
+from outlast.storage._borrowed import Borrowed, borrow, recognise
 from outlast.storage._connection import Connection, Cursor, Session
 from outlast.storage._database import Database, Lock
 from outlast.storage._extras import require
@@ -12,9 +12,10 @@ from outlast.storage._quarantine import check_closed, publish, quarantine
 from outlast.storage._reading import Reading, open_reading
 from outlast.storage._salvage import SalvageReader
 from outlast.storage._sqlite import SqliteDatabase
-from outlast.storage._writer import Failed
+from outlast.storage._writer import Batch, Failed
 
 __all__ = [
+    "Batch",
     "Borrowed",
     "Connection",
     "Cursor",
@@ -37,5 +38,6 @@ __all__ = [
     "postgres_dialect",
     "publish",
     "quarantine",
+    "recognise",
     "require",
 ]

@@ -22,36 +22,34 @@ class Borrowed:
     Args:
         kind: The store.
         library: The library that it comes from.
-        in_transaction: Whether what is written now is committed or rolled back by the caller.
+        is_open: Whether a transaction is open now.
+        begins: Whether the driver opens one by itself before what is written first.
         execute: Runs one statement and returns its rows.
         aexecute: Does the same on the event loop; a blocking connection blocks it.
+        awaited: Whether its calls are to be awaited.
     """
 
     kind: Literal["sqlite", "postgres"]
     library: str
-    in_transaction: bool
+    is_open: bool
+    begins: bool
     execute: Execute
     aexecute: Callable[[str, Sequence[Any]], Awaitable[Rows]]
+    awaited: bool = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Tell whether what is written now is committed or rolled back by the caller."""
+        return self.is_open or self.begins
 
 
 def borrow(connection: Any) -> Borrowed:
-    """Return a caller's connection as something that runs our statements.
+    """Return a caller's connection as something that runs our statements in the caller's transaction.
 
     Raises:
         ConfigError: It is no connection that we know, or what is written would be committed at once.
     """
-    for base in type(connection).__mro__:
-        kind = _KINDS.get((base.__module__.partition(".")[0], base.__name__))
-        if kind is not None:
-            return _checked(kind(connection))
-    raise ConfigError(
-        f"is a connection of apsw, sqlite3 or psycopg, not {type(connection).__module__}.{type(connection).__name__}; "
-        "Django has it as connection.connection, SQLAlchemy as connection.connection.driver_connection",
-        path="connection",
-    )
-
-
-def _checked(borrowed: Borrowed) -> Borrowed:
+    borrowed = recognise(connection)
     if not borrowed.in_transaction:
         raise ConfigError(
             "has no transaction, so the writes would be committed apart from your rows; begin one first",
@@ -60,11 +58,28 @@ def _checked(borrowed: Borrowed) -> Borrowed:
     return borrowed
 
 
+def recognise(connection: Any) -> Borrowed:
+    """Return a caller's connection as something that runs our statements, in a transaction or not.
+
+    Raises:
+        ConfigError: It is no connection that we know.
+    """
+    for base in type(connection).__mro__:
+        kind = _KINDS.get((base.__module__.partition(".")[0], base.__name__))
+        if kind is not None:
+            return kind(connection)
+    raise ConfigError(
+        f"is a connection of apsw, sqlite3 or psycopg, not {type(connection).__module__}.{type(connection).__name__}; "
+        "Django has it as connection.connection, SQLAlchemy as connection.connection.driver_connection",
+        path="connection",
+    )
+
+
 def _apsw(connection: Any) -> Borrowed:
     def execute(statement: str, bindings: Sequence[Any]) -> Rows:
         return list(connection.execute(statement, bindings))
 
-    return Borrowed("sqlite", "apsw", bool(connection.in_transaction), execute, _blocking(execute))
+    return Borrowed("sqlite", "apsw", bool(connection.in_transaction), False, execute, _blocking(execute))
 
 
 def _sqlite3(connection: Any) -> Borrowed:
@@ -75,7 +90,7 @@ def _sqlite3(connection: Any) -> Borrowed:
 
     # One with an isolation level begins a transaction by itself before the first row is written.
     begins = connection.isolation_level is not None and getattr(connection, "autocommit", None) is not True
-    return Borrowed("sqlite", "sqlite3", connection.in_transaction or begins, execute, _blocking(execute))
+    return Borrowed("sqlite", "sqlite3", connection.in_transaction, begins, execute, _blocking(execute))
 
 
 def _psycopg(connection: Any) -> Borrowed:
@@ -84,7 +99,7 @@ def _psycopg(connection: Any) -> Borrowed:
         cursor.execute(to_psycopg(statement), bindings)
         return list(cursor.fetchall()) if cursor.description else []
 
-    return Borrowed("postgres", "psycopg", _transacts(connection), execute, _blocking(execute))
+    return Borrowed("postgres", "psycopg", _is_open(connection), not connection.autocommit, execute, _blocking(execute))
 
 
 def _async_psycopg(connection: Any) -> Borrowed:
@@ -93,11 +108,11 @@ def _async_psycopg(connection: Any) -> Borrowed:
         await cursor.execute(to_psycopg(statement), bindings)
         return list(await cursor.fetchall()) if cursor.description else []
 
-    return Borrowed("postgres", "psycopg", _transacts(connection), _refuse, execute)
+    return Borrowed("postgres", "psycopg", _is_open(connection), not connection.autocommit, _refuse, execute, True)
 
 
 def _refuse(_statement: str, _bindings: Sequence[Any]) -> Rows:
-    raise ConfigError("is awaited; use the awaited face of the outbox, or aenqueue_in", path="connection")
+    raise ConfigError("is awaited; use the awaited face of the outbox, aenqueue_in or aclaim", path="connection")
 
 
 def _blocking(execute: Execute) -> Callable[[str, Sequence[Any]], Awaitable[Rows]]:
@@ -107,8 +122,8 @@ def _blocking(execute: Execute) -> Callable[[str, Sequence[Any]], Awaitable[Rows
     return aexecute
 
 
-def _transacts(connection: Any) -> bool:
-    return bool(not connection.autocommit or connection.info.transaction_status != _IDLE)
+def _is_open(connection: Any) -> bool:
+    return bool(connection.info.transaction_status != _IDLE)
 
 
 def _tuples(_cursor: Any) -> type[tuple[Any, ...]]:

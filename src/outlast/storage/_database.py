@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from outlast.storage._layouts import Dialect
-from outlast.storage._writer import Failed
+from outlast.storage._writer import Batch, Failed
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -62,9 +62,12 @@ class Database(Protocol):
         ...
 
     def write_items(
-        self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]
-    ) -> Future[list[T | Failed]]:
-        """Do the same for several items at once; one future tells what became of each, in their order."""
+        self,
+        job: Callable[[Any, Sequence[I]], Sequence[T]],
+        items: Sequence[I],
+        then: Callable[[list[T | Failed]], None],
+    ) -> Batch[T]:
+        """Do the same for several items at once; `then` is told in the writer's thread what became of each."""
         ...
 
     def read(self, job: Callable[[Any], T]) -> Future[T]:

@@ -16,7 +16,7 @@ from outlast.storage._postgres_address import parse_address, postgres_dialect
 from outlast.storage._postgres_failures import ServerAwayError, is_lost, translate
 from outlast.storage._postgres_hints import AdvisoryLock, Listener
 from outlast.storage._postgres_link import PostgresLink, PostgresSession
-from outlast.storage._writer import Failed, GroupCommitWriter, GroupRefusedError
+from outlast.storage._writer import Batch, Failed, GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -151,11 +151,14 @@ class PostgresDatabase:
         return self._writer.submit_item(job, item)
 
     def write_items(
-        self, job: Callable[[PostgresSession, Sequence[I]], Sequence[T]], items: Sequence[I]
-    ) -> Future[list[T | Failed]]:
-        """Do the same for several items at once; one future tells what became of each, in their order."""
+        self,
+        job: Callable[[PostgresSession, Sequence[I]], Sequence[T]],
+        items: Sequence[I],
+        then: Callable[[list[T | Failed]], None],
+    ) -> Batch[T]:
+        """Do the same for several items at once; `then` is told in the writer's thread what became of each."""
         self._check_process()
-        return self._writer.submit_items(job, items)
+        return self._writer.submit_items(job, items, then)
 
     def _transact(self, work: Callable[[PostgresSession], T]) -> T:
         def once(connection: Any) -> T:

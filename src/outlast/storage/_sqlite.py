@@ -34,7 +34,7 @@ from outlast.storage._layouts import (
 from outlast.storage._log_check import check_log, has_more
 from outlast.storage._reading import connect_to_read
 from outlast.storage._space import SpaceWatch, judge, outside
-from outlast.storage._writer import Failed, GroupCommitWriter, GroupRefusedError
+from outlast.storage._writer import Batch, Failed, GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -166,11 +166,14 @@ class SqliteDatabase:
         return self._writer.submit_item(job, item)
 
     def write_items(
-        self, job: Callable[[Connection, Sequence[I]], Sequence[T]], items: Sequence[I]
-    ) -> Future[list[T | Failed]]:
-        """Do the same for several items at once; one future tells what became of each, in their order."""
+        self,
+        job: Callable[[Connection, Sequence[I]], Sequence[T]],
+        items: Sequence[I],
+        then: Callable[[list[T | Failed]], None],
+    ) -> Batch[T]:
+        """Do the same for several items at once; `then` is told in the writer's thread what became of each."""
         self._check_process()
-        return self._writer.submit_items(job, items)
+        return self._writer.submit_items(job, items, then)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         with self._gate:

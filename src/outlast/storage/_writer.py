@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from outlast.errors import ShuttingDownError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
+
+_log = logging.getLogger("outlast.storage")
 
 MOST_AT_ONCE: Final = 1024
 """How many items share a commit at most; who has more of them gives them in several lists."""
@@ -51,6 +55,52 @@ class Failed:
     error: Exception
 
 
+class Batch(Generic[T]):
+    """Stand for items that were handed over together.
+
+    It is lighter than a future, of which one costs as much as what a lone item needs in SQLite.
+
+    Thread-safe: yes.
+
+    Args:
+        then: Told in the writer's thread what became of each item, before anybody who waits is woken.
+    """
+
+    __slots__ = ("_done", "_landing", "_then")
+
+    def __init__(self, then: Callable[[list[T | Failed]], None]) -> None:
+        self._then = then
+        self._done = False
+        self._landing = threading.Lock()
+        self._landing.acquire()
+
+    def done(self) -> bool:
+        """Tell whether it is known what became of the items."""
+        return self._done
+
+    def wait(self, seconds: float) -> None:
+        """Wait until that is known, for so many seconds at most."""
+        if not self._done and self._landing.acquire(timeout=seconds):
+            self._landing.release()
+
+    def land(self, outcomes: list[T | Failed]) -> None:
+        """Tell what became of the items, once."""
+        try:
+            self._then(outcomes)
+        except Exception:  # whoever listens, the writer goes on
+            _log.exception("what a batch was to be followed by raised")
+        self._done = True
+        self._landing.release()
+
+
+def _always() -> bool:
+    return True
+
+
+def _nobody(_outcomes: list[Any]) -> None:
+    """Tell nobody."""
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
     """Hold what was given to the writer at once.
@@ -58,24 +108,24 @@ class _Entry:
     Args:
         job: What is to be done.
         items: To what; of a job without items it is none.
-        many: Whether the future gets a list with the outcome of each item.
+        land: Told the outcome of each item.
+        begin: Whether it is still wanted; not to be taken back after that.
         alone: Whether the job takes no items.
     """
 
     job: Callable[..., Any]
     items: Sequence[Any]
-    many: bool = False
+    land: Callable[[list[Any]], None] = _nobody
+    begin: Callable[[], bool] = _always
     alone: bool = False
-    future: Future[Any] = field(default_factory=Future[Any])
 
-    def tell(self, outcomes: list[Any]) -> None:
-        """Give the future what became of the items."""
-        if self.many:
-            self.future.set_result(outcomes)
-        elif isinstance(outcomes[0], Failed):
-            self.future.set_exception(outcomes[0].error)
-        else:
-            self.future.set_result(outcomes[0])
+
+def _tell(future: Future[Any], outcomes: list[Any]) -> None:
+    (outcome,) = outcomes
+    if isinstance(outcome, Failed):
+        future.set_exception(outcome.error)
+    else:
+        future.set_result(outcome)
 
 
 class GroupCommitWriter:
@@ -98,7 +148,9 @@ class GroupCommitWriter:
         self._name = name
         self._translate = translate
         self._entries: deque[_Entry] = deque()
-        self._wake = threading.Condition()
+        self._lock = threading.Lock()
+        # Unlocked when something has come; the writer sleeps on it, which costs less than a condition would.
+        self._bell = threading.Lock()
         self._closing = False
         self.commits = 0
         self._thread = threading.Thread(target=self._run, name=f"outlast-writer-{name}", daemon=True)
@@ -114,7 +166,7 @@ class GroupCommitWriter:
         Raises:
             ShuttingDownError: The database was closed.
         """
-        return self._queue(_Entry(job, (None,), alone=True))
+        return self._submit(job, None, alone=True)
 
     def submit_item(self, job: Callable[[Any, Sequence[I]], Sequence[T]], item: I) -> Future[T]:
         """Queue an item of a job that is given all items at once which wait for it one after the other.
@@ -123,32 +175,46 @@ class GroupCommitWriter:
             job: Returns one result for each item, `Failed` for one that it refuses alone; equal jobs are the same job.
             item: The item.
         """
-        return self._queue(_Entry(job, (item,)))
+        return self._submit(job, item, alone=False)
 
     def submit_items(
-        self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]
-    ) -> Future[list[T | Failed]]:
-        """Queue items as `submit_item` does, for the price of one: a single future tells what became of each.
+        self,
+        job: Callable[[Any, Sequence[I]], Sequence[T]],
+        items: Sequence[I],
+        then: Callable[[list[T | Failed]], None],
+    ) -> Batch[T]:
+        """Queue items as `submit_item` does, for the price of one.
 
         Args:
             job: Returns one result for each item; equal jobs are the same job.
             items: At least one; those of a list are tried together, and one that fails alone.
+            then: Told in the writer's thread what became of each, in their order.
         """
-        return self._queue(_Entry(job, items, many=True))
+        batch: Batch[T] = Batch(then)
+        self._queue(_Entry(job, items, batch.land))
+        return batch
 
-    def _queue(self, entry: _Entry) -> Future[Any]:
-        with self._wake:
+    def _submit(self, job: Callable[..., Any], item: Any, *, alone: bool) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._queue(_Entry(job, (item,), partial(_tell, future), future.set_running_or_notify_cancel, alone))
+        return future
+
+    def _queue(self, entry: _Entry) -> None:
+        with self._lock:
             if self._closing:
                 raise ShuttingDownError(f"{self._name} is closed", operation="write")
             self._entries.append(entry)
-            self._wake.notify()
-        return entry.future
+            self._ring()
+
+    def _ring(self) -> None:
+        if self._bell.locked():
+            self._bell.release()
 
     def close(self) -> None:
         """Finish what is queued, then stop the thread."""
-        with self._wake:
+        with self._lock:
             self._closing = True
-            self._wake.notify()
+            self._ring()
         self._thread.join()
 
     def _run(self) -> None:
@@ -156,12 +222,14 @@ class GroupCommitWriter:
             self._settle(group)
 
     def _next_group(self) -> list[_Entry]:
-        with self._wake:
+        while True:
+            # Nothing comes after the closing, so whatever it finds then is all there is.
             while not self._entries and not self._closing:
-                self._wake.wait()
+                self._bell.acquire()
             taken = self._take()
-        group = [entry for entry in taken if entry.future.set_running_or_notify_cancel()]
-        return group or (self._next_group() if taken else [])
+            group = [entry for entry in taken if entry.begin()]
+            if group or not taken:
+                return group
 
     def _take(self) -> list[_Entry]:
         taken: list[_Entry] = []
@@ -172,9 +240,11 @@ class GroupCommitWriter:
         return taken
 
     def _settle(self, group: list[_Entry]) -> None:
-        outcomes = iter(self._commit(group))
+        outcomes, begin = self._commit(group), 0
         for entry in group:
-            entry.tell([next(outcomes) for _ in entry.items])
+            end = begin + len(entry.items)
+            entry.land(outcomes[begin:end])
+            begin = end
 
     def _commit(self, group: list[_Entry]) -> list[Any]:
         """Return the outcome of each item, committed in as few transactions as possible."""

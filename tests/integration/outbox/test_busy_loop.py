@@ -1,9 +1,12 @@
 """An event loop that never rests must not starve the thread that commits."""
 
 import asyncio
+import itertools
+import resource
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -52,6 +55,45 @@ async def test_writes_are_committed_beside_a_task_that_never_rests(place):
         await task
 
     assert max(waits) < 1500
+
+
+class Slow:
+    """Be work that takes long, and know how often the loop has waited for it."""
+
+    def __init__(self):
+        self.over = False
+        self.waits = 0
+
+    def done(self):
+        """Tell whether it is over."""
+        return self.over
+
+    def wait(self, seconds):
+        """Be waited for."""
+        self.waits += 1
+        time.sleep(seconds)
+
+
+@pytest.mark.skipif(not hasattr(resource, "RUSAGE_THREAD"), reason="nobody counts how often one thread rests")
+async def test_a_loop_that_rests_is_never_kept():
+    """However long a commit takes, a loop that waits for its sockets now and then is not kept by it."""
+    found = {await waits_beside(0.0005) for _ in range(10)}  # a machine that is busy takes a rest or two away
+    aided = await waits_beside(0)
+
+    assert 0 in found
+    assert aided > 0
+
+
+async def waits_beside(rest):
+    """Return how often a loop waits for slow work while it turns, resting so long in each turn."""
+    slow = Slow()
+    LoopAssist(asyncio.get_running_loop()).watch(slow)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.02):
+            for _ in itertools.count():
+                await asyncio.sleep(rest)
+    slow.over = True
+    return slow.waits
 
 
 async def test_the_assist_ends_with_what_it_watches():

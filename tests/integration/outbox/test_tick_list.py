@@ -26,12 +26,27 @@ async def test_one_turn_is_one_list(place):
     """However many tasks ask in one turn, the writer gets one list, in the order in which they asked."""
     async with await Outbox.open(place) as box:
         lists, plain = [], box.core.database.write_items
-        box.core.database.write_items = lambda job, items: (lists.append(len(items)), plain(job, items))[1]
+        box.core.database.write_items = lambda job, items, then: (lists.append(len(items)), plain(job, items, then))[1]
 
         tickets = await asyncio.gather(*(box.put("note", str(n), {}) for n in range(300)))
 
     assert lists == [300]
     assert [ticket.seq for ticket in tickets] == list(range(1, 301))
+
+
+async def test_what_is_said_of_some_changes_nothing_for_the_others(place):
+    """A list of writes, some with options and most without, is stored in its order, and each as it was asked for."""
+    said = {"if_match": '"1"', "target": "/n", "schema": 3, "order": "mutex", "base": b"old", "expires": 60.0}
+    async with await Outbox.open(place) as box:
+        await asyncio.gather(*(box.enqueue(put(n, **(said if n == 7 else {}))) for n in range(20)))
+        await asyncio.gather(*(box.enqueue(put(n)) for n in range(20, 30)))
+
+        ops = await box.pending("note")
+    assert [op.entity for op in ops] == [str(n) for n in range(30)]
+    shown = {(op.if_match, op.target, op.schema, op.base, op.content_type): op.entity for op in ops}
+    assert list(shown) == [(None, None, 0, None, "application/json"), ('"1"', "/n", 3, b"old", "application/json")]
+    assert shown['"1"', "/n", 3, b"old", "application/json"] == "7"
+    assert [op.expires_at is not None for op in ops].index(True) == 7
 
 
 async def test_the_mistake_of_one_costs_the_others_nothing(place):

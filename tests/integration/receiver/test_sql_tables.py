@@ -134,7 +134,7 @@ def test_a_connection_that_commits_by_itself_is_refused(driver):
 
 def test_other_connections_are_named(driver):
     """What is no connection is told what would be one."""
-    with pytest.raises(ConfigError, match=r"sqlite3, apsw, psycopg, not builtins\.str"):
+    with pytest.raises(ConfigError, match=r"apsw, sqlite3 or psycopg, not builtins\.str"):
         driver.receiver.claim("app.db", "k", "d")
 
 

@@ -371,15 +371,31 @@ def test_acknowledged_writes_survive_kill_9(place, notebooks, _round):
     assert acknowledged <= set(notebooks.open().read(ids).result())
 
 
-def test_a_list_of_items_has_one_future(notes):
-    """It tells of each item what became of it; the one that fails costs the others nothing."""
+def test_a_list_of_items_is_told_at_once(notes):
+    """It is told of each item what became of it; the one that fails costs the others nothing."""
     notes.write(add(3)).result()
-    go, before = hold(notes), notes.commits
-    listed, lone = notes.write_items(add_all, [0, 1, 2, 3, 4]), notes.write_item(add_all, 5)
+    go, before, told = hold(notes), notes.commits, []
+    listed, lone = notes.write_items(add_all, [0, 1, 2, 3, 4], told.append), notes.write_item(add_all, 5)
+    undone = (listed.done(), listed.wait(0.01))
     go.set()
+    listed.wait(30)
 
-    outcomes = listed.result()
+    assert (undone, listed.done()) == ((False, None), True)
+    (outcomes,) = told
     assert [isinstance(outcome, Failed) for outcome in outcomes] == [False, False, False, True, False]
     assert isinstance(outcomes[3].error, StorageError)
     assert (lone.exception(), notes.read(ids).result()) == (None, list(range(6)))
     assert notes.commits - before < 6
+
+
+def test_who_is_told_of_a_list_and_raises_harms_nobody(notes, caplog):
+    """The mistake is logged, the list is done, and the writer goes on."""
+
+    def raise_at(outcomes):
+        raise RuntimeError("a mistake of whoever is told")
+
+    listed = notes.write_items(add_all, [0, 1], raise_at)
+    listed.wait(30)
+
+    assert (listed.done(), notes.write(add(2)).result(), notes.read(ids).result()) == (True, None, [0, 1, 2])
+    assert "a mistake of whoever is told" in caplog.text

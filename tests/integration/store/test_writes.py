@@ -286,7 +286,7 @@ async def test_a_full_disk_is_told_and_nothing_is_pretended(world):
         def full(db, items):
             raise apsw.FullError("database or disk is full")
 
-        database.write_items = lambda job, items: real(full, items)
+        database.write_items = lambda job, items, then: real(full, items, then)
         with pytest.raises(StorageFullError):
             await store.save(Note("w1", "mine", "a"))
         with pytest.raises(StorageFullError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import chain, pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, NamedTuple
 
 from outlast.errors import ConfigError
@@ -17,7 +17,9 @@ from outlast.outbox._records import Queued
 from outlast.outbox._write import Write
 
 _FIXED: Final = {"generation": "0", "grp": "NULL", "rounds": "0"}
-_ROW: Final = f"({','.join(_FIXED.get(name.strip(), '?') for name in NEW.split(','))})"
+_PLAIN: Final = _FIXED | {"schema_v": "0", "passable": "FALSE"}
+_UNSAID: Final = ("target", "if_match", "grp", "after_seq", "expires", "base")
+"""What is empty in a write of which only its content is said, and so needs no mention."""
 _NOT_YET: Final = Queued(0)
 
 
@@ -35,13 +37,16 @@ class Call(NamedTuple):
     together: bool = False
 
 
+_Row = tuple[Write, int, float]
+"""A write, the number of its lane, and Unix seconds."""
+
+
 class _Item:
-    __slots__ = ("lane", "queued", "wall", "write")
+    __slots__ = ("queued", "row", "write")
 
     def __init__(self, write: Write, wall: float) -> None:
         self.write = write
-        self.wall = wall
-        self.lane = write.lane_id
+        self.row: _Row = (write, write.lane_id, wall)
         self.queued = _NOT_YET
 
 
@@ -61,21 +66,28 @@ def plan(ways: Ways, calls: Sequence[Call], coalescing: Coalescing | None = None
     Raises:
         ConfigError: A write comes after one that is not queued yet, or is at odds with what waits.
     """
+    names = [write.once for call in calls for write in call.writes if write.once is not None]
+    if not names and coalescing is None and not any(call.together for call in calls):
+        return (yield from _append(ways, calls))
     groups = [[_Item(write, call.wall) for write in call.writes] for call in calls]
     items = [item for group in groups for item in group]
-    names = [item.write.once for item in items if item.write.once is not None]
-    yield from ways.before_enqueue([item.lane for item in items], names)
+    yield from ways.before_enqueue([item.row[1] for item in items], names)
     known = yield from known_names(names)
-    named = _first_of_each_name(items, known) if names else {}
-    if names or coalescing is not None:
-        yield from _store(ways, calls, groups, coalescing, named)
-        yield from _name(items, known, named)
-    else:
-        yield from _insert(ways, items)
+    named = _first_of_each_name(items, known)
+    yield from _store(ways, calls, groups, coalescing, named)
+    yield from _name(items, known, named)
     for call, group in zip(calls, groups, strict=True):
         if call.together:
             yield from _chain(group)
     return [[item.queued for item in group] for group in groups]
+
+
+def _append(ways: Ways, calls: Sequence[Call]) -> Plan[list[list[Queued]]]:
+    """Insert writes of which none can be known, folded or part of a transaction, which is what most are."""
+    rows = [(write, write.lane_id, wall) for writes, wall, _ in calls for write in writes]
+    yield from ways.before_enqueue([lane for _, lane, _ in rows], ())
+    queued = map(Queued, (yield from _insert(ways, rows)))
+    return [list(islice(queued, len(call.writes))) for call in calls]
 
 
 def _first_of_each_name(items: Sequence[_Item], known: Mapping[str, int]) -> dict[str, _Item]:
@@ -99,18 +111,18 @@ def _store(
         folding = None if call.together else coalescing
         for item in group:
             if folding is not None and folding.takes(item.write):
-                yield from _insert(ways, fresh)
+                yield from _insert_items(ways, fresh)
                 fresh = []
                 yield from _fold(ways, folding, item)
             elif item.write.once is None or named.get(item.write.once) is item:
                 fresh.append(item)
-    yield from _insert(ways, fresh)
+    yield from _insert_items(ways, fresh)
 
 
 def _fold(ways: Ways, folding: Coalescing, item: _Item) -> Plan[None]:
-    folded = yield from folding.fold(ways, item.write, item.wall)
+    folded = yield from folding.fold(ways, item.write, item.row[2])
     if folded is None:
-        yield from _insert(ways, [item])
+        yield from _insert_items(ways, [item])
     else:
         item.queued = folded
 
@@ -118,7 +130,7 @@ def _fold(ways: Ways, folding: Coalescing, item: _Item) -> Plan[None]:
 def _name(items: Sequence[_Item], known: dict[str, int], named: dict[str, _Item]) -> Plan[None]:
     for name, item in named.items():
         known[name] = item.queued.seq
-        yield Ask("INSERT INTO $once (name, seq, named) VALUES (?, ?, ?)", (name, known[name], item.wall))
+        yield Ask("INSERT INTO $once (name, seq, named) VALUES (?, ?, ?)", (name, known[name], item.row[2]))
     for item in items:
         once = item.write.once
         if once is not None and named.get(once) is not item:
@@ -144,29 +156,53 @@ def known_names(names: Sequence[str]) -> Plan[dict[str, int]]:
     return found
 
 
-def _insert(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
-    begin = 0
-    for count in chunks(len(items)):
-        some = items[begin : begin + count]
-        values = [_values(ways.bodies, item) for item in some]
-        rows = yield Ask(_statement(count, ways.returning), list(chain.from_iterable(values)))
-        places = yield from ways.places(rows, count)
-        for item, seq in zip(some, places, strict=True):
-            item.queued = Queued(seq)
-            if item.write.after is not None and item.write.after >= seq:
-                raise ConfigError(f"there is no write {item.write.after} yet", path="write.after")
-        begin += count
+def _insert_items(ways: Ways, items: Sequence[_Item]) -> Plan[None]:
+    places = yield from _insert(ways, [item.row for item in items])
+    for item, seq in zip(items, places, strict=True):
+        item.queued = Queued(seq)
+
+
+def _insert(ways: Ways, rows: Sequence[_Row]) -> Plan[list[int]]:
+    places: list[int] = []
+    for count in chunks(len(rows)):
+        some = rows[len(places) : len(places) + count]
+        plain = all(write.is_plain for write, _, _ in some)
+        values = _values(ways.bodies, some, plain=plain)
+        given = yield Ask(_statement(count, ways.returning, plain=plain), values)
+        begin = len(places)
+        places += yield from ways.places(given, count)
+        if not plain:
+            _check_order(some, places[begin:])
+    return places
+
+
+def _check_order(rows: Sequence[_Row], places: Sequence[int]) -> None:
+    for (write, _, _), seq in zip(rows, places, strict=True):
+        if write.after is not None and write.after >= seq:
+            raise ConfigError(f"there is no write {write.after} yet", path="write.after")
 
 
 @cache
-def _statement(rows: int, returning: str) -> str:
-    return f"INSERT INTO $op ({NEW}) VALUES {','.join([_ROW] * rows)}{returning}"
+def _statement(rows: int, returning: str, *, plain: bool) -> str:
+    fixed = _PLAIN if plain else _FIXED
+    names = [name for name in NEW.split(", ") if not plain or name not in _UNSAID]
+    row = f"({','.join(fixed.get(name, '?') for name in names)})"
+    return f"INSERT INTO $op ({','.join(names)}) VALUES {','.join([row] * rows)}{returning}"
 
 
-def _values(bodies: Bodies, item: _Item) -> tuple[Any, ...]:
-    write, wall = item.write, item.wall
+def _values(bodies: Bodies, rows: Sequence[_Row], *, plain: bool) -> list[Any]:
+    pack, values = bodies.pack, list[Any]()
+    for write, lane, wall in rows:
+        if plain:
+            values += (lane, str(write.verb), write.kind, write.entity, write.content_type, wall, pack(write.body))
+        else:
+            values += _all_values(bodies, write, lane, wall)
+    return values
+
+
+def _all_values(bodies: Bodies, write: Write, lane: int, wall: float) -> tuple[Any, ...]:
     return (
-        item.lane, str(write.verb), write.kind, write.entity, write.target, write.content_type, write.if_match, wall,
+        lane, str(write.verb), write.kind, write.entity, write.target, write.content_type, write.if_match, wall,
         bodies.pack(write.body), write.after, write.schema, None if write.expires is None else wall + write.expires,
         bodies.pack(write.base), write.order == "mutex",
     )  # fmt: skip

@@ -26,8 +26,8 @@ CREATE TRIGGER backlog_{when} AFTER {event} EXECUTE FUNCTION $backlog_{when}()
 """
 
 NEWCOMER: Final = (
-    "seq, lane, CASE WHEN EXISTS (SELECT 1 FROM $op AS a WHERE a.seq = o.after_seq)"
-    " OR EXISTS (SELECT 1 FROM $parked AS p WHERE p.seq = o.after_seq) THEN after_seq END, passable FROM $op AS o"
+    "seq, lane, CASE WHEN after_seq IS NOT NULL AND (EXISTS (SELECT 1 FROM $op AS a WHERE a.seq = o.after_seq)"
+    " OR EXISTS (SELECT 1 FROM $parked AS p WHERE p.seq = o.after_seq)) THEN after_seq END, passable FROM $op AS o"
 )
 """Selects what a delivery must know of new ops; what an op waits for only while that is not delivered."""
 
