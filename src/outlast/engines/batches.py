@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from outlast.engines.op import (
     Accepted,
@@ -48,8 +49,7 @@ class BatchLimits:
                 raise ConfigError(f"must be at least 1, not {value!r}", path=f"batch.{name}")
 
 
-@dataclass(frozen=True, slots=True)
-class BatchItem:
+class BatchItem(NamedTuple):
     """Show an op that may travel with others.
 
     Args:
@@ -141,7 +141,7 @@ def judge_items(batch: Batch, answers: Mapping[int, Answer]) -> dict[int, Answer
     judged: dict[int, Answer] = {}
     failed: dict[int, int] = {}
     for item in batch:
-        answer = answers.get(item.seq, InDoubt("the answer does not mention it"))
+        answer = answers.get(item.seq) or InDoubt("the answer does not mention it")
         earlier = failed.get(item.lane)
         if earlier is not None and not _stands(answer):
             answer = NotApplied(f"op {earlier} before it in its lane was not applied")

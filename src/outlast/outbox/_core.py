@@ -239,12 +239,12 @@ class OutboxCore:
 
     def settle(self, fence: int, claimed: Claimed, report: sql.Report) -> Future[None]:
         """Record what became of one attempt, claimed in a term."""
-        settlement = sql.Settlement(fence, claimed, report, self.clock.wall())
+        settlement = sql.Settlement(fence, [(claimed, report)], self.clock.wall())
         return self.database.write_item(self._settle, (settlement, None))
 
-    def asettle(self, fence: int, claimed: Claimed, report: sql.Report) -> asyncio.Future[None]:
-        """Record as `settle` does, for a task of the running event loop; see `TickList`."""
-        return self._here().settlements.put(sql.Settlement(fence, claimed, report, self.clock.wall()))
+    def asettle(self, fence: int, found: Sequence[tuple[Claimed, sql.Report]]) -> asyncio.Future[None]:
+        """Record what became of attempts, all of them or none, for a task of the running event loop; see `TickList`."""
+        return self._here().settlements.put(sql.Settlement(fence, found, self.clock.wall()))
 
     def _hand_over_settlements(self, waiting: Sequence[Waiting[sql.Settlement, None]], then: Then[None]) -> Batch[None]:
         return self.database.write_items(self._settle, waiting, then)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from outlast.outbox._judge import Judged
 from outlast.outbox._records import Claimed
 from outlast.outbox._routes import Route
 from outlast.policies import BreakerPermit
@@ -33,6 +35,7 @@ class Flight:
         """Note what is open."""
         self.open = {claimed.op.seq: claimed for group in self.groups for claimed in group}
 
-    def landed(self, claimed: Claimed) -> None:
+    def landed(self, found: Sequence[Judged]) -> None:
         """Note that something is recorded."""
-        del self.open[claimed.op.seq]
+        for judged in found:
+            del self.open[judged.claimed.op.seq]

@@ -86,15 +86,25 @@ class Admission:
     def __call__(self) -> Callable[[Op], Literal["", "no transport", "closed"]]:
         """Begin a run."""
         left = dict(self._quotas)
+        known: dict[str, tuple[Literal["", "no transport", "closed"], str]] = {}
 
         def admit(op: Op) -> Literal["", "no transport", "closed"]:
-            route = self._routes.find(op.kind)
-            if route is None:
-                return "no transport"
-            origin = route.transport.origin
-            if left.get(origin, 0) < 1 or self._blocked(route):
+            found = known.get(op.kind)
+            if found is None:
+                found = known[op.kind] = self._look(op.kind)
+            why, origin = found
+            if why:
+                return why
+            if left.get(origin, 0) < 1:
                 return "closed"
             left[origin] -= 1
             return ""
 
         return admit
+
+    def _look(self, kind: str) -> tuple[Literal["", "no transport", "closed"], str]:
+        """Return what keeps all ops of a kind from going, and the origin that they go to."""
+        route = self._routes.find(kind)
+        if route is None:
+            return "no transport", ""
+        return "closed" if self._blocked(route) else "", route.transport.origin

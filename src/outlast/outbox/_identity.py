@@ -30,7 +30,9 @@ class Identity:
 
     def key(self, seq: int, generation: int) -> str:
         """Return the idempotency key of an op."""
-        epoch = next((name for last, name in reversed(self.epochs) if seq > last), self.epochs[0][1])
+        last, epoch = self.epochs[-1]
+        if seq <= last:
+            epoch = next((name for last, name in reversed(self.epochs) if seq > last), self.epochs[0][1])
         return f"{self.store}.{epoch}:{seq}:{generation}"
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, cast
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple, cast, get_args
 
 from outlast.clock import Clock, Random
 from outlast.engines.batches import (
+    Batch,
     BatchItem,
     BatchLimits,
     TooLarge,
@@ -21,6 +23,7 @@ from outlast.engines.batches import (
 from outlast.engines.delivery import Course, after_asking, after_look, after_sending, may_be_applied
 from outlast.engines.op import (
     Answer,
+    Applied,
     AuthNeeded,
     Busy,
     Compare,
@@ -45,6 +48,7 @@ from outlast.outbox._routes import Route
 from outlast.outbox._transport import Batching, Polling
 
 _TOO_LARGE: Final = 413
+_ANSWERS: Final[tuple[type[Answer], ...]] = get_args(Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +147,27 @@ class Judge:
         told(answer)
         return await self.judge(route, claimed, answer)
 
-    def at_once(self, claimed: Claimed, answer: Answer) -> Judged | None:
-        """Say what an answer means, None where something must be read or asked first."""
-        step = self._first_step(claimed, answer)
-        if isinstance(step, Compare | Conflict):
-            return None
-        return Judged(claimed, step, answer, may_be_applied(answer, doubt=claimed.history.doubt))
+    def at_once(self, claims: Sequence[Claimed], answers: Mapping[int, Answer]) -> list[Judged]:
+        """Say what the answers to ops that were sent mean, but for those where something must be read or asked first.
+
+        Args:
+            claims: The ops; each was sent.
+            answers: What came back, by place.
+        """
+        judged: list[Judged] = []
+        applied: dict[str | None, Step] = {}
+        for claimed in claims:
+            answer = answers[claimed.op.seq]
+            if isinstance(answer, Applied):
+                # `after_sending` makes the same of it whatever the op and its history are.
+                step = applied.get(answer.etag) or self._first_step(claimed, answer)
+                applied[answer.etag] = step
+                judged.append(Judged(claimed, step, answer, True))
+                continue
+            step = self._first_step(claimed, answer)
+            if not isinstance(step, Compare | Conflict):
+                judged.append(Judged(claimed, step, answer, may_be_applied(answer, doubt=claimed.history.doubt)))
+        return judged
 
     def _first_step(self, claimed: Claimed, answer: Answer) -> Step:
         verb, chance = claimed.op.verb, self._random.random()
@@ -178,7 +197,7 @@ class Judge:
         return _checked(answer)
 
     def _signed(self, request: SealedRequest) -> SealedRequest:
-        return replace(request, term=self._term())
+        return request._replace(term=self._term())
 
     async def _ask(self, route: Route, claimed: Claimed) -> Answer:
         if not isinstance(route.transport, Polling):
@@ -206,26 +225,26 @@ class Judge:
         together = [one for one in claims if limits is not None and one.course is Course.SEND]
         if limits is None or len(together) <= 1:
             return [[one] for one in claims]
-        by_seq = {one.op.seq: one for one in together}
-        batches = make_batches([_item(one) for one in together], limits)
-        alone = [[one] for one in claims if one.op.seq not in by_seq]
-        return [[by_seq[item.seq] for item in batch] for batch in batches] + alone
+        batches = make_batches(_items(together), limits)
+        alone = [[one] for one in claims if one.course is not Course.SEND]
+        rest = iter(together)
+        return [list(islice(rest, len(batch))) for batch in batches] + alone
 
-    async def carry_batch(self, route: Route, claims: Sequence[Claimed]) -> dict[int, Answer]:
+    async def carry_batch(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer]:
         """Carry several ops in one request, or in smaller ones where that is too large; return each one's answer."""
-        batch = tuple(_item(one) for one in claims)
         answer = await self._send_batch(route, claims)
+        if isinstance(answer, Mapping):
+            self._grow(route)
+            return answer if _all_applied(claims, answer) else judge_items(_items(claims), answer)
         if isinstance(answer, Rejected) and answer.status == _TOO_LARGE:
+            batch = _items(claims)
             parts = halve(batch)
             if not isinstance(parts, TooLarge):
                 self._limits[id(route.transport)] = halved(self.limits(route) or BatchLimits(), batch)
                 middle = len(parts[0])
                 found = await self.carry_batch(route, claims[:middle])
                 return {**found, **await self.carry_batch(route, claims[middle:])}
-        if isinstance(answer, Mapping):
-            self._grow(route)
-            return judge_items(batch, answer)
-        return spread(batch, answer)
+        return spread(_items(claims), answer)
 
     def _grow(self, route: Route) -> None:
         known = self._limits.get(id(route.transport))
@@ -235,8 +254,10 @@ class Judge:
 
     async def _send_batch(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer] | Answer:
         assert isinstance(route.transport, Batching)  # noqa: S101 - `cut` makes batches for no other
+        term = self._term()
+        parcels = [(one.op, SealedRequest(*one.request[:4], term)) for one in claims]
         try:
-            answer: Any = await route.transport.send_batch([(one.op, self._signed(one.request)) for one in claims])
+            answer: Any = await route.transport.send_batch(parcels)
         except Exception as error:
             return InDoubt(_raised(error))
         if not isinstance(answer, Mapping):
@@ -250,8 +271,13 @@ def whole(answers: Mapping[int, Answer]) -> Answer:
     return next((one for one in found if not isinstance(one, NotApplied | InDoubt | AuthNeeded)), found[0])
 
 
-def _item(claimed: Claimed) -> BatchItem:
-    return BatchItem(claimed.op.seq, claimed.op.lane, len(claimed.request.body or b""))
+def _all_applied(claims: Sequence[Claimed], answers: Mapping[int, Answer]) -> bool:
+    """Tell whether `judge_items` would leave every answer as it is."""
+    return all(isinstance(answers.get(one.op.seq), Applied) for one in claims)
+
+
+def _items(claims: Sequence[Claimed]) -> Batch:
+    return tuple(BatchItem(one.op.seq, one.op.lane, len(one.request.body or b"")) for one in claims)
 
 
 def _raised(error: Exception) -> str:
@@ -259,6 +285,6 @@ def _raised(error: Exception) -> str:
 
 
 def _checked(answer: Any) -> Answer:
-    if isinstance(answer, Answer):
+    if isinstance(answer, _ANSWERS):
         return answer
     return InDoubt(f"the transport returned {answer!r}, which is no answer")

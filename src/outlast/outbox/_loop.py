@@ -1,4 +1,4 @@
-"""The claim-send-settle loop: take what may go, send it, record what came back."""
+"""The claim-send-settle loop: send what was claimed, and have recorded what came back."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Final
 from outlast.clock import SYSTEM_RANDOM, Random
 from outlast.engines.delivery import Course
 from outlast.engines.op import Answer, DeliveryPolicy
-from outlast.errors import AuthenticationError, ConfigError, LeaseLostError, OutlastError
+from outlast.errors import AuthenticationError, LeaseLostError, OutlastError
 from outlast.events import OpSent
-from outlast.outbox import _queries as sql
 from outlast.outbox._accounts import Accounts
+from outlast.outbox._claimer import Claimer
 from outlast.outbox._core import OutboxCore
 from outlast.outbox._flight import Flight
-from outlast.outbox._gates import Admission, Gates, Permits
+from outlast.outbox._gates import Gates
 from outlast.outbox._judge import Judge, Judged, Reconcile, whole
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._lease import ProcessingLease
 from outlast.outbox._recorder import LoopStats, Recorder, patiently
-from outlast.outbox._records import Claimed, Op, Passed, SealedRequest, Term, Unsendable, Withdrawn
-from outlast.outbox._routes import BeforeSettle, Route, Routes
+from outlast.outbox._records import Claimed, Term
+from outlast.outbox._routes import BeforeSettle, Routes
 
 _POLL_EVERY: Final = 0.25
 
@@ -68,10 +68,12 @@ class DeliveryLoop:
         self._recorder = Recorder(
             core, lease, self.gates, self._accounts, park_lanes=park_lanes, before_settle=before_settle
         )
+        self._claimer = Claimer(
+            core, routes, lease, gates=self.gates, accounts=self._accounts, judge=self._judge,
+            recorder=self._recorder, policy=policy,
+        )  # fmt: skip
         self._turns = asyncio.Semaphore(concurrency)
         self._flying: dict[asyncio.Task[None], Flight] = {}
-        self._suspects: set[int] = set()
-        self._foreign: set[int] = set()
         self._wake = asyncio.Event()
         self._dirty = True
         self._seen_version: int | str = 0
@@ -92,8 +94,7 @@ class DeliveryLoop:
         """Read what waits; what a dead process had on the wire is due at once, and suspected of its death."""
         core, now = self._core, self._core.clock.now()
         self._seen_version = 0
-        self._suspects.clear()
-        self._foreign.clear()
+        self._claimer.forget()
         self._seen_decisions = await patiently(core, core.decisions)
         self._recorder.lanes = await patiently(core, core.lanes)
         wall = core.clock.wall()
@@ -101,7 +102,7 @@ class DeliveryLoop:
             if seq not in self._lanes:
                 continue
             if due is None:
-                self._suspects.add(seq)
+                self._claimer.suspects.add(seq)
             else:
                 # The planned delay bounds the wait, so that a clock set back cannot stretch it.
                 self._lanes.postpone(seq, now + min(max(0.0, due - wall), delay), patient=False)
@@ -180,112 +181,21 @@ class DeliveryLoop:
                 self._seen_decisions, self._dirty = -1, True
         if self._seen_routes != self._routes.version:
             self._seen_routes = self._routes.version
-            while self._foreign:
-                self._lanes.free(self._foreign.pop())
+            self._claimer.free_foreign()
 
     async def _launch(self) -> None:
         if self.gates.recovered():
             self._lanes.hurry()
-        while await self._launch_some():
-            pass
-
-    async def _launch_some(self) -> bool:
-        """Send what may go; tell whether something was passed over, so that something else may go instead."""
-        room = self._concurrency - len(self._flying)
-        if room < 1 or any(flight.alone for flight in self._flying.values()):
-            return False
-        if not self._lanes.any_ready(self._core.clock.now()):
-            return False
-        permits = self.gates.permits(min(room, self._lanes.deliverable))
-        try:
-            quotas = {origin: len(found) * self._load(origin) for origin, found in permits.items()}
-            seqs = self._take(min(sum(quotas.values()), room * max(map(self._load, permits), default=1)))
-            routes = self._routes.now()
-            return bool(seqs) and self._start(await self._claim(seqs, routes, quotas), routes, permits)
-        finally:
-            for found in permits.values():
-                for permit in found:
-                    permit.ignore()
-
-    def _load(self, origin: str) -> int:
-        """Return how many ops travel in one request to an origin."""
-        routes = [route for route in self._routes.all() if route.transport.origin == origin]
-        limits = [self._judge.limits(route) for route in routes]
-        return max((one.max_count for one in limits if one is not None), default=1)
-
-    def _take(self, most: int) -> list[int]:
-        """Take ops; one that was on the wire when its process died goes alone, for it may be what killed it."""
-        seqs = self._lanes.take(self._core.clock.now(), most)
-        suspect = next((seq for seq in seqs if seq in self._suspects), None)
-        if suspect is None:
-            return seqs
-        chosen = [] if self._flying else [suspect]
-        for seq in seqs:
-            if seq not in chosen:
-                self._lanes.give_back(seq)
-        return chosen
-
-    async def _claim(self, seqs: Sequence[int], routes: Routes, quotas: dict[str, int]) -> list[sql.Claim]:
-        admission = Admission(routes, quotas, self._accounts.blocked)
-        terms = sql.Terms(
-            seal=partial(_seal, routes),
-            upcast=self._core.upcasters.upcast,
-            policy=self._policy,
-            admission=admission,
-            suspects=self._suspects.intersection(seqs),
-        )
-        claims: list[sql.Claim] = []
-        try:
-            claims = await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
-        finally:
-            # All of them when it failed, and the last ones when those in front of them are large.
-            for seq in seqs[len(claims) :]:
-                self._lanes.give_back(seq)
-        return claims
-
-    def _start(self, claims: Sequence[sql.Claim], routes: Routes, permits: Permits) -> bool:
-        passed = False
-        by_route: dict[int, tuple[Route, list[Claimed]]] = {}
-        for claimed in claims:
-            match claimed:
-                case Claimed(op=op):
-                    route = _route(routes, op)
-                    by_route.setdefault(id(route), (route, []))[1].append(claimed)
-                case Passed(op=op):
-                    self._pass_over(op, routes.find(op.kind))
-                    passed = True
-                case Unsendable(op=op, reason=reason):
-                    self._suspects.discard(op.seq)
-                    self._recorder.bury(op, reason)
-                case Withdrawn(seq=seq):
-                    self._lanes.remove(seq)
-        for route, ops in by_route.values():
-            self._board(route, ops, permits)
-        return passed
-
-    def _pass_over(self, op: Op, route: Route | None) -> None:
-        if route is None:
-            self._lanes.give_back(op.seq)
-            self._lanes.hold(op.lane)
-            self._foreign.add(op.lane)
-            return
-        wait = self.gates.of(route).closed_for() or _POLL_EVERY
-        self._lanes.postpone(op.seq, self._core.clock.now() + wait, patient=False)
-
-    def _board(self, route: Route, ops: Sequence[Claimed], permits: Permits) -> None:
-        flights: list[Flight] = []
-        free = permits[route.transport.origin]
-        for group in self._judge.cut(route, ops):
-            if free:
-                flights.append(Flight(route, [group], free.popleft()))
-            else:  # more groups than expected, because of their bytes: they go one after the other
-                flights[-1].groups.append(group)
-                flights[-1].open.update({claimed.op.seq: claimed for claimed in group})
-        for flight in flights:
-            flight.alone = not self._suspects.isdisjoint(flight.open)
-            task = asyncio.create_task(self._fly(flight))
-            self._flying[task] = flight
-            task.add_done_callback(partial(self._landed, flight))
+        again = True
+        while again:
+            room = self._concurrency - len(self._flying)
+            if room < 1 or any(flight.alone for flight in self._flying.values()):
+                return
+            flights, again = await self._claimer.claim(room, alone=not self._flying)
+            for flight in flights:
+                task = asyncio.create_task(self._fly(flight))
+                self._flying[task] = flight
+                task.add_done_callback(partial(self._landed, flight))
 
     async def _fly(self, flight: Flight) -> None:
         async with self._turns:
@@ -294,7 +204,7 @@ class DeliveryLoop:
 
     async def _deliver(self, flight: Flight, group: list[Claimed]) -> None:
         route, version = flight.route, self._accounts.version(flight.route)
-        for claimed in group:
+        for claimed in group if self._core.bus.wants(OpSent) else ():
             if claimed.course is Course.SEND:
                 self._recorder.emit(OpSent, claimed.op, attempt=claimed.attempt, key=claimed.op.key)
         # A process that was frozen after its claim finds out here, before a byte leaves.
@@ -311,16 +221,17 @@ class DeliveryLoop:
             return
         answers = await self._judge.carry_batch(route, group)
         told(whole(answers))
-        found = {claimed.op.seq: self._judge.at_once(claimed, answers[claimed.op.seq]) for claimed in group}
-        await self._record(flight, [judged for judged in found.values() if judged is not None], version)
-        for claimed in group:
-            if found[claimed.op.seq] is None:
+        found = self._judge.at_once(group, answers)
+        await self._record(flight, found, version)
+        for claimed in group if len(found) < len(group) else ():
+            if claimed.op.seq in flight.open:
                 judged = await self._judge.judge(route, claimed, answers[claimed.op.seq])
                 await self._record(flight, [judged], version)
 
     async def _record(self, flight: Flight, found: Sequence[Judged], version: int) -> None:
         # Whatever follows: these ops have not killed the process while they were on the wire.
-        self._suspects.difference_update(judged.claimed.op.seq for judged in found)
+        if self._claimer.suspects:
+            self._claimer.suspects.difference_update(judged.claimed.op.seq for judged in found)
         await self._recorder.record(flight.route, found, version, flight.landed)
 
     def _landed(self, flight: Flight, task: asyncio.Task[None]) -> None:
@@ -380,17 +291,6 @@ class DeliveryLoop:
         for order in orders:
             with contextlib.suppress(OutlastError):
                 await self._core.result(order)
-
-
-def _seal(routes: Routes, op: Op) -> SealedRequest:
-    return _route(routes, op).transport.seal(op)
-
-
-def _route(routes: Routes, op: Op) -> Route:
-    route = routes.find(op.kind)
-    if route is None:
-        raise ConfigError(f"nothing carries writes of the kind {op.kind!r}", path="routes")
-    return route
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -111,81 +111,116 @@ class Recorder:
         """Whether something was parked since then."""
 
     async def record(
-        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Claimed], None]
+        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Sequence[Judged]], None]
     ) -> None:
         """Record what became of attempts that travelled together, in one commit if nothing is wrong with any of them.
 
         Args:
             route: How they travelled.
-            found: What became of them.
+            found: What became of them; none, and nothing is done.
             version: Which credentials they had.
-            landed: Called with each that is recorded.
+            landed: Called with those that are recorded.
         """
-        for judged in found:
-            self._note(judged)
-            await self._tell_first(route, judged.claimed, judged)
-        locked = await self._try(route, found, version, landed)
+        self._note(found)
+        await self._tell_first(route, found)
+        locked = await self._try(route, found, version, landed) if found else []
         while locked:
             await self._core.clock.asleep(_LOCKED_WAIT)
             locked = await self._try(route, locked, version, landed)
 
     async def _try(
-        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Claimed], None]
+        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Sequence[Judged]], None]
     ) -> list[Judged]:
         """Record, and return those for which the file was locked; of several errors the first is raised."""
-        fence, locked, errors = self._lease.fence, list[Judged](), list[Exception]()
-        futures = [self._core.asettle(fence, judged.claimed, self._report(route, judged)) for judged in found]
         try:
-            for judged, future in zip(found, futures, strict=True):
-                try:
-                    await future
-                    self._recorded(route, judged, version)
-                    landed(judged.claimed)
-                except StorageBusyError:
-                    locked.append(judged)
-                except Exception as error:
-                    errors.append(error)
-        finally:
-            for future in futures:
-                future.cancel()
+            await self._core.asettle(self._lease.fence, self._reports(route, found))
+        except StorageBusyError:
+            return list(found)
+        except Exception:
+            if len(found) == 1:
+                raise
+        else:
+            self._recorded(route, found, version, landed)
+            return []
+        return await self._try_apart(route, found, version, landed)
+
+    async def _try_apart(
+        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Sequence[Judged]], None]
+    ) -> list[Judged]:
+        """Record each by itself: one of them stands in the way of the others."""
+        locked, errors = list[Judged](), list[Exception]()
+        for judged in found:
+            try:
+                locked += await self._try(route, [judged], version, landed)
+            except Exception as error:
+                errors.append(error)
         if errors:
             raise errors[0]
         return locked
 
-    def _recorded(self, route: Route, judged: Judged, version: int) -> None:
-        self.landed.add(judged.claimed.op.seq)
-        self.parked |= isinstance(judged.step, Conflict | Die)
-        if judged.answer is not None and not isinstance(judged.step, AskCredentials):
+    def _recorded(
+        self, route: Route, found: Sequence[Judged], version: int, landed: Callable[[Sequence[Judged]], None]
+    ) -> None:
+        """Let the lanes and the listeners know; of several errors the first is raised, once all know."""
+        self.landed.update(one.claimed.op.seq for one in found)
+        if any(one.answer is not None and not isinstance(one.step, AskCredentials) for one in found):
             self._accounts.proved(route, version)
-        self._settled(route, judged, version)
+        delivered = [one for one in found if isinstance(one.step, Deliver)]
+        self._delivered(delivered)
+        landed(delivered)
+        errors: list[Exception] = []
+        for judged in found if len(delivered) < len(found) else ():
+            if not isinstance(judged.step, Deliver):
+                try:
+                    self._settled(route, judged, version)
+                    landed([judged])
+                except Exception as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _reports(self, route: Route, found: Sequence[Judged]) -> list[tuple[Claimed, sql.Report]]:
+        reports: list[tuple[Claimed, sql.Report]] = []
+        bare = sql.Report(Deliver())
+        for judged in found:
+            if judged.step is not bare.step:
+                bare = sql.Report(judged.step)
+            # Whoever comes next is looked for only where that matters.
+            alone = sql.leaves_nothing(judged.claimed, bare)
+            reports.append((judged.claimed, bare if alone else self._report(route, judged)))
+        return reports
 
     def _report(self, route: Route, judged: Judged) -> sql.Report:
+        claimed, step, _, doubt = judged
         return sql.Report(
-            step=judged.step, follower=self.lanes.follower(judged.claimed.op.seq), known_to=self.lanes.last_seq,
-            doubt=judged.doubt, refused=judged.refused, origin=route.transport.origin,
+            step=step, follower=self.lanes.follower(claimed.op.seq), known_to=self.lanes.last_seq,
+            doubt=doubt, refused=judged.refused, origin=route.transport.origin,
         )  # fmt: skip
 
-    async def _tell_first(self, route: Route, claimed: Claimed, judged: Judged) -> None:
-        told: list[Callable[..., Awaitable[None]]] = []
+    async def _tell_first(self, route: Route, found: Sequence[Judged]) -> None:
+        told: list[BeforeSettle] = []
         for listener in (self._before_settle, route.before_settle):
             if listener is not None and listener not in told:
                 told.append(listener)
-                await listener(claimed.op, judged.step)
+        for judged in found if told else ():
+            for listener in told:
+                await listener(judged.claimed.op, judged.step)
 
-    def _note(self, judged: Judged) -> None:
-        if judged.answer is not None and not isinstance(judged.answer, NotApplied | InDoubt | Busy):
+    def _note(self, found: Sequence[Judged]) -> None:
+        if any(one.answer is not None and not isinstance(one.answer, NotApplied | InDoubt | Busy) for one in found):
             self.stats.last_progress = self._core.clock.now()
-        if isinstance(judged.step, Postpone):
-            self.stats.postponed += 1
-            self.stats.trouble = judged.step.reason
-        else:
-            self.stats.trouble = ""
+        waiting = [one.step.reason for one in found if isinstance(one.step, Postpone)]
+        self.stats.postponed += len(waiting)
+        if found:
+            self.stats.trouble = found[-1].step.reason if isinstance(found[-1].step, Postpone) else ""
 
     def _settled(self, route: Route, judged: Judged, version: int) -> None:
         claimed, op = judged.claimed, judged.claimed.op
         match judged.step:
-            case Deliver() | Conflict() | Die() as step:
-                self._ended(claimed, step)
+            case Deliver():
+                self._delivered([judged])
+            case Conflict() | Die() as step:
+                self._park(claimed.op, step)
             case Postpone() as step:
                 self._postpone(route, claimed, step, patient=judged.patient)
             case Await(wait=wait):
@@ -198,16 +233,20 @@ class Recorder:
             case Compare():
                 raise AssertionError("a comparison was left open")
 
-    def _ended(self, claimed: Claimed, step: Deliver | Conflict | Die) -> None:
-        op = claimed.op
+    def _delivered(self, found: Sequence[Judged]) -> None:
+        seqs = [one.claimed.op.seq for one in found]
+        self.delivered.update(seqs)
+        self.lanes.remove_delivered(seqs)
+        self.stats.delivered += len(seqs)
+        if self._core.bus.wants(OpResolved) or self._core.bus.wants(OpDelivered):
+            for claimed, step, *_ in found:
+                if isinstance(step, Deliver) and step.outcome != "delivered":
+                    self.emit(OpResolved, claimed.op, resolution=step.outcome)
+                self.emit(OpDelivered, claimed.op, attempt=claimed.attempt)
+
+    def _park(self, op: Op, step: Conflict | Die) -> None:
+        self.parked = True
         match step:
-            case Deliver(outcome=outcome):
-                self.delivered.add(op.seq)
-                self.lanes.remove(op.seq)
-                self.stats.delivered += 1
-                if outcome != "delivered":
-                    self.emit(OpResolved, op, resolution=outcome)
-                self.emit(OpDelivered, op, attempt=claimed.attempt)
             case Conflict(reason=reason):
                 self.lanes.remove(op.seq, hold=self._park_lanes, parked=True)
                 self.emit(OpConflicted, op, reason=reason)

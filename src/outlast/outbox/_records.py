@@ -98,8 +98,7 @@ class Term(NamedTuple):
     fence: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedRequest:
+class SealedRequest(NamedTuple):
     """Hold the request of an op as it was frozen in the commit that claimed it first.
 
     Credentials are not part of it; the transport adds them when it sends.

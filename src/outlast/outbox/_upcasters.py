@@ -78,7 +78,7 @@ class Upcasters:
         Raises:
             ConfigError: It is newer than what is known here, a step is missing, or a function raised.
         """
-        newest = self.newest(op.kind)
+        newest = self.newest(op.kind) if self._steps else None
         if newest is None or op.schema == newest:
             return op
         if op.schema > newest:

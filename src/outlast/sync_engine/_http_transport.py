@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -228,7 +227,7 @@ class HttpTransport:
         """Send several sealed requests in one; see `Batching`."""
         # Whether a server looks at the headers of the whole or of its parts, it finds the fence.
         signed = [
-            (op, replace(request, headers=(*request.headers, *self._fence(request).items()))) for op, request in parcels
+            (op, request._replace(headers=(*request.headers, *self._fence(request).items()))) for op, request in parcels
         ]
         body = None if self._batch is None else encode_batch(signed)
         if self._batch is None or body is None:

@@ -216,7 +216,7 @@ async def test_an_op_that_reports_back_is_no_longer_suspected(place):
             await hang.wait()
             running.cancel()
         async with runner(box, Server()) as run:
-            suspects = set(run._loop._suspects)
+            suspects = set(run._loop._claimer.suspects)
 
         assert ([tuple(row) for row in counted], suspects) == ([(0,)], set())
 

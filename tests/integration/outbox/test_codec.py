@@ -3,7 +3,6 @@
 import asyncio
 import json
 from contextlib import closing
-from dataclasses import replace
 
 import apsw
 import psycopg
@@ -162,7 +161,7 @@ async def test_what_the_transport_sends_is_kept_too(place, key):
     class Wrapping(CallableTransport):
         def seal(self, op):
             """Wrap the body."""
-            return replace(super().seal(op), body=b'{"data": ' + op.body + b"}")
+            return super().seal(op)._replace(body=b'{"data": ' + op.body + b"}")
 
         async def send(self, op, request):
             """Refuse to answer once."""

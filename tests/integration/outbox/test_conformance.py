@@ -168,9 +168,7 @@ def test_a_body_that_the_transport_leaves_out_stays_left_out(face, box):
 
     class Headless(CallableTransport):
         def seal(self, op):
-            import dataclasses
-
-            return dataclasses.replace(super().seal(op), body=None)
+            return super().seal(op)._replace(body=None)
 
         async def send(self, op, request):
             bodies.append(request.body)

@@ -190,7 +190,7 @@ async def test_a_takeover_waits_for_a_settlement_that_has_begun(place):
         begun, go = threading.Event(), threading.Event()
 
         def settle(db):
-            sql.settle(sql.Tables(db, box.core.ways), [sql.Settlement(fence, claimed, Report(step=Deliver()), 0.0)])
+            sql.settle(sql.Tables(db, box.core.ways), [sql.Settlement(fence, [(claimed, Report(step=Deliver()))], 0.0)])
             begun.set()
             go.wait(50)
 

@@ -76,10 +76,13 @@ class Lanes(RuleBasedStateMachine):
             self.waits.pop(seq, None)
         return multiple(*taken)
 
-    @rule(seq=consumes(flying))
-    def deliver(self, seq):
+    @rule(seq=consumes(flying), together=st.booleans())
+    def deliver(self, seq, together):
         assert self.index.follower(seq) == next((s for s in self.lane(self.ops[seq]) if s > seq), None)
-        self.index.remove(seq)
+        if together:
+            self.index.remove_delivered([seq])
+        else:
+            self.index.remove(seq)
         del self.up[self.ops.pop(seq)]
         self.passable.discard(seq)
 

@@ -114,3 +114,12 @@ def test_an_answer_to_the_whole(sizes, answer):
         assert all(isinstance(each, InDoubt) for each in found.values())
     else:
         assert set(found.values()) == {answer}
+
+
+@given(lanes=st.lists(st.integers(0, 3)), etags=st.lists(st.one_of(st.none(), st.text(max_size=2)), min_size=30))
+def test_what_was_applied_is_left_as_it_is(lanes, etags):
+    """Where a server has applied every op, its answers need no second look, which is why they do not get one."""
+    items = [BatchItem(seq, lane, 0) for seq, lane in enumerate(lanes[:30])]
+    answers = {item.seq: Applied(etag) for item, etag in zip(items, etags, strict=False)}
+
+    assert judge_items(tuple(items), answers) == answers

@@ -158,3 +158,23 @@ def test_doubt(answer, certain):
     """An answer may raise a doubt and never ends one."""
     assert may_be_applied(answer, doubt=False) is certain
     assert may_be_applied(answer, doubt=True) is True
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize(
+    "history",
+    [
+        pytest.param(History(), id="new"),
+        pytest.param(History(sent=True, doubt=True, unreported=2, refused=1, expires=WALL - 1.0), id="troubled"),
+    ],
+)
+@pytest.mark.parametrize("etag", [None, '"1"'])
+def test_what_was_applied_is_delivered_whatever_was_before(verb, history, etag):
+    """Neither the op nor what is known of it changes what this answer means, so one look serves a whole batch."""
+    found = {
+        attempt: after_sending(POLICY, verb, attempt, Applied(etag), history, wall=WALL, chance=0.5)
+        for attempt in (1, 7)
+    }
+
+    assert found == {1: Deliver(etag), 7: Deliver(etag)}
+    assert may_be_applied(Applied(etag), doubt=False)

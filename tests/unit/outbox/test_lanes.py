@@ -290,3 +290,14 @@ def test_the_held_lanes_are_known():
     lanes.remove(2, hold=True)
 
     assert (before, lanes.held) == ({7, 9}, {8, 9})
+
+
+def test_what_is_delivered_together_lets_go_what_waited_for_it():
+    """The next of its lane and what comes after it in another lane may go, and a lane that is empty is gone."""
+    lanes = index((1, 7), (2, 8), (3, 7))
+    lanes.add(4, 9, after=2)
+    first = lanes.take(0.0, 9)
+
+    lanes.remove_delivered(first)
+
+    assert (first, lanes.take(0.0, 9), len(lanes)) == ([1, 2], [3, 4], 2)

@@ -40,7 +40,7 @@ from outlast.outbox._queries.prune import (
 )
 from outlast.outbox._queries.room import count_backlog, plan_within
 from outlast.outbox._queries.rows import read_op
-from outlast.outbox._queries.settle import Report, Settlement, check_fence, pauses, settle
+from outlast.outbox._queries.settle import Report, Settlement, check_fence, leaves_nothing, pauses, settle
 from outlast.outbox._queries.shadows import shadow
 from outlast.outbox._queries.tables import Tables, Version, Ways, ways_of
 
@@ -81,6 +81,7 @@ __all__ = [
     "identity",
     "index_lanes",
     "kinds",
+    "leaves_nothing",
     "meta_of",
     "old_names",
     "old_shadows",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from outlast.engines.delivery import Course, History, course
 from outlast.engines.op import DeliveryPolicy, Die, OpState
@@ -63,7 +63,9 @@ def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, te
     """
     check_fence(db, fence)
     seqs = few_enough(db, seqs, terms.max_bytes)
-    run = _Run(identity, fence, terms, terms.admission(), wall)
+    run = _Run(
+        identity, fence, terms, terms.admission(), wall, course(terms.policy, _NEW, wall), History(first_sent=wall)
+    )
     ops: dict[int, Sequence[Any]] = {}
     seals: dict[int, Sequence[Any]] = {}
     for marks, places in listed(seqs):
@@ -77,6 +79,10 @@ def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, te
     return claims
 
 
+_NEW: Final = History()
+"""What is known of an op that was never sent, never expires, and is not based on what never came to be."""
+
+
 @dataclass(slots=True)
 class _Run:
     """Hold what is the same for all ops of one claim, and the seals that it makes."""
@@ -86,6 +92,10 @@ class _Run:
     terms: Terms
     admit: Admit
     wall: float
+    way: Course | Die
+    """What is to be done with an op of which nothing is known."""
+    first: History
+    """What is known of such an op once it is claimed."""
     fresh: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
 
 
@@ -104,7 +114,7 @@ def _claim_one(db: Tables, run: _Run, seq: int, row: Sequence[Any] | None, seale
     if why:
         return Passed(op=op, why=why)
     history, status_url = _history(op, sealed, suspect=seq in terms.suspects)
-    way = course(terms.policy, history, wall)
+    way = run.way if history is _NEW else course(terms.policy, history, wall)
     if isinstance(way, Die):
         attempts = 0 if sealed is None else sealed[0]
         park(db, seq, OpState.DEAD, way.reason, attempts=attempts, wall=wall)
@@ -134,6 +144,8 @@ def _unreadable(db: Tables, row: Sequence[Any], identity: Identity, error: Corru
 
 def _history(op: Op, sealed: Sequence[Any] | None, *, suspect: bool) -> tuple[History, str | None]:
     if sealed is None:
+        if op.expires_at is None and op.if_match != REBASED:
+            return _NEW, None
         return History(expires=op.expires_at, rebased=op.if_match == REBASED), None
     first_sent, due, unreported, refused, accepted, doubt = sealed[6:]
     silent = due is None  # its last claim was never reported on
@@ -174,8 +186,8 @@ def _seal(db: Tables, run: _Run, op: Op, way: Course) -> Claim:
     run.fresh.append(
         (op.seq, run.fence, wall, request.method, request.url, headers, digest, own_body)
     )  # fmt: skip
-    history = History(first_sent=wall, expires=op.expires_at)
-    return Claimed(op=op, request=request, attempt=1, history=history, course=way)
+    history = run.first if op.expires_at is None else History(first_sent=wall, expires=op.expires_at)
+    return Claimed(op, request, 1, history, way)
 
 
 def _insert(db: Tables, seals: Sequence[Sequence[Any]]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from outlast.outbox._queries.rows import chunks
+from outlast.outbox._queries.rows import chunks, listed
 from outlast.outbox._queries.tables import SIZE, Tables
 
 
@@ -16,7 +16,7 @@ def few_enough(db: Tables, seqs: Sequence[int], most: int) -> Sequence[int]:
         seqs: Their places.
         most: Bytes of bodies and bases after which no further op is taken.
     """
-    if len(seqs) == 1:
+    if len(seqs) == 1 or sum(_together(db, seqs)) <= most:
         return seqs
     sizes: dict[int, int] = {}
     begin = 0
@@ -31,3 +31,8 @@ def few_enough(db: Tables, seqs: Sequence[int], most: int) -> Sequence[int]:
             return seqs[:number]
         taken += sizes.get(seq, 0)
     return seqs
+
+
+def _together(db: Tables, seqs: Sequence[int]) -> Iterator[int]:
+    for marks, places in listed(seqs):
+        yield int(db.execute(f"SELECT sum({SIZE.format(row='o')}) FROM $op AS o WHERE seq IN {marks}", places).get or 0)

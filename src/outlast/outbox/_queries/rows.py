@@ -64,12 +64,15 @@ def read_op(row: Sequence[Any], identity: Identity, bodies: Bodies) -> Op:
     Raises:
         CorruptError: The codec cannot read its body, or its row is damaged.
     """
-    seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body = row[:11]
-    group, after, schema, rounds, expires, base, _ = row[11:]
+    (
+        seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body,
+        group, after, schema, rounds, expires, base, _,
+    ) = row  # fmt: skip
+    if bodies.name is not None:
+        body, base = bodies.unpack(body), bodies.unpack(base)
     return Op(
-        seq, generation, identity.key(seq, generation), lane, verb_of(verb, seq), kind, entity, target,
-        bodies.unpack(body), content_type, if_match, created, group, after, schema, rounds, expires,
-        bodies.unpack(base),
+        seq, generation, identity.key(seq, generation), lane, _VERBS.get(verb) or verb_of(verb, seq), kind, entity,
+        target, body, content_type, if_match, created, group, after, schema, rounds, expires, base,
     )  # fmt: skip
 
 

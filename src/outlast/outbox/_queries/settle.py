@@ -47,18 +47,16 @@ def check_fence(db: Tables, fence: int) -> None:
 
 
 class Settlement(NamedTuple):
-    """Say what became of one attempt, and on whose behalf.
+    """Say what became of attempts that are to be recorded together, and on whose behalf.
 
     Args:
-        fence: Of the term in which it was claimed.
-        claimed: The attempt.
-        report: What became of it.
+        fence: Of the term in which they were claimed.
+        found: The attempts, each with what became of it.
         wall: Unix seconds.
     """
 
     fence: int
-    claimed: Claimed
-    report: Report
+    found: Sequence[tuple[Claimed, Report]]
     wall: float
 
 
@@ -67,28 +65,38 @@ def settle(db: Tables, settlements: Sequence[Settlement]) -> None:
     for fence in {one.fence for one in settlements}:
         check_fence(db, fence)
     _check_owned(db, settlements)
-    delivered = [one for one in settlements if isinstance(one.report.step, Deliver)]
+    delivered = [(one.wall, [pair for pair in one.found if isinstance(pair[1].step, Deliver)]) for one in settlements]
     _receive(db, delivered)
-    remembers = bool(delivered) and shadows.concerned(db, [one.report.step for one in delivered])
-    for one in settlements:
-        _record(db, one, remembers=remembers)
+    lasting = [(one.wall, pair) for one in settlements for pair in one.found if not leaves_nothing(*pair)]
+    remembers = any(found for _, found in delivered) and shadows.concerned(db, [pair[1].step for _, pair in lasting])
+    if remembers:
+        lasting = [(one.wall, pair) for one in settlements for pair in one.found]
+    for wall, (claimed, report) in lasting:
+        _record(db, claimed, report, wall, remembers=remembers)
+
+
+def leaves_nothing(claimed: Claimed, report: Report) -> bool:
+    """Tell whether what became of an attempt leaves nothing behind but its receipt, and means nothing to others."""
+    return isinstance(report.step, Deliver) and shadows.ends_alone(claimed.op, report.step)
 
 
 def _check_owned(db: Tables, settlements: Sequence[Settlement]) -> None:
-    owned: set[tuple[int, int, int]] = set()
-    for marks, places in listed([one.claimed.op.seq for one in settlements]):
-        owned.update(db.execute(f"SELECT seq, fence, attempts FROM $seal WHERE seq IN {marks}", places))
-    for fence, claimed, _, _ in settlements:
-        if (claimed.op.seq, fence, claimed.attempt) not in owned:
-            raise LeaseLostError(f"op {claimed.op.seq} is no longer this process's to settle", operation="outbox")
+    attempts: dict[tuple[int, int], list[int]] = {}
+    for fence, found, _ in settlements:
+        for claimed, _ in found:
+            attempts.setdefault((fence, claimed.attempt), []).append(claimed.op.seq)
+    query = "SELECT count(*) FROM $seal WHERE seq IN {} AND fence = ? AND attempts = ?"
+    for owner, seqs in attempts.items():
+        if len(seqs) != sum(db.execute(query.format(marks), [*some, *owner]).get for marks, some in listed(seqs)):
+            which = f"op {seqs[0]} is" if len(seqs) == 1 else f"one of the ops {min(seqs)} to {max(seqs)} is"
+            raise LeaseLostError(f"{which} no longer this process's to settle", operation="outbox")
 
 
-def _record(db: Tables, settlement: Settlement, *, remembers: bool) -> None:
-    _, claimed, report, wall = settlement
+def _record(db: Tables, claimed: Claimed, report: Report, wall: float, *, remembers: bool) -> None:
     op = claimed.op
     match report.step:
         case Deliver() | Renew() as step:
-            _change(db, settlement, step, remembers=remembers)
+            _change(db, claimed, report, step, wall if remembers else None)
         case Postpone() | AskCredentials() | Await() as step:
             _keep(db, claimed, step, report, wall)
         case Conflict(reason=reason) as step:
@@ -100,12 +108,19 @@ def _record(db: Tables, settlement: Settlement, *, remembers: bool) -> None:
             raise ConfigError("an op that is to be compared is not settled yet", operation="outbox")
 
 
-def _change(db: Tables, settlement: Settlement, step: Deliver | Renew, *, remembers: bool) -> None:
-    """Let an op that is done, or goes again as something else, have its effect on the next write of its entity."""
-    _, claimed, report, wall = settlement
+def _change(db: Tables, claimed: Claimed, report: Report, step: Deliver | Renew, wall: float | None) -> None:
+    """Let an op that is done, or goes again as something else, have its effect on the next write of its entity.
+
+    Args:
+        db: The connection.
+        claimed: The op.
+        report: What became of it.
+        step: The same.
+        wall: Unix seconds, None when nothing need be remembered of it.
+    """
     match step:
         case Deliver():
-            if remembers:
+            if wall is not None:
                 shadows.remember(db, claimed.op, step, wall)
             shadows.hand_on(db, claimed.op, step, follower=report.follower, known_to=report.known_to)
         case Renew():
@@ -137,14 +152,14 @@ def _show(db: Tables, seq: int, step: Conflict) -> None:
         )
 
 
-def _receive(db: Tables, delivered: Sequence[Settlement]) -> None:
-    """Write the receipts of what was delivered, and take it out of the queue."""
-    rows = [_receipt(one.claimed, one.report.step, one.wall) for one in delivered]
+def _receive(db: Tables, delivered: Sequence[tuple[float, Sequence[tuple[Claimed, Report]]]]) -> None:
+    """Write the receipts of what was delivered when, and take it out of the queue."""
+    rows = [_receipt(claimed, report.step, wall) for wall, found in delivered for claimed, report in found]
     begin = 0
     for count in chunks(len(rows)):
         db.execute(_receipts(count), list(chain.from_iterable(rows[begin : begin + count])))
         begin += count
-    _remove(db, [one.claimed.op.seq for one in delivered])
+    _remove(db, [row[0] for row in rows])
 
 
 @cache

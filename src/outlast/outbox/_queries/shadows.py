@@ -61,18 +61,27 @@ def shadow(db: Tables, kind: str, entity: str) -> Shadow | None:
     return None if row is None or row[0] is None else Shadow(etag=row[0], body=db.ways.bodies.unpack(row[1]))
 
 
+def ends_alone(op: Op, step: Deliver) -> bool:
+    """Tell whether a delivery has nothing to hand on: it made no version that counts, and nothing but what was said.
+
+    A weak tag never passes If-Match (RFC 9110 section 13.1.1), so it would turn the follower into a conflict.
+    """
+    return step.outcome == "delivered" and not op.rounds and _strong(step.etag) is None
+
+
 def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to: int | None) -> None:
     """Give the version that an op made to the next one of its lane, which was based on it and would else be refused.
 
     A follower that names its base was made by somebody who saw that and nothing else: unless that is what the op has
     left, the follower is to be refused and merged, or it would undo what its author never saw.
     """
+    if ends_alone(op, step):
+        return
     if step.outcome != "delivered":
         rebase(db, op, follower=follower, known_to=known_to)
         return
-    # A weak tag never passes If-Match (RFC 9110 section 13.1.1), so it would turn the follower into a conflict.
     etag = _strong(step.etag)
-    follower = _follower(db, op, follower, known_to) if etag is not None or op.rounds else None
+    follower = _follower(db, op, follower, known_to)
     if follower is None:
         return
     if op.rounds:

@@ -1,0 +1,81 @@
+"""The least that Python must do to deliver from an outbox: its tables and records, without loop, threads or lease."""
+
+import hashlib
+import time
+
+import apsw
+
+from outlast.outbox import Applied, Op, SealedRequest, Verb
+
+READ = (
+    "SELECT seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body, grp, after_seq,"
+    " schema_v, rounds, expires, base FROM op ORDER BY seq LIMIT ?"
+)
+SEAL = (
+    "INSERT INTO seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body,"
+    " doubt) VALUES (?, 1, 7, NULL, 0, ?, '', ?, ?, '[]', ?, NULL, 0)"
+)
+OWNED = "SELECT count(*) FROM seal WHERE seq <= ? AND fence = 7 AND attempts = 1"
+RECEIPT = (
+    "INSERT INTO receipt (seq, generation, attempts, etag, kind, entity, done, outcome)"
+    " VALUES (?, ?, 1, ?, ?, ?, ?, 'delivered')"
+)
+VERBS = {verb.value: verb for verb in Verb}
+
+
+class Floor:
+    """Claim, hand over and settle, with a hash, a request, an answer and a receipt each, in the shortest code there is.
+
+    Args:
+        path: An outbox that nobody has open; each op has a lane of its own.
+    """
+
+    def __init__(self, path):
+        self.db = apsw.Connection(str(path))
+        self.db.pragma("synchronous", 2)
+
+    def settle(self, group, groups):
+        """Do so group by group, and return the rate."""
+        began = time.perf_counter()
+        for _ in range(groups):
+            now = time.time()
+            self.db.execute("BEGIN IMMEDIATE")
+            parcels = self._claim(group, now)
+            self.db.execute("COMMIT")
+            answers = carry(parcels)
+            self.db.execute("BEGIN IMMEDIATE")
+            self._record(parcels, answers, now)
+            self.db.execute("COMMIT")
+        return group * groups / (time.perf_counter() - began)
+
+    def _claim(self, group, now):
+        parcels, rows = [], []
+        for row in self.db.execute(READ, (group,)):
+            seq, lane, verb, kind, entity, generation, target, media, if_match, created, body, *rest = row
+            key = f"floor.1:{seq}:{generation}"
+            op = Op(
+                seq, generation, key, lane, VERBS[verb], kind, entity, target, body, media, if_match, created, *rest
+            )
+            parcels.append((op, SealedRequest("put", key, (), body)))
+            rows.append((seq, now, "put", key, hashlib.sha256(body).digest()))
+        self.db.executemany(SEAL, rows)
+        return parcels
+
+    def _record(self, parcels, answers, now):
+        last = parcels[-1][0].seq
+        if self.db.execute(OWNED, (last,)).get != len(parcels):
+            raise RuntimeError("somebody else delivers from this file")
+        rows = [(op.seq, op.generation, answers[op.seq].etag, op.kind, op.entity, now) for op, _ in parcels]
+        self.db.executemany(RECEIPT, rows)
+        self.db.execute("DELETE FROM op WHERE seq <= ?", (last,))
+        self.db.execute("DELETE FROM seal WHERE seq <= ?", (last,))
+
+    def close(self):
+        """Close the file."""
+        self.db.close()
+
+
+def carry(parcels):
+    """Carry to nowhere."""
+    answer = Applied()
+    return {op.seq: answer for op, _ in parcels}
