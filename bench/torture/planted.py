@@ -65,7 +65,7 @@ FAULTS = (
     Fault(
         "G3b", "The former holder's writes are not refused, and it never learns that its lease is gone",
         ((SETTLE, "    if current != fence:\n", "    if current is None:\n"),
-         (SETTLE, "        if (claimed.op.seq, fence, claimed.attempt) not in owned:\n", "        if not owned:\n"),
+         (SETTLE, "        if len(seqs) != sum(", "        if len(seqs) < sum("),
          ("outbox/_lease.py", "        if not changed:\n", "        if changed is None:\n")),
         ("tests/issues/test_sync_takeover_is_not_atomic.py",),
     ),
@@ -83,9 +83,9 @@ FAULTS = (
     ),
     Fault(
         "G6a", "What is queued together is committed one by one",
-        ((ENQUEUE, "    for count in chunks(len(items)):\n",
-          "    for count in [1] * len(items):\n"
-          '        if begin:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
+        ((ENQUEUE, "    for count in chunks(len(rows)):\n",
+          "    for count in [1] * len(rows):\n"
+          '        if places:\n            yield Ask("COMMIT")\n            yield Ask("BEGIN IMMEDIATE")\n'),),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
     Fault(
@@ -116,9 +116,9 @@ FAULTS = (
         "P1", "A write is acknowledged before its COMMIT",
         ((WRITER, "            results = self._transact(lambda db: _run_jobs(db, group))\n",
           "            results = self._transact(lambda db: _tell_early(group, _run_jobs(db, group)))\n"),
-         (WRITER, "        for entry in group:\n            entry.tell(", "        for entry in ():\n            entry.tell("),
+         (WRITER, "        for entry in group:\n            end = ", "        for entry in ():\n            end = "),
          (WRITER, "def _halves(", "def _tell_early(group, results):\n    left = iter(results)\n    for entry in group:\n"
-          "        entry.tell([next(left) for _ in entry.items])\n    return results\n\n\ndef _halves(")),
+          "        entry.land([next(left) for _ in entry.items])\n    return results\n\n\ndef _halves(")),
         (), POWER,
     ),
     Fault(
@@ -128,8 +128,8 @@ FAULTS = (
     ),
     Fault(
         "P3", "A delivered write stays in the queue when its receipt is written, and is removed later",
-        ((SETTLE, "    _remove(db, [one.claimed.op.seq for one in delivered])\n",
-          '    for one in delivered:\n        db.execute("DELETE FROM $seal WHERE seq = ?", (one.claimed.op.seq,))\n'),),
+        ((SETTLE, "    _remove(db, [row[0] for row in rows])\n",
+          '    for row in rows:\n        db.execute("DELETE FROM $seal WHERE seq = ?", (row[0],))\n'),),
         (), KILLS,
     ),
 )  # fmt: skip

@@ -43,11 +43,11 @@ class Work(Protocol):
 
 
 class _Ordered:
-    """Be what a thread does for a future."""
+    """Be what a thread does for a future, until the loop knows of it, which is a moment later."""
 
-    def __init__(self, future: Future[Any]) -> None:
+    def __init__(self, future: Future[Any], known: asyncio.Future[Any]) -> None:
         self._future = future
-        self.done = future.done
+        self.done = known.done
 
     def wait(self, seconds: float) -> None:
         with suppress(TimeoutError, CancelledError):
@@ -87,8 +87,9 @@ class LoopAssist:
 
         Cancel: a job that has not begun is not done; one that has begun runs to its end.
         """
-        self.watch(_Ordered(future))
-        return await asyncio.wrap_future(future, loop=self.loop)
+        known = asyncio.wrap_future(future, loop=self.loop)
+        self.watch(_Ordered(future, known))
+        return await known
 
     def watch(self, work: Work) -> None:
         """See to it that the thread which does some work comes to its end."""

@@ -226,8 +226,8 @@ MUTANTS = [
     Mutant(
         "what-is-not-mentioned-was-applied",
         "engines/batches.py",
-        'answers.get(item.seq, InDoubt("the answer does not mention it"))',
-        "answers.get(item.seq, Applied())",
+        'answers.get(item.seq) or InDoubt("the answer does not mention it")',
+        "answers.get(item.seq) or Applied()",
         BATCHES,
     ),
     Mutant(
