@@ -19,7 +19,7 @@ _DAY: Final = 86_400.0
 _YOUNG: Final = 60.0
 """Seconds for which a receipt stays in any case, so that whoever waits for a ticket hears of it."""
 _SWEEP_EVERY: Final = 3_600.0
-_LOOK_EVERY: Final = 0.5
+_LOOK_EVERY: Final = 5.0
 _log = logging.getLogger("outlast.outbox")
 
 

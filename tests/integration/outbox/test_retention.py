@@ -166,6 +166,13 @@ def test_many_shadows_are_looked_at_in_portions(face, box, place, clock):
     assert face.do(box.prune()).shadows == 125
 
 
+@pytest.fixture
+def eager(monkeypatch):
+    """Let runners look at the clock all the time, for here it jumps."""
+    monkeypatch.setattr("outlast.outbox._retention._LOOK_EVERY", 0.01)
+
+
+@pytest.mark.usefixtures("eager")
 async def test_whoever_delivers_prunes(place):
     """A runner forgets by itself, at its start and every now and then."""
     clock = ManualClock(wall=2e9)
@@ -188,6 +195,7 @@ async def test_whoever_delivers_prunes(place):
         assert await box.counts() == Counts(delivered=2)
 
 
+@pytest.mark.usefixtures("eager")
 async def test_pruning_that_fails_is_tried_again(place, monkeypatch, caplog):
     """What goes wrong is logged, and neither stops the delivery nor the next attempt."""
     clock = ManualClock(wall=2e9)
