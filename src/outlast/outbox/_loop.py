@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -26,6 +27,7 @@ from outlast.outbox._records import Claimed, Term
 from outlast.outbox._routes import BeforeSettle, Routes
 
 _POLL_EVERY: Final = 0.25
+_log = logging.getLogger("outlast.outbox")
 
 
 class DeliveryLoop:
@@ -75,6 +77,7 @@ class DeliveryLoop:
         self._turns = asyncio.Semaphore(concurrency)
         self._flying: dict[asyncio.Task[None], Flight] = {}
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle
         self._dirty = True
         self._seen_version: int | str = 0
         self._seen_decisions = 0
@@ -188,8 +191,8 @@ class DeliveryLoop:
             self._lanes.hurry()
         again = True
         while again:
-            room = self._concurrency - len(self._flying)
-            if room < 1 or any(flight.alone for flight in self._flying.values()):
+            room = self._room()
+            if room < 1:
                 return
             flights, again = await self._claimer.claim(room, alone=not self._flying)
             for flight in flights:
@@ -247,16 +250,47 @@ class DeliveryLoop:
         self._wake.set()
 
     async def _pause(self) -> None:
-        now, due = self._core.clock.now(), self._lanes.next_due()
-        waits = [_POLL_EVERY, self.gates.closed_for() or _POLL_EVERY]
-        if due is not None:
-            waits.append(max(0.0, due - now))
+        """Sleep until there is something to do; a timer looks for that, which costs half of waking a task."""
+        self._look_later()
         try:
-            async with asyncio.timeout(min(waits)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            self._timer.cancel()
         self._wake.clear()
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._look_in(), self._look)
+
+    def _look(self) -> None:
+        try:
+            if not self._stirs():
+                self._look_later()
+                return
+        except Exception:  # whoever is woken meets it again, and is told
+            _log.exception("looking for something to deliver from %s failed", self._core.name)
+        self._wake.set()
+
+    def _look_in(self) -> float:
+        due = self._lanes.next_due() if self._room() > 0 else None
+        left = _POLL_EVERY if due is None else max(0.0, due - self._core.clock.now())
+        return min(_POLL_EVERY, self.gates.closed_for() or _POLL_EVERY, left)
+
+    def _stirs(self) -> bool:
+        """Tell whether something has happened that nobody has told of, or the time of something has come."""
+        self._dirty = self._core.database.moved() or self._dirty
+        self._hurry()
+        if self._dirty or self._seen_routes != self._routes.version or not self._lease.held:
+            return True
+        return self._room() > 0 and self._lanes.any_ready(self._core.clock.now())
+
+    def _hurry(self) -> None:
+        if self.gates.recovered():
+            self._lanes.hurry()
+
+    def _room(self) -> int:
+        """Return how many flights more there may be now."""
+        alone = any(flight.alone for flight in self._flying.values())
+        return 0 if alone else self._concurrency - len(self._flying)
 
     def next_try_in(self) -> float:
         """Return the seconds until something that waits may be sent again, 0 when that is now."""

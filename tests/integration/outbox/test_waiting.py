@@ -145,3 +145,28 @@ async def test_a_stored_wait_outlives_a_restart(place):
         assert server.seen == []
         assert run._loop._lanes.next_due() - box.core.clock.now() > 3000
         assert [status.state for status in await box.list(OpState.WAITING)] == [OpState.WAITING]
+
+
+async def test_what_is_due_waits_asleep_until_a_slot_is_free(place, monkeypatch):
+    """While as many are on the wire as may be, a write whose time has come keeps no processor busy."""
+    arrived, free, looks = asyncio.Event(), asyncio.Event(), []
+
+    async def act(op):
+        if op.entity == "a" and not arrived.is_set():
+            return InDoubt("cut")
+        arrived.set()
+        await free.wait()
+        return Applied()
+
+    async with opened(place) as box, runner(box, act, concurrency=1) as run:
+        moved = box.core.database.moved
+        await box.enqueue(put("a"), put("b"))
+        running = asyncio.create_task(run.run_forever())
+        await arrived.wait()
+        monkeypatch.setattr(box.core.database, "moved", lambda: looks.append(1) or moved())
+        await asyncio.sleep(0.3)  # the time of the first comes after 10 ms
+        free.set()
+        await until(lambda: run.stats.delivered == 2)
+        running.cancel()
+
+    assert len(looks) < 30
