@@ -1006,7 +1006,7 @@ def played():
 
 @pytest.mark.timeout(900)
 def test_the_tests_pass_without_a_fault(played):
-    """On the copy as it is tests pass, so that it is the fault that fails them."""
+    """On the source as it is tests pass, so that it is the fault that fails them."""
     code, output = played["nothing"]
 
     assert code == 0, output
