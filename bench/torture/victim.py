@@ -234,13 +234,9 @@ async def deliver(job, watch):
 
 
 async def finish(job, watch):
-    """Deliver and decide until nothing is left, with nobody killing."""
+    """Deliver and decide until nothing is left, with nobody killing but who sees that it gets no further."""
     bus = EventBus()
-    async with (
-        asyncio.timeout(60),
-        await open_box(job, bus) as box,
-        make_runner(job, watch, box, bus) as runner,
-    ):
+    async with await open_box(job, bus) as box, make_runner(job, watch, box, bus) as runner:
         await runner.run_until_idle()
         while await replay_parked(box, Ledger(job.ledger)):
             await runner.run_until_idle()
