@@ -6,9 +6,11 @@ that cannot run says why above itself: `<!-- not run: needs your API -->`.
 
 import ast
 import asyncio
+import contextlib
 import gc
 import inspect
 import re
+import signal
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,7 @@ def blocks(text):
 def run(page, found):
     """Run blocks one after the other in one namespace and one event loop; tracebacks point into the page."""
     namespace = {"__name__": "__main__"}
-    with asyncio.Runner() as runner:
+    with sigint_as_it_was(), asyncio.Runner() as runner:
         for block in found:
             tree = ast.increment_lineno(ast.parse(block.code, str(page)), block.line)
             code = compile(tree, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
@@ -55,6 +57,16 @@ def run(page, found):
                 runner.run(eval(code, namespace))
             else:
                 exec(code, namespace)
+
+
+@contextlib.contextmanager
+def sigint_as_it_was():
+    """Give Ctrl-C back: a web server that a page runs over several blocks leaves it to the first one's event loop."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
