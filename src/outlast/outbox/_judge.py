@@ -255,7 +255,7 @@ class Judge:
     async def _send_batch(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer] | Answer:
         assert isinstance(route.transport, Batching)  # noqa: S101 - `cut` makes batches for no other
         term = self._term()
-        parcels = [(one.op, SealedRequest(*one.request[:4], term)) for one in claims]
+        parcels = [(one.op, one.request._replace(term=term)) for one in claims]
         try:
             answer: Any = await route.transport.send_batch(parcels)
         except Exception as error:

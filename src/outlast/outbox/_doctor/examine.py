@@ -120,6 +120,7 @@ _NEW_EPOCH: Final = "outlast outbox doctor --new-epoch, so that no place is give
 
 
 def listed(code: str, text: str, seqs: Sequence[int], remedy: str) -> Iterator[Finding]:
+    """Yield one finding about writes, if there are any."""
     if seqs:
         some = ", ".join(map(str, seqs[:_SHOWN])) + (", ..." if len(seqs) > _SHOWN else "")
         yield Finding(code, f"{len(seqs)} writes {text}: {some}", remedy, tuple(seqs[:_MOST]))

@@ -183,9 +183,7 @@ def _seal(db: Tables, run: _Run, op: Op, way: Course) -> Claim:
         return Unsendable(op=op, reason=reason)
     digest, own_body = _frozen(db.ways.bodies, op, request)
     headers = json.dumps(request.headers) if request.headers else "[]"
-    run.fresh.append(
-        (op.seq, run.fence, wall, request.method, request.url, headers, digest, own_body)
-    )  # fmt: skip
+    run.fresh.append((op.seq, run.fence, wall, request.method, request.url, headers, digest, own_body))
     history = run.first if op.expires_at is None else History(first_sent=wall, expires=op.expires_at)
     return Claimed(op, request, 1, history, way)
 
