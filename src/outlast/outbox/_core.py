@@ -41,6 +41,8 @@ from outlast.storage import Batch, Borrowed, Failed, Session
 
 T = TypeVar("T")
 
+_FEW, _LITTLE = 32, 64 << 10
+"""Writes, and bytes of bodies, that take no longer to store than a flush."""
 _log = logging.getLogger("outlast.outbox")
 
 
@@ -106,7 +108,7 @@ class OutboxCore:
         loop, side = asyncio.get_running_loop(), self._side
         if side is None or side.loop is not loop:
             assist = LoopAssist(loop)
-            calls = TickList(assist, self._hand_over)
+            calls = TickList(assist, self._hand_over, self._in_a_moment)
             side = self._side = _LoopSide(loop, assist, calls, TickList(assist, self._hand_over_settlements))
         return side
 
@@ -125,6 +127,17 @@ class OutboxCore:
         future = self.database.write_item(self._enqueue, (call, None))
         future.add_done_callback(lambda done: self._announce([call], [_outcome(done)]))
         return future
+
+    def store(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+        """Store writes as `enqueue` does, and wait; a thread that comes alone makes the commit itself."""
+        check_bodies(self.limits, writes)
+        outcomes = self._at_once([(sql.Call(writes, self.clock.wall(), together), None)])
+        if outcomes is None:
+            return self.enqueue(writes, together=together).result()
+        (outcome,) = outcomes
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return outcome
 
     def aenqueue(self, writes: Sequence[Write], *, together: bool = False) -> asyncio.Future[list[Queued]]:
         """Store writes as `enqueue` does, for a task of the running event loop; see `TickList`."""
@@ -146,6 +159,19 @@ class OutboxCore:
                 then(outcomes)
 
         return self.database.write_items(self._enqueue, calls, landed)
+
+    def _in_a_moment(self, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> Sequence[list[Queued] | Failed] | None:
+        """Store what takes no longer than the loop may be kept; None, and nothing is done, where it would."""
+        if not self.database.quick:
+            return None
+        writes = [write for call, _ in calls for write in call.writes]
+        return self._at_once(calls) if len(writes) <= _FEW and size_of(writes) <= _LITTLE else None
+
+    def _at_once(self, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> Sequence[list[Queued] | Failed] | None:
+        outcomes = self.database.write_at_once(self._enqueue, calls)
+        if outcomes is not None:
+            self._announce([call for call, _ in calls], outcomes)
+        return outcomes
 
     def _enqueue(self, db: Session, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> list[list[Queued]]:
         return still_wanted(calls, lambda wanted: self._store(db, wanted))

@@ -130,7 +130,7 @@ class SyncOutbox:
         core, patience = self.core, Patience(self.core.limits, self.core.clock.now())
         if not self._turn.locked():
             try:
-                return core.enqueue(writes, together=together).result()
+                return core.store(writes, together=together)
             except OutboxFullError as full:
                 patience.pause(full, core.clock.now())
         seconds = patience.left(core.clock.now())
@@ -138,7 +138,7 @@ class SyncOutbox:
         try:
             while True:
                 try:
-                    return core.enqueue(writes, together=together).result()
+                    return core.store(writes, together=together)
                 except OutboxFullError as full:
                     core.clock.sleep(patience.pause(full, core.clock.now()))
         finally:

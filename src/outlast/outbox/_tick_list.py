@@ -8,6 +8,7 @@ a future of its own, so that one who goes away takes nobody along.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 _MOST: Final = 1024
 """How many travel together at most, which is what shares a commit."""
+_FEW: Final = 32
+"""How many the loop sees to by itself at most."""
+_NOTHING: Final[deque[object]] = deque()
 
 
 Waiting = tuple[I, asyncio.Future[T] | None]
@@ -35,16 +39,23 @@ HandOver = Callable[[Sequence[Waiting[I, T]], Then[T]], Batch[T]]
 """Gives a list of items away and has the outcome of each told, in whatever thread."""
 
 
+AtOnce = Callable[[Sequence[Waiting[I, T]]], Sequence[T | Failed] | None]
+"""Sees to a list of items in the calling thread and returns the outcome of each, or None: nothing was done."""
+
+
 class TickList(Generic[I, T]):
     """Collect items for the length of one turn of a loop. For one event loop.
 
     Args:
         assist: Of the loop.
         hand_over: Gives a list of them away.
+        at_once: Sees to them itself when it would not take long; asked only while the loop would rest otherwise.
+            Default: nobody does.
     """
 
-    def __init__(self, assist: LoopAssist, hand_over: HandOver[I, T]) -> None:
+    def __init__(self, assist: LoopAssist, hand_over: HandOver[I, T], at_once: AtOnce[I, T] = lambda _: None) -> None:
         self._assist = assist
+        self._at_once = at_once
         self._loop = assist.loop
         self._hand_over = hand_over
         self._waiting: list[Waiting[I, T]] = []
@@ -63,6 +74,12 @@ class TickList(Generic[I, T]):
     def flush(self) -> None:
         """Hand over what is there."""
         waiting, self._waiting = self._waiting, []
+        # asyncio alone tells what is to be run next; on other loops the writer's thread does it all.
+        if len(waiting) <= _FEW and getattr(self._loop, "_ready", True) == _NOTHING:
+            outcomes = self._at_once(waiting)
+            if outcomes is not None:
+                _tell(waiting, outcomes)
+                return
         for begin in range(0, len(waiting), _MOST):
             self._send(waiting[begin : begin + _MOST])
 

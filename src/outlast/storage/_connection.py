@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 
@@ -57,6 +57,10 @@ class Connection(Session, Protocol):
 
     def config(self, setting: int, value: int, /) -> Any:
         """Set a number that belongs to the connection."""
+        ...
+
+    def set_wal_hook(self, hook: Callable[[Any, str, int], int], /) -> None:
+        """Have somebody told, after each commit, how many pages the log has; the log grows on then by itself."""
         ...
 
     def set_busy_timeout(self, milliseconds: int, /) -> None:

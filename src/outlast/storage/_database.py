@@ -70,6 +70,19 @@ class Database(Protocol):
         """Do the same for several items at once; `then` is told in the writer's thread what became of each."""
         ...
 
+    @property
+    def quick(self) -> bool:
+        """Tell whether a commit has lately never taken long, so that even an event loop may make one."""
+        ...
+
+    def write_at_once(self, job: Callable[[Any, Sequence[I]], Sequence[T]], items: Sequence[I]) -> Sequence[T] | None:
+        """Do it in the calling thread, if that need not wait for anybody but the disk.
+
+        Returns:
+            The results, durable, or None: nothing was done, and `write_items` must see to it or find out what is wrong.
+        """
+        ...
+
     def read(self, job: Callable[[Any], T]) -> Future[T]:
         """Run queries on the reader thread."""
         ...

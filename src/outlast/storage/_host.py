@@ -71,7 +71,7 @@ class FileGate:
     Without it they would sleep in SQLite until the lock happens to be free, which is slower and lets one process
     starve the others. It protects nothing: who has waited long enough goes on, and SQLite's own lock decides.
 
-    Thread-safe: no; one thread goes through it.
+    Thread-safe: no; one thread at a time goes through it.
 
     Args:
         path: The file that carries the lock; it is made if needed and left behind.
@@ -88,7 +88,7 @@ class FileGate:
     def __enter__(self) -> None:
         """Wait for the turn."""
         wait, end = _SHORT, None
-        while not self._try():
+        while not self.try_enter():
             now = self._clock.now()
             end = now + self._patience if end is None else end
             if now >= end:
@@ -96,16 +96,21 @@ class FileGate:
             self._clock.sleep(wait)
             wait = min(2 * wait, _LONG)
 
-    def _try(self) -> bool:
+    def try_enter(self) -> bool:
+        """Take the turn if nobody has it, and tell whether that is so; `leave` gives it back."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
         """Let the next one through."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def __exit__(self, *_: object) -> None:
+        """Do so."""
+        self.leave()
 
     def close(self) -> None:
         """Give the descriptor back."""

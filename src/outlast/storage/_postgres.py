@@ -150,6 +150,17 @@ class PostgresDatabase:
         self._check_process()
         return self._writer.submit_item(job, item)
 
+    quick = False
+    """A commit always waits for the network."""
+
+    def write_at_once(
+        self,
+        job: Callable[[Any, Sequence[I]], Sequence[T]],  # noqa: ARG002 - named as for every store
+        items: Sequence[I],  # noqa: ARG002
+    ) -> Sequence[T] | None:
+        """Do nothing: there is always somebody to wait for."""
+        return None
+
     def write_items(
         self,
         job: Callable[[PostgresSession, Sequence[I]], Sequence[T]],

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from outlast.clock import SYSTEM_CLOCK
 from outlast.errors import (
     ConfigError,
     CorruptError,
@@ -31,6 +32,7 @@ from outlast.storage._layouts import (
     store_version,
     stored_version,
 )
+from outlast.storage._log import Log
 from outlast.storage._log_check import check_log, has_more
 from outlast.storage._reading import connect_to_read
 from outlast.storage._space import SpaceWatch, judge, outside
@@ -47,8 +49,10 @@ _MARKS = (
     " FROM pragma_application_id, pragma_user_version"
 )
 _TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
-_LOG, _SHORT_LOG = 1000, 32
-"""Pages after which the log is written back."""
+_QUICK = 0.001
+"""Seconds that a flush takes on a quick disk at most."""
+_OFTEN = 64
+"""Flushes in a row that show that a disk is quick."""
 _SYNCHRONOUS = {"power": 2, "process": 1}
 
 
@@ -112,7 +116,8 @@ class SqliteDatabase:
         self._seen = 0
         self._gate = FileGate(f"{self.path}-gate")
         self._space = SpaceWatch(self.path)
-        self._saving = False
+        self._log = Log(self._main, self._apsw)
+        self._quick_flushes = 0
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
 
@@ -175,15 +180,46 @@ class SqliteDatabase:
         self._check_process()
         return self._writer.submit_items(job, items, then)
 
+    @property
+    def quick(self) -> bool:
+        """Tell whether none of the last flushes took long."""
+        return self._quick_flushes >= _OFTEN
+
+    def write_at_once(
+        self, job: Callable[[Connection, Sequence[I]], Sequence[T]], items: Sequence[I]
+    ) -> Sequence[T] | None:
+        """Do what `write_items` does in the calling thread, if that need not wait for anybody but the disk.
+
+        Returns:
+            The results, durable, or None: nothing was done, and `write_items` must see to it or find out what is wrong.
+        """
+        self._check_process()
+        if self._log.long or self._space.low:  # the log is to be written back, which takes a while
+            return None
+        return self._writer.at_once(lambda: self._transact_at_once(lambda db: job(db, items)))
+
+    def _transact_at_once(self, work: Callable[[Connection], T]) -> T | None:
+        if not self._gate.try_enter():
+            return None
+        try:
+            self._main.set_busy_timeout(0)
+            return self._commit(work)
+        except Exception:  # it was rolled back, and whoever does it again meets it again
+            return None
+        finally:
+            self._main.set_busy_timeout(_BUSY_MS)
+            self._gate.leave()
+
     def _transact(self, work: Callable[[Connection], T]) -> T:
         with self._gate:
             try:
                 return self._commit(work)
             except Exception as error:
-                if not is_full(error) or not self._begin_log_anew():
+                if not is_full(error) or not self._log.begin_anew():
                     raise
             finally:
-                self._save_space(low=self._space.low)
+                self._log.save_space(low=self._space.low)
+                self._log.shorten()
             return self._commit(work)
 
     def _commit(self, work: Callable[[Connection], T]) -> T:
@@ -194,28 +230,14 @@ class SqliteDatabase:
             raise GroupRefusedError(error) from error
         try:
             result = work(connection)
+            began = SYSTEM_CLOCK.now()
             connection.execute("COMMIT")
+            self._quick_flushes = self._quick_flushes + 1 if SYSTEM_CLOCK.now() - began < _QUICK else 0
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         return result
-
-    def _save_space(self, *, low: bool) -> None:
-        """Keep the log from growing further while little space is left: what it has is enough for what waits."""
-        if low != self._saving:
-            self._saving = low
-            self._main.pragma("wal_autocheckpoint", _SHORT_LOG if low else _LOG)
-            if low:
-                self._begin_log_anew()
-
-    def _begin_log_anew(self) -> bool:
-        """Write the log back, so that the next commit needs no further space for it; tell whether that went well."""
-        try:
-            busy, logged, _ = self._main.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        except self._apsw.Error:
-            return False
-        return not busy and logged > 0
 
     def check_space(self, connection: Connection, coming: int, reserve: int | None, now: float) -> None:
         """Refuse writes that would go into the space that is kept back; see `SpaceWatch.check`."""

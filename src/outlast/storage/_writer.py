@@ -129,7 +129,7 @@ def _tell(future: Future[Any], outcomes: list[Any]) -> None:
 
 
 class GroupCommitWriter:
-    """Run jobs in one thread, many to a transaction.
+    """Run jobs in one thread, many to a transaction; a lone job may run in its caller's thread instead, see `at_once`.
 
     Jobs that wait at the same time share one transaction and so one flush of the disk. If a job of a
     group fails, the group is rolled back and each half of it runs in a transaction of its own, and so on, so that
@@ -149,9 +149,12 @@ class GroupCommitWriter:
         self._translate = translate
         self._entries: deque[_Entry] = deque()
         self._lock = threading.Lock()
+        # Held by whoever has the connection; on that, at most one thread waits.
+        self._turn = threading.Lock()
         # Unlocked when something has come; the writer sleeps on it, which costs less than a condition would.
         self._bell = threading.Lock()
         self._closing = False
+        self._crowded = False
         self.commits = 0
         self._thread = threading.Thread(target=self._run, name=f"outlast-writer-{name}", daemon=True)
         self._thread.start()
@@ -194,6 +197,25 @@ class GroupCommitWriter:
         self._queue(_Entry(job, items, batch.land))
         return batch
 
+    def at_once(self, transact: Callable[[], Sequence[T] | None]) -> Sequence[T] | None:
+        """Run a transaction in the calling thread, if nobody waits for the writer and it has nothing to do.
+
+        Args:
+            transact: Returns the results, or None when nothing could be done now.
+
+        Returns:
+            What it returned, or None when it was not called.
+        """
+        # Where several came at once they share commits, and whoever went alone would take one away from all of them.
+        if self._entries or self._crowded or not self._turn.acquire(blocking=False):
+            return None
+        try:
+            results = None if self._closing else transact()
+            self.commits += results is not None
+        finally:
+            self._turn.release()
+        return results
+
     def _submit(self, job: Callable[..., Any], item: Any, *, alone: bool) -> Future[Any]:
         future: Future[Any] = Future()
         self._queue(_Entry(job, (item,), partial(_tell, future), future.set_running_or_notify_cancel, alone))
@@ -216,20 +238,23 @@ class GroupCommitWriter:
             self._closing = True
             self._ring()
         self._thread.join()
+        with self._turn:  # whoever has it now did not see the closing
+            pass
 
     def _run(self) -> None:
-        while group := self._next_group():
-            self._settle(group)
+        while self._has_come():
+            with self._turn:
+                group = [entry for entry in self._take() if entry.begin()]
+                self._crowded = len(group) > 1
+                if group:
+                    self._settle(group)
 
-    def _next_group(self) -> list[_Entry]:
-        while True:
-            # Nothing comes after the closing, so whatever it finds then is all there is.
-            while not self._entries and not self._closing:
-                self._bell.acquire()
-            taken = self._take()
-            group = [entry for entry in taken if entry.begin()]
-            if group or not taken:
-                return group
+    def _has_come(self) -> bool:
+        """Wait for something to do; there is nothing any more once it is closed."""
+        # Nothing comes after the closing, so whatever it finds then is all there is.
+        while not self._entries and not self._closing:
+            self._bell.acquire()
+        return bool(self._entries)
 
     def _take(self) -> list[_Entry]:
         taken: list[_Entry] = []

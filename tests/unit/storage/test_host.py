@@ -112,6 +112,6 @@ def test_gate_waits_for_the_turn_to_end(tmp_path):
     first.__enter__()
     with second:
         assert len(begun) == 3
-        assert not first._try()
+        assert not first.try_enter()
     first.close()
     second.close()

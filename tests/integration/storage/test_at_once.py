@@ -1,0 +1,212 @@
+"""A commit that need not wait for anybody is made by whoever asks for it, and nothing is done when it would have to."""
+
+import fcntl
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from outlast.errors import ShuttingDownError
+from outlast.storage import FileFormat, SqliteDatabase, _sqlite
+
+LAYOUT = "CREATE TABLE note (id INTEGER PRIMARY KEY, text)"
+NOTES = FileFormat(name="notebook", application_id=0x6E6F7465, version=1, migrations=(LAYOUT,))
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """An open notebook, in which something was written once."""
+    database = SqliteDatabase(tmp_path / "notes.db", NOTES)
+    yield database
+    database.close()
+
+
+def add(db, ids):
+    """Be a job that stores notes and tells which thread did it."""
+    for number in ids:
+        db.execute("INSERT INTO note VALUES (?, 'x')", (number,))
+    return [threading.current_thread().name] * len(ids)
+
+
+def stored(database):
+    """Return the ids of all notes, as another connection sees them."""
+    with closing(apsw.Connection(str(database.path))) as other:
+        return [row[0] for row in other.execute("SELECT id FROM note ORDER BY id")]
+
+
+def hold(database):
+    """Keep the writer busy until the returned event is set."""
+    begun, go = threading.Event(), threading.Event()
+    done = database.write(lambda db: begun.set() or go.wait(30))
+    assert begun.wait(30)
+    return go, done
+
+
+def test_who_asks_makes_the_commit(notes):
+    """The caller's own thread does it, it is durable then, and it counts as a commit."""
+    before = notes.commits
+
+    assert notes.write_at_once(add, [1, 2]) == [threading.current_thread().name] * 2
+    assert (stored(notes), notes.commits - before) == ([1, 2], 1)
+
+
+def test_any_thread_may(notes):
+    """One thread after the other uses the one connection, and the writer's own thread as well."""
+    with ThreadPoolExecutor(3) as threads:
+        for number in range(30):
+            assert threads.submit(notes.write_at_once, add, [number]).result() is not None
+            notes.write_item(add, 100 + number).result()
+
+    assert stored(notes) == [*range(30), *range(100, 130)]
+
+
+def test_not_while_the_writer_writes(notes):
+    """While the writer has the connection nothing is done, at once and without waiting for it."""
+    go, done = hold(notes)
+
+    assert notes.write_at_once(add, [1]) is None
+    go.set()
+    done.result()
+    assert stored(notes) == []
+    assert notes.write_at_once(add, [1]) is not None
+
+
+def test_not_past_those_who_wait(notes):
+    """What was handed over before is written before."""
+    go, _ = hold(notes)
+    waiting = [notes.write_item(add, number) for number in (1, 2)]
+    assert notes.write_at_once(add, [3]) is None
+    go.set()
+    for one in waiting:
+        one.result()
+
+    assert stored(notes) == [1, 2]
+
+
+def test_not_while_others_share_commits(notes):
+    """Where several came at once nobody goes alone, until one has come alone to the writer."""
+    go, _ = hold(notes)
+    for one in [notes.write_item(add, number) for number in (1, 2)]:
+        go.set()
+        one.result()
+
+    assert notes.write_at_once(add, [3]) is None
+    notes.write_item(add, 4).result()
+    notes.write_item(add, 5).result()
+    assert notes.write_at_once(add, [6]) is not None
+
+
+def test_not_while_another_program_writes(notes):
+    """A lock that somebody else holds is not waited for; the writer's thread waits for it as ever."""
+    other = apsw.Connection(str(notes.path))
+    other.execute("BEGIN IMMEDIATE")
+
+    assert notes.write_at_once(add, [1]) is None
+    waiting = notes.write_item(add, 1)
+    other.execute("COMMIT")
+    other.close()
+    waiting.result()
+    assert stored(notes) == [1]
+
+
+def test_not_while_another_process_has_its_turn(notes):
+    """Nor is the turn waited for that processes take at one file."""
+    with Path(f"{notes.path}-gate").open("rb") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        assert notes.write_at_once(add, [1]) is None
+    assert notes.write_at_once(add, [1]) is not None
+
+
+def test_what_fails_is_undone(notes):
+    """A job that fails leaves nothing behind; the writer finds out whose fault it was."""
+    notes.write_at_once(add, [1])
+
+    assert notes.write_at_once(add, [2, 1]) is None
+    assert stored(notes) == [1]
+    first, second = notes.write_item(add, 2), notes.write_item(add, 1)
+    first.result()
+    with pytest.raises(Exception, match="UNIQUE"):
+        second.result()
+    assert stored(notes) == [1, 2]
+
+
+def pages_of(path):
+    """Return how many pages the log has that are not in the file yet."""
+    with closing(apsw.Connection(str(path))) as other:
+        list(other.execute("SELECT count(*) FROM note"))
+        logged, done = other.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        return logged - done
+
+
+def test_a_long_log_is_the_writers(notes):
+    """Whoever asks never writes the log back; once it is long the writer does, and then it is short again."""
+    numbers = itertools.count()
+    while notes.write_at_once(add, [next(numbers)]) is not None:
+        assert next(numbers) < 10_000
+    assert pages_of(notes.path) >= 1000
+
+    notes.write_item(add, next(numbers)).result()
+    notes.write(lambda db: None).result()  # the log was written back behind the former
+    assert pages_of(notes.path) == 0
+    notes.write_item(add, next(numbers)).result()
+    assert notes.write_at_once(add, [next(numbers)]) is not None
+
+
+def test_closed_is_closed(notes):
+    """What runs when it is closed comes to its end, and afterwards nothing is done."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(db, ids):
+        begun.set()
+        assert go.wait(30)
+        return add(db, ids)
+
+    with ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(notes.write_at_once, slowly, [1])
+        assert begun.wait(30)
+        closed = threads.submit(notes.close)
+        go.set()
+        assert len(asked.result()) == 1
+        closed.result()
+
+    assert stored(notes) == [1]
+    assert notes.write_at_once(add, [2]) is None
+    with pytest.raises(ShuttingDownError):
+        notes.write_item(add, 2)
+
+
+class Ticking:
+    """Be a clock on which so much passes between one look and the next."""
+
+    def __init__(self):
+        self.step = self.time = 0.0
+
+    def now(self):
+        """Return the time."""
+        self.time += self.step
+        return self.time
+
+
+def test_a_disk_is_quick_until_it_is_not(notes, monkeypatch):
+    """It takes many quick flushes in a row to be taken for quick, and a single slow one to lose that."""
+    clock = Ticking()
+    monkeypatch.setattr(_sqlite, "SYSTEM_CLOCK", clock)
+    numbers = itertools.count()
+
+    def found(count, seconds):
+        clock.step = seconds
+        quick = []
+        for _ in range(count):
+            notes.write_at_once(add, [next(numbers)])
+            quick.append(notes.quick)
+        return quick
+
+    assert notes.quick is False
+    assert found(1, 0.005) == [False]
+    assert found(80, 0.0001) == [False] * 63 + [True] * 17
+    assert found(1, 0.005) == [False]
+    assert found(64, 0.0001) == [False] * 63 + [True]
