@@ -183,7 +183,6 @@ def watch_sqlite(watch):
 
     def opened(connection):
         connection.exec_trace = told
-        connection.wal_autocheckpoint(CHECKPOINT_PAGES)
 
     apsw.connection_hooks.append(opened)
     return WatchedFiles(watch)

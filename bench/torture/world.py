@@ -12,7 +12,20 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from points import POINTS, PRODUCER, RARE, RUNNER, ZOMBIE, Board, Watch, wait_until, watch_postgres, watch_sqlite
+from hurry import hurried
+from points import (
+    CHECKPOINT_PAGES,
+    POINTS,
+    PRODUCER,
+    RARE,
+    RUNNER,
+    ZOMBIE,
+    Board,
+    Watch,
+    wait_until,
+    watch_postgres,
+    watch_sqlite,
+)
 from victim import Job, run
 
 # What the victims need is imported once, before they are forked; the client's parts come lazily otherwise.
@@ -130,10 +143,12 @@ class World:
         name = f"{self.name}-{self.started}"
         ledger = str(self.folder / f"{name}.{role}.jsonl")
         job = replace(self.job, name=name, ledger=ledger, jumps=self.random.random() < 0.25)
+        commits = self.random.choice((0, 10**9))  # lone writes are the loop's from the first on, or never
 
         def work():
             kept = watch_sqlite(watch) if self.kind == "sqlite" else watch_postgres(watch)
-            run(role, job, watch)
+            with hurried(CHECKPOINT_PAGES, commits):
+                run(role, job, watch)
             del kept
 
         return fork(work)
