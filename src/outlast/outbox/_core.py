@@ -70,10 +70,12 @@ class OutboxCore:
         limits: OutboxLimits | None = None,
         upcasters: Upcasters | None = None,
         codec: sql.BodyCodec | None = None,
+        commit_on_loop: bool = True,
     ) -> None:
         self.clock = clock
         self.bus = bus
         self.limits = limits or OutboxLimits()
+        self._commit_on_loop = commit_on_loop
         self.database = open_database(path, durability=durability, inside=inside)
         self.ways = sql.ways_of(self.database.dialect, self.database.sender, sql.Bodies(codec))
         self.name = self.database.name
@@ -162,7 +164,7 @@ class OutboxCore:
 
     def _in_a_moment(self, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> Sequence[list[Queued] | Failed] | None:
         """Store what takes no longer than the loop may be kept; None, and nothing is done, where it would."""
-        if not self.database.quick:
+        if not (self._commit_on_loop and self.database.quick):
             return None
         writes = [write for call, _ in calls for write in call.writes]
         return self._at_once(calls) if len(writes) <= _FEW and size_of(writes) <= _LITTLE else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 LaneState = Literal["ready", "flying", "waiting", "blocked", "held"]
+"""A lane is `ready` to go, has an op that is `flying`, is `waiting` until one is due, `blocked` by an op of another
+lane, or `held` until somebody decides."""
 
 _STUCK: frozenset[LaneState] = frozenset({"blocked", "held"})
 
@@ -25,39 +26,34 @@ class Wait(NamedTuple):
     patient: bool
 
 
-@dataclass(slots=True)
-class Lane:
-    """Hold the places of one lane, oldest first, and what it does.
-
-    Args:
-        number: The number of the lane.
-        seqs: The places of its ops.
-        state: `ready` to go, `flying`, `waiting` until an op is due, `blocked` by an op of another lane, or `held`
-            until somebody decides.
-        next: The place of the op that is ready, 0 when none is.
-        flying: The place of the op that flies, 0 when none does. A replay may put another before it.
-    """
-
-    number: int
-    seqs: deque[int] = field(default_factory=deque[int])
-    state: LaneState = "waiting"
-    next: int = 0
-    flying: int = 0
-
-
 class LaneIndex:
     """Choose the op of each lane that may go. Pure and not thread-safe: the delivery loop owns it.
 
     The oldest op of a lane goes first. While it waits for its next attempt, those behind it wait too, unless it
     was queued as one that others may pass. An op that comes after one of another lane waits until that is delivered.
 
+    There may be millions of lanes with an op each, so a lane is no object: it is its number in dictionaries that hold
+    nothing but numbers and words, which the garbage collector leaves alone.
+
     Complexity: every step is O(log n), except `hurry`, an op that comes back to its old place, and the passing of many.
     """
 
     def __init__(self) -> None:
-        self._lanes: dict[int, Lane] = {}
-        self._ready: deque[Lane] = deque()
-        self._by_seq: dict[int, Lane] = {}
+        self._lane: dict[int, int] = {}
+        """The lane of each op."""
+        self._head: dict[int, int] = {}
+        """The oldest op of each lane."""
+        self._next: dict[int, int] = {}
+        """The op behind each one in its lane, if there is one."""
+        self._tail: dict[int, int] = {}
+        """The newest op of each lane of several."""
+        self._state: dict[int, LaneState] = {}
+        """What each lane does that is not ready."""
+        self._chosen: dict[int, int] = {}
+        """The op that is to go in each lane that is ready, where that is not the oldest one."""
+        self._flying: dict[int, int] = {}
+        """The op of each lane that flies. A replay may put another before it."""
+        self._ready: deque[int] = deque()
         self._waits: dict[int, Wait] = {}
         self._due: list[tuple[float, int]] = []
         self._queued_dues: dict[int, float] = {}
@@ -65,85 +61,131 @@ class LaneIndex:
         self._awaited: dict[int, list[int]] = {}
         self._passable: set[int] = set()
         self._held: set[int] = set()
-        self._stuck_ops = 0
+        self._stuck = 0
         self.last_seq = 0
 
     def __len__(self) -> int:
         """Return how many ops are known and not settled."""
-        return len(self._by_seq)
+        return len(self._lane)
 
     def __contains__(self, seq: int) -> bool:
         """Tell whether an op is known and not settled."""
-        return seq in self._by_seq
+        return seq in self._lane
 
     @property
     def deliverable(self) -> int:
-        """Return how many ops lie in lanes that go on by themselves."""
-        return len(self._by_seq) - self._stuck_ops
+        """Return how many lanes have something to deliver and go on by themselves."""
+        return len(self._head) - self._stuck
 
     @property
     def held(self) -> set[int]:
         """Return the numbers of the lanes that are held back."""
         return set(self._held)
 
-    def add(self, seq: int, lane_number: int, after: int | None = None, *, passable: bool = False) -> None:
+    def add(self, seq: int, lane: int, after: int | None = None, *, passable: bool = False) -> None:
         """Add an op behind the others of its lane, or at its old place if it comes back.
 
         Args:
             seq: Its place.
-            lane_number: The number of its lane.
+            lane: The number of its lane.
             after: The place of an op that is not delivered yet and must be before this one, or None.
             passable: Whether those behind it may go while it waits for its next attempt.
         """
         self.last_seq = max(self.last_seq, seq)
-        if seq in self._by_seq:
+        if seq in self._lane:
             if after is None:
                 self._unblock(seq)
             return
-        lane = self._lanes.get(lane_number)
-        if lane is None:
-            lane = self._lanes[lane_number] = Lane(lane_number)
-        self._by_seq[seq] = lane
         if passable:
             self._passable.add(seq)
         if after is not None:
             self._after[seq] = after
             self._awaited.setdefault(after, []).append(seq)
-        self._stuck_ops += lane.state in _STUCK
-        lane.seqs.append(seq)
-        if len(lane.seqs) > 1 and lane.seqs[-2] > seq:
-            lane.seqs = deque(sorted(lane.seqs))
-        if lane.state not in {"flying", "held"}:
+        if lane not in self._head:
+            self._stuck += self._state.setdefault(lane, "waiting") in _STUCK
+        self._lane[seq] = lane
+        self._link(seq, lane)
+        state = self._state_of(lane)
+        if state not in {"flying", "held"}:
             self._go_on(lane)
+
+    def _link(self, seq: int, lane: int) -> None:
+        head = self._head.get(lane)
+        if head is None:
+            self._head[lane] = seq
+            return
+        tail = self._tail.get(lane, head)
+        self._tail[lane] = max(tail, seq)
+        if seq > tail:
+            self._next[tail] = seq
+        elif seq < head:
+            self._head[lane], self._next[seq] = seq, head
+        else:
+            before = self._before(seq, head)
+            self._next[before], self._next[seq] = seq, self._next[before]
+
+    def _before(self, seq: int, head: int) -> int:
+        """Return the op of a lane that comes before a place; one before which its head comes."""
+        before, after = head, self._next[head]
+        while after < seq:
+            before, after = after, self._next[after]
+        return before
+
+    def _unlink(self, seq: int, lane: int) -> None:
+        head, after = self._head[lane], self._next.pop(seq, None)
+        if head == seq:
+            self._behead(lane, after)
+            return
+        before = self._before(seq, head)  # at or near the front
+        if after is not None:
+            self._next[before] = after
+            return
+        del self._next[before]
+        if before == head:
+            del self._tail[lane]
+        else:
+            self._tail[lane] = before
+
+    def _behead(self, lane: int, after: int | None) -> None:
+        """Let the op behind the oldest one of a lane be the oldest."""
+        if after is None:
+            del self._head[lane]
+            return
+        self._head[lane] = after
+        if self._tail[lane] == after:
+            del self._tail[lane]
+
+    def _state_of(self, lane: int) -> LaneState:
+        return self._state.get(lane, "ready")
 
     @classmethod
     def of(cls, newcomers: Iterable[tuple[int, int, int | None, bool]]) -> Self:
         """Return an index of ops that come in the order of their places; as `add` for each, in a third of the time."""
         index = cls()
-        lanes, by_seq, ready = index._lanes, index._by_seq, index._ready
-        find = lanes.get
-        for seq, number, after, passable in newcomers:
-            lane = find(number)
-            if after is not None or passable or (lane is not None and lane.state != "ready"):
-                index.add(seq, number, after, passable=bool(passable))
-            elif lane is None:
-                lanes[number] = by_seq[seq] = lane = Lane(number, deque((seq,)), "ready", seq)
-                ready.append(lane)
-            else:
-                lane.seqs.append(seq)
-                by_seq[seq] = lane
-        index.last_seq = max(by_seq, default=0)
+        lane_of, heads, behind, tails = index._lane, index._head, index._next, index._tail
+        ready, unready = index._ready, index._state
+        for seq, lane, after, passable in newcomers:
+            if after is not None or passable or lane in unready:
+                index.add(seq, lane, after, passable=bool(passable))
+                continue
+            lane_of[seq] = lane
+            tail = tails.get(lane)
+            if tail is None:
+                tail = heads.setdefault(lane, seq)
+                if tail == seq:
+                    ready.append(lane)
+                    continue
+            behind[tail] = tails[lane] = seq
+        index.last_seq = max(lane_of, default=0)
         return index
 
-    def hold(self, lane_number: int) -> None:
+    def hold(self, lane: int) -> None:
         """Keep a lane back until `free`; it may be one that has no op yet."""
-        lane = self._lanes.setdefault(lane_number, Lane(lane_number))
         self._become(lane, "held")
 
-    def free(self, lane_number: int) -> None:
+    def free(self, lane: int) -> None:
         """Let a held lane go on; a head that had to wait still has to."""
-        lane = self._lanes.get(lane_number)
-        if lane is not None and lane.state == "held":
+        if lane in self._held:
             self._go_on(lane)
 
     def any_ready(self, now: float) -> bool:
@@ -157,9 +199,10 @@ class LaneIndex:
         taken: list[int] = []
         while self._ready and len(taken) < most:
             lane = self._ready.popleft()
-            if lane.state == "ready":
-                lane.state, lane.flying = "flying", lane.next
-                taken.append(lane.flying)
+            if lane in self._head and lane not in self._state:
+                self._state[lane] = "flying"
+                seq = self._flying[lane] = self._chosen.pop(lane, 0) or self._head[lane]
+                taken.append(seq)
         return taken
 
     def _promote(self, now: float) -> None:
@@ -167,7 +210,7 @@ class LaneIndex:
             entry = self._pop_due()
             if self._stands(entry):
                 del self._waits[entry[1]]
-                self._go_on(self._by_seq[entry[1]])
+                self._go_on(self._lane[entry[1]])
 
     def _pop_due(self) -> tuple[float, int]:
         due, seq = heapq.heappop(self._due)
@@ -178,44 +221,57 @@ class LaneIndex:
     def _stands(self, entry: tuple[float, int]) -> bool:
         """Tell whether an entry of the heap is still true; those of the past are left in it until they come up."""
         due, seq = entry
-        lane, wait = self._by_seq.get(seq), self._waits.get(seq)
+        lane, wait = self._lane.get(seq), self._waits.get(seq)
         if lane is None or wait is None:
             return False
-        return lane.state in {"waiting", "ready"} and wait.due == due
+        return self._state_of(lane) in {"waiting", "ready"} and wait.due == due
 
-    def _go_on(self, lane: Lane) -> None:
+    def _go_on(self, lane: int) -> None:
         """Let a lane do what its ops can do now."""
-        lane.flying = lane.next = 0
-        state: LaneState = "waiting"
-        for seq in lane.seqs:
+        self._flying.pop(lane, None)
+        self._chosen.pop(lane, None)
+        was_ready = lane not in self._state
+        state, seq = self._next_step(lane)
+        self._become(lane, state)
+        if lane not in self._head:
+            del self._state[lane]
+        elif state == "ready":
+            if seq != self._head[lane]:
+                self._chosen[lane] = seq
+            if not was_ready:
+                self._ready.append(lane)
+
+    def _next_step(self, lane: int) -> tuple[LaneState, int]:
+        """Return what a lane can do now, and the op up to which that was looked for."""
+        head = seq = self._head.get(lane, 0)
+        while seq:
             wait = self._waits.get(seq)
             if seq in self._after:
-                state = "blocked" if seq == lane.seqs[0] else state
-                break
+                return ("blocked" if seq == head else "waiting"), seq
             if wait is None:
-                state, lane.next = "ready", seq
-                break
+                return "ready", seq
             if self._queued_dues.get(seq) != wait.due:
                 self._queued_dues[seq] = wait.due
                 heapq.heappush(self._due, (wait.due, seq))
             if seq not in self._passable:
                 break
-        was_ready = lane.state == "ready"
-        self._become(lane, state)
-        if state == "ready" and not was_ready:
-            self._ready.append(lane)
-        if not lane.seqs:
-            del self._lanes[lane.number]
+            seq = self._next.get(seq, 0)
+        return "waiting", seq
 
-    def _become(self, lane: Lane, state: LaneState) -> None:
-        if state == lane.state:
+    def _become(self, lane: int, state: LaneState) -> None:
+        before = self._state_of(lane)
+        if state == before:
             return
-        self._stuck_ops += len(lane.seqs) * ((state in _STUCK) - (lane.state in _STUCK))
+        if lane in self._head:
+            self._stuck += (state in _STUCK) - (before in _STUCK)
         if state == "held":
-            self._held.add(lane.number)
-        elif lane.state == "held":
-            self._held.remove(lane.number)
-        lane.state = state
+            self._held.add(lane)
+        elif before == "held":
+            self._held.remove(lane)
+        if state == "ready":
+            del self._state[lane]
+        else:
+            self._state[lane] = state
 
     def postpone(self, seq: int, due: float, *, patient: bool) -> None:
         """Let an op wait, and with it those behind it in its lane unless they may pass.
@@ -225,32 +281,30 @@ class LaneIndex:
             due: Monotonic seconds until which it waits.
             patient: Whether `hurry` must leave it waiting.
         """
-        lane = self._by_seq[seq]
+        lane = self._lane[seq]
         self._waits[seq] = Wait(due, patient)
-        if lane.flying == seq or lane.state in {"ready", "waiting"}:
+        if self._flying.get(lane) == seq or self._state_of(lane) in {"ready", "waiting"}:
             self._go_on(lane)
 
     def give_back(self, seq: int) -> None:
         """Take back that an op was taken, unless it is settled already; it may go again at once."""
-        lane = self._by_seq.get(seq)
-        if lane is not None and lane.flying == seq:
+        lane = self._lane.get(seq)
+        if lane is not None and self._flying.get(lane) == seq:
             self._go_on(lane)
 
     def remove_delivered(self, seqs: Iterable[int]) -> None:
         """Forget delivered ops; as `remove` for each, in a third of the time where nothing waits for anything."""
         quiet = not (self._waits or self._after or self._awaited or self._passable)
         for seq in seqs:
-            lane = self._by_seq[seq]
-            if not quiet or lane.flying != seq or lane.state != "flying" or lane.seqs[0] != seq:
+            lane = self._lane[seq]
+            if not quiet or self._head[lane] != seq or self._state.get(lane) != "flying":
                 self.remove(seq)
                 continue
-            del self._by_seq[seq]
-            lane.seqs.popleft()
-            if lane.seqs:
-                lane.state, lane.next, lane.flying = "ready", lane.seqs[0], 0
+            del self._lane[seq], self._state[lane], self._flying[lane]
+            after = self._next.pop(seq, None)
+            self._behead(lane, after)
+            if after is not None:
                 self._ready.append(lane)
-            else:
-                del self._lanes[lane.number]
 
     def remove(self, seq: int, *, hold: bool = False, parked: bool = False) -> None:
         """Forget a settled op; its follower may go, unless the lane is held.
@@ -260,17 +314,18 @@ class LaneIndex:
             hold: Whether its lane is kept back until `free`.
             parked: Whether it is not delivered, so that those that come after it go on waiting.
         """
-        lane = self._by_seq.pop(seq)
-        self._stuck_ops -= lane.state in _STUCK
-        lane.seqs.remove(seq)  # at or near the left end
+        lane = self._lane.pop(seq)
+        state = self._state_of(lane)
+        self._unlink(seq, lane)
+        self._stuck -= lane not in self._head and state in _STUCK
         self._waits.pop(seq, None)
         self._passable.discard(seq)
         if seq in self._after:
             self._awaited[self._after.pop(seq)].remove(seq)
         if hold:
             self._become(lane, "held")
-            lane.flying = 0
-        elif lane.state != "held" and lane.flying in {0, seq}:
+            self._flying.pop(lane, None)
+        elif state != "held" and self._flying.get(lane, seq) == seq:
             self._go_on(lane)
         if not parked:
             for other in self._awaited.pop(seq, ()):
@@ -282,21 +337,21 @@ class LaneIndex:
             return
         if seq in self._awaited.get(before, ()):
             self._awaited[before].remove(seq)
-        lane = self._by_seq[seq]
-        if lane.state == "blocked":
+        lane = self._lane[seq]
+        if self._state_of(lane) == "blocked":
             self._go_on(lane)
 
     def follower(self, seq: int) -> int | None:
         """Return the place of the op that comes next in the lane of this one, if one is known."""
-        return next((other for other in self._by_seq[seq].seqs if other > seq), None)
+        return self._next.get(seq)
 
     def hurry(self) -> None:
         """Let everything that waits impatiently go: the server answers again."""
         hurried = [seq for seq, wait in self._waits.items() if not wait.patient]
         for seq in hurried:
             del self._waits[seq]
-            lane = self._by_seq[seq]
-            if lane.state == "waiting":
+            lane = self._lane[seq]
+            if self._state_of(lane) == "waiting":
                 self._go_on(lane)
 
     def next_due(self) -> float | None:

@@ -86,6 +86,7 @@ class Outbox:
         limits: OutboxLimits | None = None,
         upcasters: Upcasters | None = None,
         codec: BodyCodec | None = None,
+        commit_on_loop: bool = True,
     ) -> Self:
         """Open an outbox, and make it if it does not exist.
 
@@ -105,6 +106,9 @@ class Outbox:
                 Default: nothing; then `schema` only says what a body is.
             codec: What writes bodies into the database and reads them, such as by encrypting them; see `BodyCodec`. It
                 is chosen when the outbox is made, and later it must be the same. Default: bodies lie there as they are.
+            commit_on_loop: Whether the event loop may commit a few writes by itself, which saves waking two threads. It
+                does so only while it has nothing else to do and each of the last 64 flushes took less than 1 ms; the
+                first one that takes longer keeps it for that long. Default: it may.
 
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
@@ -122,6 +126,7 @@ class Outbox:
                 limits=limits,
                 upcasters=upcasters,
                 codec=codec,
+                commit_on_loop=commit_on_loop,
             )
         )
 

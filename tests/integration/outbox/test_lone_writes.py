@@ -125,6 +125,15 @@ async def test_a_loop_that_has_something_to_do_is_not_kept(path, disk):
         assert who.was_here() == [False] * 5
 
 
+async def test_a_loop_that_may_not_does_not(path, disk):
+    """Whoever wants no disk to keep the loop says so."""
+    async with await Outbox.open(path, commit_on_loop=False) as box:
+        who = Who(box)
+        await known_as_quick(box)
+
+        assert who.was_here() == [False] * 70
+
+
 async def test_a_mistake_is_told_as_ever(path, disk):
     """What cannot be queued is refused with its reason, and those of the same turn are queued."""
     async with await Outbox.open(path) as box:
