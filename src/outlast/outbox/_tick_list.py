@@ -25,6 +25,7 @@ _MOST: Final = 1024
 _FEW: Final = 32
 """How many the loop sees to by itself at most."""
 _NOTHING: Final[deque[object]] = deque()
+"""Is what a loop has to run that would rest."""
 
 
 Waiting = tuple[I, asyncio.Future[T] | None]
@@ -49,7 +50,7 @@ class TickList(Generic[I, T]):
     Args:
         assist: Of the loop.
         hand_over: Gives a list of them away.
-        at_once: Sees to them itself when it would not take long; asked only while the loop would rest otherwise.
+        at_once: Sees to a few itself when that would not take long; asked only while the loop would rest otherwise.
             Default: nobody does.
     """
 
@@ -72,16 +73,25 @@ class TickList(Generic[I, T]):
         return future
 
     def flush(self) -> None:
-        """Hand over what is there."""
+        """See to what is there, or hand it over."""
         waiting, self._waiting = self._waiting, []
+        if not self._seen_to(waiting):
+            for begin in range(0, len(waiting), _MOST):
+                self._send(waiting[begin : begin + _MOST])
+
+    def _seen_to(self, waiting: Sequence[Waiting[I, T]]) -> bool:
+        """See to a few items here and now while nothing else is to be run, and tell whether that was done."""
         # asyncio alone tells what is to be run next; on other loops the writer's thread does it all.
-        if len(waiting) <= _FEW and getattr(self._loop, "_ready", True) == _NOTHING:
+        if not 0 < len(waiting) <= _FEW or getattr(self._loop, "_ready", None) != _NOTHING:
+            return False
+        outcomes: Sequence[T | Failed] | None
+        try:
             outcomes = self._at_once(waiting)
-            if outcomes is not None:
-                _tell(waiting, outcomes)
-                return
-        for begin in range(0, len(waiting), _MOST):
-            self._send(waiting[begin : begin + _MOST])
+        except Exception as error:
+            outcomes = [Failed(error)] * len(waiting)
+        if outcomes is not None:
+            _tell(waiting, outcomes)
+        return outcomes is not None
 
     def _send(self, waiting: Sequence[Waiting[I, T]]) -> None:
         try:
@@ -97,7 +107,7 @@ class TickList(Generic[I, T]):
 
 
 def still_wanted(waiting: Sequence[Waiting[I, T]], job: Callable[[list[I]], Sequence[T]]) -> list[T]:
-    """Return what a job makes of the items that somebody waits for, and None for the others. In the writer's thread."""
+    """Return what a job makes of the items that somebody waits for, None for the others. In the thread that writes."""
     # Asked once: somebody may go away at any moment.
     gone = [future is not None and future.cancelled() for _, future in waiting]
     if not any(gone):

@@ -38,7 +38,7 @@ class SpaceWatch:
     A look costs some system calls, so after each one half of what may be used can be used before the next look; as
     other programs write to the same disk, there is one every quarter of a second all the same.
 
-    Thread-safe: no; the thread that writes asks.
+    Thread-safe: no; whoever has the connection asks.
 
     Args:
         path: The file.

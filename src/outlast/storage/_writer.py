@@ -246,8 +246,8 @@ class GroupCommitWriter:
             with self._turn:
                 group = [entry for entry in self._take() if entry.begin()]
                 self._crowded = len(group) > 1
-                if group:
-                    self._settle(group)
+                outcomes = self._commit(group) if group else []
+            self._land(group, outcomes)
 
     def _has_come(self) -> bool:
         """Wait for something to do; there is nothing any more once it is closed."""
@@ -264,8 +264,8 @@ class GroupCommitWriter:
             room -= len(taken[-1].items)
         return taken
 
-    def _settle(self, group: list[_Entry]) -> None:
-        outcomes, begin = self._commit(group), 0
+    def _land(self, group: list[_Entry], outcomes: list[Any]) -> None:
+        begin = 0
         for entry in group:
             end = begin + len(entry.items)
             entry.land(outcomes[begin:end])

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, ForkedError
+from outlast.events import EventBus, OpEnqueued
 from outlast.outbox import Outbox, OutboxLimits, SyncOutbox, Verb, Write
 from outlast.storage import _sqlite
 
@@ -145,6 +146,42 @@ async def test_a_mistake_is_told_as_ever(path, disk):
         assert good[0].seq == 71
         assert isinstance(bad, ConfigError)
         assert [op.entity for op in await box.pending("note", after=70)] == ["good"]
+
+
+async def test_a_turn_in_which_nothing_is_asked_commits_nothing(path, disk):
+    """A list that was seen to before its time leaves no empty commit behind."""
+    async with await Outbox.open(path) as box:
+        await known_as_quick(box)
+        before, loop = box.core.database.commits, asyncio.get_running_loop()
+        seen = loop.create_future()
+        loop.call_soon(lambda: (box.core.flush(), loop.call_soon(seen.set_result, None)))
+        await seen
+
+        assert box.core.database.commits == before
+
+
+async def test_a_listener_that_raises_is_no_reason_to_lose_an_answer(path, disk, caplog):
+    """What is durable is told to whoever waits for it, whatever those do who only listen."""
+    bus = EventBus()
+    async with await Outbox.open(path, bus=bus) as box:
+        await known_as_quick(box)
+        bus.subscribe(lambda event: 1 / 0, OpEnqueued)
+        box.on_change(lambda: 1 / 0)
+
+        assert (await box.put("note", "n", {})).seq == 71
+        assert "raised" in caplog.text
+
+
+async def test_a_child_is_told_that_the_file_is_not_its_own(path, disk):
+    """In a fork neither this loop nor a thread commits; who asks is told, and does not wait for ever."""
+    async with await Outbox.open(path) as box:
+        await known_as_quick(box)
+        box.core.database._pid += 1
+        with pytest.raises(ForkedError, match="open it again"):
+            await asyncio.wait_for(box.put("note", "n", {}), 30)
+        box.core.database._pid -= 1
+
+        assert (await box.put("note", "n", {})).seq == 71
 
 
 async def test_bounds_hold(path, disk):
