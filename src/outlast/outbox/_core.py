@@ -147,9 +147,10 @@ class OutboxCore:
         return self._here().calls.put(sql.Call(writes, self.clock.wall(), together))
 
     def flush(self) -> None:
-        """Hand over at once what the tasks of a loop have asked for in this turn of it."""
-        if self._side is not None:
-            self._side.calls.flush()
+        """Hand over at once what the tasks of the running loop have asked for in this turn of it."""
+        side = self._side
+        if side is not None and side.loop is asyncio.get_running_loop():
+            side.calls.flush()
 
     def _hand_over(
         self, calls: Sequence[Waiting[sql.Call, list[Queued]]], then: Then[list[Queued]]

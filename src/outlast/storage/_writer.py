@@ -23,6 +23,11 @@ _log = logging.getLogger("outlast.storage")
 MOST_AT_ONCE: Final = 1024
 """How many items share a commit at most; who has more of them gives them in several lists."""
 
+_AT_ONCE: Final = (False,)
+"""How to ask a lock that nobody is to wait for."""
+_TAKEN: Final = [True]
+"""What it answers when it was free."""
+
 
 class GroupRefusedError(Exception):
     """Say that no job of a group can succeed now, so that none of them is tried alone; `cause` says why."""
@@ -207,13 +212,17 @@ class GroupCommitWriter:
             What it returned, or None when it was not called.
         """
         # Where several came at once they share commits, and whoever went alone would take one away from all of them.
-        if self._entries or self._crowded or not self._turn.acquire(blocking=False):
+        if self._entries or self._crowded:
             return None
+        taken: list[bool] = []
         try:
-            results = None if self._closing else transact()
+            # Tried and known in one call: the handler of a signal that raised in between would leave it taken for ever.
+            taken.extend(map(self._turn.acquire, _AT_ONCE))
+            results = transact() if taken[0] and not self._closing else None
             self.commits += results is not None
         finally:
-            self._turn.release()
+            if taken == _TAKEN:
+                self._turn.release()
         return results
 
     def _submit(self, job: Callable[..., Any], item: Any, *, alone: bool) -> Future[Any]:

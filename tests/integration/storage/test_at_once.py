@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -210,3 +211,94 @@ def test_a_disk_is_quick_until_it_is_not(notes, monkeypatch):
     assert found(80, 0.0001) == [False] * 63 + [True] * 17
     assert found(1, 0.005) == [False]
     assert found(64, 0.0001) == [False] * 63 + [True]
+
+
+class AlarmError(Exception):
+    """Be what the handler of a signal raises, as the time limits of task queues do."""
+
+
+class Interruption:
+    """Raise at one of the places where the handler of a signal may be run: in front of a function, behind one of C.
+
+    Args:
+        place: Where, counted from the beginning.
+        kind: What.
+    """
+
+    def __init__(self, place, kind):
+        self.left, self.kind = place, kind
+
+    def __call__(self, _frame, event, _argument):
+        if event in ("call", "c_return"):
+            self.left -= 1
+            if self.left < 0:
+                sys.setprofile(None)
+                raise self.kind
+
+
+def is_free(path):
+    """Tell whether another process could have its turn at a file."""
+    with Path(f"{path}-gate").open("rb") as gate:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+def append(db, texts):
+    """Be a job that stores texts, which may be there already."""
+    for text in texts:
+        db.execute("INSERT INTO note (text) VALUES (?)", (text,))
+    return texts
+
+
+def interrupted(notes, place, kind, items):
+    """Ask for a write that is interrupted somewhere; tell whether it was, and what was answered."""
+    interruption, answer = Interruption(place, kind), "raised"
+    try:
+        sys.setprofile(interruption)
+        answer = notes.write_at_once(append, items)
+    except kind:
+        pass
+    finally:
+        sys.setprofile(None)
+    return interruption.left < 0, answer
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, AlarmError])
+def test_whoever_is_interrupted_leaves_nothing_behind(notes, kind, count):
+    """Wherever a signal comes: all of it is stored or nothing, what is not done is not there, and the next may write."""
+    for place in itertools.count():
+        items = [f"{place}-{number}" for number in range(count)]
+        hit, answer = interrupted(notes, place, kind, items)
+        assert is_free(notes.path)
+        notes.write_item(append, f"after {place}").result(30)
+        with closing(apsw.Connection(str(notes.path))) as other:
+            found = [
+                row[0] for row in other.execute("SELECT text FROM note WHERE text LIKE ? ORDER BY id", (f"{place}-%",))
+            ]
+
+        assert found in ([[], items] if answer == "raised" else [answer or []])
+        if count == 1 or kind is KeyboardInterrupt:
+            assert (answer == "raised") == hit
+        if not hit:
+            assert place > 10
+            return
+
+
+def test_what_is_durable_is_not_done_again(notes):
+    """What raises behind a commit is told to who asked; neither that thread nor the writer stores it a second time."""
+    notes._main.set_wal_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        notes.write_at_once(append, ["one", "two"])
+    go, _ = hold(notes)
+    waiting = [notes.write_item(append, text) for text in ("three", "four")]
+    go.set()
+    for one in waiting:
+        with pytest.raises(ZeroDivisionError):
+            one.result(30)
+
+    with closing(apsw.Connection(str(notes.path))) as other:
+        assert [row[0] for row in other.execute("SELECT text FROM note ORDER BY id")] == ["one", "two", "three", "four"]
