@@ -195,7 +195,7 @@ class SqliteDatabase:
             The results, durable, or None: nothing was done, and `write_items` must see to it or find out what is wrong.
 
         Raises:
-            Exception: What is neither SQLite's nor of outlast, as of a signal's handler; it is done whole or not at all.
+            Exception: What is neither SQLite's nor ours, as of a signal's handler; it is done whole or not at all.
         """
         self._check_process()
         if self._log.long or self._space.low:  # the log is to be written back, which takes a while

@@ -13,7 +13,7 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from outlast.errors import ShuttingDownError
+from outlast.errors import ShuttingDownError, StorageError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -160,6 +160,7 @@ class GroupCommitWriter:
         self._bell = threading.Lock()
         self._closing = False
         self._crowded = False
+        self._here = 0  # the thread that has the turn by `at_once`
         self.commits = 0
         self._thread = threading.Thread(target=self._run, name=f"outlast-writer-{name}", daemon=True)
         self._thread.start()
@@ -218,10 +219,14 @@ class GroupCommitWriter:
         try:
             # Tried and known in one call: the handler of a signal that raised in between would leave it taken for ever.
             taken.extend(map(self._turn.acquire, _AT_ONCE))
-            results = transact() if taken[0] and not self._closing else None
+            if not taken[0] or self._closing:
+                return None
+            self._here = threading.get_ident()
+            results = transact()
             self.commits += results is not None
         finally:
             if taken == _TAKEN:
+                self._here = 0
                 self._turn.release()
         return results
 
@@ -231,6 +236,12 @@ class GroupCommitWriter:
         return future
 
     def _queue(self, entry: _Entry) -> None:
+        if self._here and self._here == threading.get_ident():
+            raise StorageError(
+                f"{self._name}: a write of this thread goes on that this one interrupts, and neither would end; "
+                "let the handler of a signal only note what is to be written later",
+                operation="write",
+            )
         with self._lock:
             if self._closing:
                 raise ShuttingDownError(f"{self._name} is closed", operation="write")

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from outlast.errors import ShuttingDownError
+from outlast.errors import ShuttingDownError, StorageError
 from outlast.storage import FileFormat, SqliteDatabase, _sqlite
 
 LAYOUT = "CREATE TABLE note (id INTEGER PRIMARY KEY, text)"
@@ -213,6 +213,19 @@ def test_a_disk_is_quick_until_it_is_not(notes, monkeypatch):
     assert found(64, 0.0001) == [False] * 63 + [True]
 
 
+def test_a_handler_of_a_signal_may_not_wait_for_the_write_that_it_interrupts(notes):
+    """Who asks for a write in the middle of another one of its thread is told so, instead of waiting for ever."""
+
+    def interrupted_by_another(db, ids):
+        with pytest.raises(StorageError, match="interrupts"):
+            notes.write_item(add, 7)
+        return add(db, ids)
+
+    assert notes.write_at_once(interrupted_by_another, [1]) is not None
+    notes.write_item(add, 2).result(30)
+    assert stored(notes) == [1, 2]
+
+
 class AlarmError(Exception):
     """Be what the handler of a signal raises, as the time limits of task queues do."""
 
@@ -269,7 +282,7 @@ def interrupted(notes, place, kind, items):
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, AlarmError])
 def test_whoever_is_interrupted_leaves_nothing_behind(notes, kind, count):
-    """Wherever a signal comes: all of it is stored or nothing, what is not done is not there, and the next may write."""
+    """Wherever a signal comes all is stored or nothing, nothing where that was said, and the next may write."""
     for place in itertools.count():
         items = [f"{place}-{number}" for number in range(count)]
         hit, answer = interrupted(notes, place, kind, items)
