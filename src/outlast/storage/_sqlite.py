@@ -253,9 +253,10 @@ class SqliteDatabase:
 
     def _end(self) -> None:
         try:
-            began = SYSTEM_CLOCK.now()
+            began, before = SYSTEM_CLOCK.now(), self._log.commits
             self._main.execute("COMMIT")
-            self._quick_flushes = self._quick_flushes + 1 if SYSTEM_CLOCK.now() - began < _QUICK else 0
+            quick, flushes = SYSTEM_CLOCK.now() - began < _QUICK, self._log.commits - before
+            self._quick_flushes = self._quick_flushes + flushes if quick else 0
         except Exception as error:
             # What SQLite itself says it has undone; whatever else raised behind the commit has not.
             if self._main.in_transaction or isinstance(error, self._apsw.Error):

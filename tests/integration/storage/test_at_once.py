@@ -88,6 +88,24 @@ def test_not_past_those_who_wait(notes):
     assert stored(notes) == [1, 2]
 
 
+def test_not_while_somebody_is_about_to_be_served(notes):
+    """Nor is anybody passed whom the writer has not come to yet."""
+    notes._writer._entries.append(None)  # and no bell is rung, so the writer sleeps on
+    assert notes.write_at_once(add, [1]) is None
+    notes._writer._entries.clear()
+    assert notes.write_at_once(add, [1]) is not None
+
+
+def test_nobody_is_told_while_the_connection_is_held(notes):
+    """Whoever is told by the writer's thread may write at once."""
+    answers = []
+    batch = notes.write_items(add, [1], lambda _: answers.append(notes.write_at_once(add, [2])))
+    batch.wait(30)
+
+    assert None not in answers
+    assert stored(notes) == [1, 2]
+
+
 def test_not_while_others_share_commits(notes):
     """Where several came at once nobody goes alone, until one has come alone to the writer."""
     go, _ = hold(notes)
@@ -112,6 +130,24 @@ def test_not_while_another_program_writes(notes):
     other.close()
     waiting.result()
     assert stored(notes) == [1]
+
+
+def test_only_the_writer_is_patient(notes):
+    """Whoever asks goes on at once when the lock is taken; the writer has ten seconds, also after somebody asked."""
+
+    def patience(db, items):
+        return [db.pragma("busy_timeout") for _ in items]
+
+    assert notes.write_at_once(patience, [1]) == [0]
+    assert notes.write_item(patience, 1).result() == 10_000
+
+
+def test_not_while_little_space_is_left(notes):
+    """While the log is kept short for that, it is the writer who does so."""
+    notes._space.low = True
+    assert notes.write_at_once(add, [1]) is None
+    notes._space.low = False
+    assert notes.write_at_once(add, [1]) is not None
 
 
 def test_not_while_another_process_has_its_turn(notes):
@@ -206,7 +242,9 @@ def test_a_disk_is_quick_until_it_is_not(notes, monkeypatch):
             quick.append(notes.quick)
         return quick
 
-    assert notes.quick is False
+    for _ in range(80):
+        notes.write(lambda db: None).result()
+    assert notes.quick is False  # what changes nothing was not flushed
     assert found(1, 0.005) == [False]
     assert found(80, 0.0001) == [False] * 63 + [True] * 17
     assert found(1, 0.005) == [False]
