@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from outlast.errors import ConfigError, ForkedError, InDoubtError, ShuttingDownError
+from outlast.errors import ConfigError, ForkedError, InDoubtError, OutboxFullError, ShuttingDownError
 from outlast.events import EventBus, OpEnqueued
 from outlast.outbox import Outbox, OutboxLimits, SyncOutbox, Verb, Write
 from outlast.storage import _sqlite
@@ -260,6 +260,18 @@ def test_a_lone_thread_commits_itself(path):
         with pytest.raises(ConfigError, match="there is no write"):
             box.enqueue(put("bad", after=10**6))
         assert box.counts().ready == 5
+
+
+def test_a_lone_thread_is_told_that_it_is_too_much(path):
+    """A bound refuses what a thread that commits itself asks for, with the same error as ever."""
+    with SyncOutbox.open(path, limits=OutboxLimits(max_ops=1)) as box:
+        who = Who(box)
+        box.put("note", "n", {})
+        with pytest.raises(OutboxFullError):
+            box.put("note", "m", {})
+
+        assert who.was_here() == [True]
+        assert box.counts().ready == 1
 
 
 def test_threads_that_come_together_share_commits(path):
