@@ -384,3 +384,13 @@ def test_whatever_waits_goes_at_last_and_nothing_is_left_behind():
         lanes.next_due()
         assert sorted(delivered) == list(range(1, 30))
         assert left_over(lanes) == []
+
+
+def test_an_op_that_comes_back_goes_before_one_that_may_pass():
+    """Which op was to go is thought of anew when another comes to stand before it."""
+    lanes = index((6, 1))
+    lanes.add(5, 1, passable=True)
+    lanes.postpone(5, 60.0, patient=True)
+    lanes.add(3, 1)
+
+    assert lanes.take(0.0, 9) == [3]
