@@ -133,9 +133,13 @@ class OutboxCore:
     def store(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
         """Store writes as `enqueue` does, and wait; a thread that comes alone makes the commit itself."""
         check_bodies(self.limits, writes)
-        outcomes = self._at_once([(sql.Call(writes, self.clock.wall(), together), None)])
+        calls: list[Waiting[sql.Call, list[Queued]]] = [(sql.Call(writes, self.clock.wall(), together), None)]
+        outcomes = self._at_once(calls)
         if outcomes is None:
-            return self.enqueue(writes, together=together).result()
+            # A future has a lock of its own, which the writer would wait for if a signal's handler left it taken.
+            landed: list[list[Queued] | Failed] = []
+            self._hand_over(calls, landed.extend).wait()
+            outcomes = landed
         (outcome,) = outcomes
         if isinstance(outcome, Failed):
             raise outcome.error

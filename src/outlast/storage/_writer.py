@@ -83,8 +83,8 @@ class Batch(Generic[T]):
         """Tell whether it is known what became of the items."""
         return self._done
 
-    def wait(self, seconds: float) -> None:
-        """Wait until that is known, for so many seconds at most."""
+    def wait(self, seconds: float = -1) -> None:
+        """Wait until that is known, for so many seconds at most; for ever when they are negative."""
         if not self._done and self._landing.acquire(timeout=seconds):
             self._landing.release()
 
