@@ -11,7 +11,7 @@ import pytest
 from unmeasured import UNMEASURED
 
 # What Hypothesis tries changes with the source, so the tables stand beside it.
-BREAKER = ("tests/properties/test_breaker.py", "tests/unit/engines/test_breaker.py")
+BREAKER = ("tests/properties/test_breaker.py", "tests/unit/engines/test_breaker_recovery.py")
 TRIP = ("tests/properties/test_trip.py", "tests/unit/engines/test_trip.py")
 BREAKER_RULES = "tests/unit/policies/test_circuit_breaker_rules.py"
 BUDGET = ("tests/properties/test_budget.py",)
