@@ -13,12 +13,11 @@ from unmeasured import UNMEASURED
 # What Hypothesis tries changes with the source, so the tables stand beside it.
 BREAKER = ("tests/properties/test_breaker.py", "tests/unit/engines/test_breaker_recovery.py")
 TRIP = ("tests/properties/test_trip.py", "tests/unit/engines/test_trip.py")
-BREAKER_RULES = "tests/unit/policies/test_circuit_breaker_rules.py"
+PRESETS = "tests/unit/policies/test_circuit_breaker.py::test_presets"
 BUDGET = ("tests/properties/test_budget.py",)
 FUZZ = ("tests/properties/test_timeout_fuzz.py",)
 RETRY_FACE = ("tests/unit/policies/test_retry_budget.py",)
 KEYED = ("tests/properties/test_keyed.py",)
-BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
 CALLS = ("tests/properties/test_calls.py",)
@@ -388,21 +387,21 @@ MUTANTS = [
         "policies/_breaker_gate.py",
         "if self.settings.shadow:\n                    return Permit(Disabled())",
         "if False:\n                    return Permit(Disabled())",
-        (BREAKER_RULES,),
+        ("tests/unit/policies/test_circuit_breaker_settings.py",),
     ),
     Mutant(
         "a-failed-result-is-a-success",
         "policies/_judge.py",
         "if self.failed_result is None or not self.failed_result(result):",
         "if True:",
-        (BREAKER_RULES,),
+        ("tests/unit/policies/test_circuit_breaker_rules.py",),
     ),
     Mutant(
         "a-refusal-keeps-its-frames-alive",
         "policies/_breaker_gate.py",
         "raise refusal(self._name, _OPEN, phase.reason, wait, self._wall())",
         "error = refusal(self._name, _OPEN, phase.reason, wait, self._wall())\n                raise error",
-        (BREAKER_RULES,),
+        ("tests/unit/policies/test_circuit_breaker_refusals.py",),
     ),
     Mutant(
         "a-fence-is-used-again",
@@ -486,7 +485,7 @@ MUTANTS = [
         "policies/_announcer.py",
         "                        self._emit(bus, change",
         "                        with self._lock:\n                            self._emit(bus, change",
-        (f"{BREAKER_FACE}::test_listener_runs_without_the_lock",),
+        ("tests/unit/policies/test_circuit_breaker_events.py::test_listener_runs_without_the_lock",),
     ),
     Mutant(
         "an-outer-deadline-is-lengthened",
@@ -985,7 +984,7 @@ MUTANTS = [
         ("tests/unit/policies/test_by_name.py",),
     ),
 ]
-NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))
+NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", PRESETS))
 
 
 @pytest.fixture(scope="module")
