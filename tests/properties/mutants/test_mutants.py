@@ -27,6 +27,7 @@ FALLBACK = ("tests/properties/test_fallback.py",)
 FLIGHT = ("tests/properties/test_single_flight.py",)
 CHAOS = ("tests/properties/test_chaos.py", "tests/unit/policies/test_chaos.py")
 HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
+HEDGE_LOSERS = ("tests/unit/policies/test_hedge_losers.py",)
 FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
 FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
 CHAOS_FACE = ("tests/unit/policies/test_chaos.py",)
@@ -508,7 +509,7 @@ MUTANTS = [
         "policies/_hedge_race.py",
         "await reap(self._tasks)",
         "[task.cancel() for task in self._tasks]",
-        HEDGE_FACE,
+        HEDGE_LOSERS,
     ),
     Mutant(
         "a-spent-budget-hedges-on",
@@ -522,14 +523,14 @@ MUTANTS = [
         "policies/_reap.py",
         "            interrupted = error\n",
         "            interrupted = error\n            break\n",
-        HEDGE_FACE,
+        HEDGE_LOSERS,
     ),
     Mutant(
         "abandoned-calls-count-for-ever",
         "policies/_worker.py",
         "            if job.abandoned:",
         "            if job is None:",
-        HEDGE_FACE,
+        HEDGE_LOSERS,
     ),
     Mutant(
         "the-past-never-fades",
