@@ -16,7 +16,8 @@ TRIP = ("tests/properties/test_trip.py", "tests/unit/engines/test_trip.py")
 PRESETS = "tests/unit/policies/test_circuit_breaker.py::test_presets"
 BUDGET = ("tests/properties/test_budget.py",)
 FUZZ = ("tests/properties/test_timeout_fuzz.py",)
-RETRY_FACE = ("tests/unit/policies/test_retry_budget.py",)
+RETRY_NESTED = ("tests/unit/policies/test_retry_nested.py",)
+RETRY_SETTINGS = ("tests/unit/policies/test_retry_settings.py",)
 KEYED = ("tests/properties/test_keyed.py",)
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
@@ -472,7 +473,7 @@ MUTANTS = [
         "policies/_retry_run.py",
         "return isinstance(kind, type) and issubclass(kind, Exception)",
         "return isinstance(kind, type) and issubclass(kind, BaseException)",
-        ("tests/unit/policies/test_retry.py",),
+        RETRY_SETTINGS,
     ),
     Mutant(
         "a-returned-coroutine-is-a-success",
@@ -835,16 +836,16 @@ MUTANTS = [
         "policies/_retry_run.py",
         "not parts.budget.take()",
         "parts.budget.take() is None",
-        RETRY_FACE,
+        ("tests/unit/policies/test_retry_budget.py",),
     ),
-    Mutant("nested-retries-multiply", "policies/_retry_run.py", "MARKS.put(error)", "pass", RETRY_FACE),
-    Mutant("old-marks-count", "policies/_stand_down.py", "number > begun", "number > 0", RETRY_FACE),
+    Mutant("nested-retries-multiply", "policies/_retry_run.py", "MARKS.put(error)", "pass", RETRY_NESTED),
+    Mutant("old-marks-count", "policies/_stand_down.py", "number > begun", "number > 0", RETRY_NESTED),
     Mutant(
         "the-wait-before-is-forgotten",
         "policies/_retry_run.py",
         "self._previous, self._begun = wait, MARKS.latest",
         "self._begun = MARKS.latest",
-        RETRY_FACE,
+        RETRY_SETTINGS,
     ),
     Mutant("a-post-in-doubt-goes-twice", "http/_call.py", "(self._repeatable or not self._open) and", "", TRANSPORT),
     Mutant("a-read-stream-goes-twice", "http/_call.py", " and not self.body_taken", "", TRANSPORT),
