@@ -711,14 +711,14 @@ MUTANTS = [
         "policies/_bulkhead.py",
         "finally:\n                give(None)\n                if engine.crowded:",
         "finally:\n                give(None)\n                if False:",
-        ("tests/unit/policies/test_bulkhead.py::test_tasks_take_turns",),
+        ("tests/unit/policies/test_bulkhead_queue.py::test_tasks_take_turns",),
     ),
     Mutant(
         "a-cancelled-grant-is-lost",
         "policies/_gate.py",
         "        if holds:\n",
         "        if not holds and holds:\n",
-        ("tests/unit/policies/test_bulkhead.py::test_granted_and_cancelled_at_once",),
+        ("tests/unit/policies/test_bulkhead_queue.py::test_granted_and_cancelled_at_once",),
     ),
     Mutant("those-behind-are-not-woken", "engines/rate.py", "if turn < ticket.turn:", "if turn > ticket.turn:", RATE),
     Mutant(
