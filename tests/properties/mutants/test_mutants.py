@@ -30,7 +30,7 @@ CHAOS = ("tests/properties/test_chaos.py", "tests/unit/policies/test_chaos.py")
 HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
 HEDGE_LOSERS = ("tests/unit/policies/test_hedge_losers.py",)
 FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
-FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
+FLIGHT_LEAVING = ("tests/unit/policies/test_single_flight_leaving.py",)
 CHAOS_FACE = ("tests/unit/policies/test_chaos.py",)
 SLOTS = ("tests/properties/test_slots.py",)
 RATE = ("tests/properties/test_rate.py",)
@@ -634,28 +634,28 @@ MUTANTS = [
         "policies/_single_flight.py",
         "if last and not task.done():",
         "if not task.done():",
-        FLIGHT_FACE,
+        FLIGHT_LEAVING,
     ),
     Mutant(
         "work-without-callers-goes-on",
         "policies/_single_flight.py",
         "if last and not task.done():",
         "if task is None:",
-        FLIGHT_FACE,
+        FLIGHT_LEAVING,
     ),
     Mutant(
         "shared-tracebacks-grow",
         "policies/_landing.py",
         "raise error.with_traceback(self._trace)",
         "raise error",
-        FLIGHT_FACE,
+        ("tests/unit/policies/test_single_flight.py",),
     ),
     Mutant(
         "an-interrupted-leader-leaves-none",
         "policies/_single_flight.py",
         "return landing.landed",
         "return True",
-        FLIGHT_FACE,
+        FLIGHT_LEAVING,
     ),
     Mutant(
         "one-disturbance-too-many",
