@@ -40,6 +40,7 @@ THROTTLE = (
 )
 LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
 TRANSPORT = ("tests/unit/http/test_transport.py",)
+IN_DOUBT = ("tests/unit/http/test_transport_in_doubt.py",)
 MIDDLEWARE = ("tests/unit/http/test_middleware.py",)
 MULTI = ("tests/unit/errors/test_multi.py",)
 LADDER = ("tests/unit/engines/test_feed_ladder.py",)
@@ -847,9 +848,9 @@ MUTANTS = [
         "self._begun = MARKS.latest",
         RETRY_SETTINGS,
     ),
-    Mutant("a-post-in-doubt-goes-twice", "http/_call.py", "(self._repeatable or not self._open) and", "", TRANSPORT),
-    Mutant("a-read-stream-goes-twice", "http/_call.py", " and not self.body_taken", "", TRANSPORT),
-    Mutant("a-running-post-is-hedged", "http/_call.py", "self._open += 1", "self._open += 0", TRANSPORT),
+    Mutant("a-post-in-doubt-goes-twice", "http/_call.py", "(self._repeatable or not self._open) and", "", IN_DOUBT),
+    Mutant("a-read-stream-goes-twice", "http/_call.py", " and not self.body_taken", "", IN_DOUBT),
+    Mutant("a-running-post-is-hedged", "http/_call.py", "self._open += 1", "self._open += 0", IN_DOUBT),
     Mutant("unread-answers-stay-open", "http/_call.py", "        return rest", "        return []", TRANSPORT),
     Mutant(
         "retry-after-of-answers-is-lost",
