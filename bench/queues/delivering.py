@@ -86,27 +86,31 @@ def claim_and_settle(folder, scale):
     fill(folder / "dense.db", waiting)
     fill(folder / "scattered.db", waiting, scattered.__getitem__)
     fill(folder / "floor.db", enough * rounds)
+    shutil.copyfile(folder / "scattered.db", folder / "floor-scattered.db")
     by_hand, floor = ByHand(folder / "hand.db"), Floor(folder / "floor.db")
+    apart_floor = Floor(folder / "floor-scattered.db", scattered=True)
     by_hand.enqueue(1000, waiting // 1000)
-    rates = {name: [] for name in ("by_hand", "floor", "dense", "scattered", "one by one")}
+    rates = {name: [] for name in ("by_hand", "floor", "apart", "dense", "scattered", "one by one")}
     with asyncio.Runner() as runner:
         dense = runner.run(Outbox.open(folder / "dense.db", bus=EventBus()))
         apart = runner.run(Outbox.open(folder / "scattered.db", bus=EventBus()))
         for _ in range(rounds):
             rates["by_hand"].append(by_hand.settle(GROUP, max(4, enough // GROUP)))
             rates["floor"].append(floor.settle(GROUP, enough // GROUP))
+            rates["apart"].append(apart_floor.settle(GROUP, enough // GROUP))
             rates["dense"].append(runner.run(deliver(dense, enough, batches=True)))
             rates["scattered"].append(runner.run(deliver(apart, enough, batches=True)))
             rates["one by one"].append(runner.run(deliver(dense, enough // 2, batches=False)))
         for box in (dense, apart):
             runner.run(box.aclose())
-    by_hand.close()
-    floor.close()
+    for one in (by_hand, floor, apart_floor):
+        one.close()
     rows = (
         ("dense", "batches of 500, dense heads, against dense groups of 500 by hand", 0.6),
         ("scattered", "the same, scattered heads", 0.25),
         ("one by one", "500 at once one by one, dense heads", None),
-        ("floor", "the same rows, records and hashes without a loop, threads, lanes or a lease", None),
+        ("floor", "dense, the same rows, records and hashes without a loop, threads, lanes or a lease", None),
+        ("apart", "scattered, the same without a loop, threads, lanes or a lease", None),
     )
     for name, what, bar in rows:
         note = rates_note({"ours": rates[name], "by_hand": rates["by_hand"]})

@@ -1,6 +1,7 @@
 """The least that Python must do to deliver from an outbox: its tables and records, without loop, threads or lease."""
 
 import hashlib
+import random
 import time
 
 import apsw
@@ -9,17 +10,18 @@ from outlast.outbox import Applied, Op, SealedRequest, Verb
 
 READ = (
     "SELECT seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body, grp, after_seq,"
-    " schema_v, rounds, expires, base FROM op ORDER BY seq LIMIT ?"
+    " schema_v, rounds, expires, base FROM op "
 )
 SEAL = (
     "INSERT INTO seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body,"
     " doubt) VALUES (?, 1, 7, NULL, 0, ?, '', ?, ?, '[]', ?, NULL, 0)"
 )
-OWNED = "SELECT count(*) FROM seal WHERE seq <= ? AND fence = 7 AND attempts = 1"
+OWNED = "SELECT count(*) FROM seal WHERE {} AND fence = 7 AND attempts = 1"
 RECEIPT = (
     "INSERT INTO receipt (seq, generation, attempts, etag, kind, entity, done, outcome)"
     " VALUES (?, ?, 1, ?, ?, ?, ?, 'delivered')"
 )
+GONE = ("DELETE FROM op WHERE {}", "DELETE FROM seal WHERE {}")
 VERBS = {verb.value: verb for verb in Verb}
 
 
@@ -28,11 +30,14 @@ class Floor:
 
     Args:
         path: An outbox that nobody has open; each op has a lane of its own.
+        scattered: Whether the ops of a group lie anywhere in the file, instead of one behind the other.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, *, scattered=False):
         self.db = apsw.Connection(str(path))
         self.db.pragma("synchronous", 2)
+        self.places = [row[0] for row in self.db.execute("SELECT seq FROM op")] if scattered else None
+        random.Random(7).shuffle(self.places or [])
 
     def settle(self, group, groups):
         """Do so group by group, and return the rate."""
@@ -40,7 +45,7 @@ class Floor:
         for _ in range(groups):
             now = time.time()
             self.db.execute("BEGIN IMMEDIATE")
-            parcels = self._claim(group, now)
+            parcels = self._claim(self._chosen(group), now)
             self.db.execute("COMMIT")
             answers = carry(parcels)
             self.db.execute("BEGIN IMMEDIATE")
@@ -48,9 +53,17 @@ class Floor:
             self.db.execute("COMMIT")
         return group * groups / (time.perf_counter() - began)
 
-    def _claim(self, group, now):
+    def _chosen(self, group):
+        """Return what a query ends with that finds the next group, and what is bound to it."""
+        if self.places is None:
+            return "ORDER BY seq LIMIT ?", (group,)
+        chosen, self.places = self.places[:group], self.places[group:]
+        return f"WHERE {among(chosen)} ORDER BY seq", chosen
+
+    def _claim(self, chosen, now):
         parcels, rows = [], []
-        for row in self.db.execute(READ, (group,)):
+        ending, bound = chosen
+        for row in self.db.execute(READ + ending, bound):
             seq, lane, verb, kind, entity, generation, target, media, if_match, created, body, *rest = row
             key = f"floor.1:{seq}:{generation}"
             op = Op(
@@ -62,17 +75,23 @@ class Floor:
         return parcels
 
     def _record(self, parcels, answers, now):
-        last = parcels[-1][0].seq
-        if self.db.execute(OWNED, (last,)).get != len(parcels):
+        places = [op.seq for op, _ in parcels]
+        which, bound = ("seq <= ?", places[-1:]) if self.places is None else (among(places), places)
+        if self.db.execute(OWNED.format(which), bound).get != len(parcels):
             raise RuntimeError("somebody else delivers from this file")
         rows = [(op.seq, op.generation, answers[op.seq].etag, op.kind, op.entity, now) for op, _ in parcels]
         self.db.executemany(RECEIPT, rows)
-        self.db.execute("DELETE FROM op WHERE seq <= ?", (last,))
-        self.db.execute("DELETE FROM seal WHERE seq <= ?", (last,))
+        for gone in GONE:
+            self.db.execute(gone.format(which), bound)
 
     def close(self):
         """Close the file."""
         self.db.close()
+
+
+def among(places):
+    """Return the condition that a row lies at one of some places."""
+    return f"seq IN ({','.join('?' * len(places))})"
 
 
 def carry(parcels):
