@@ -154,13 +154,13 @@ def test_nothing_is_kept_of_the_result():
     assert not any(isinstance(thing, Thing) for thing in gc.get_objects())
 
 
-@pytest.mark.parametrize(("key", "words"), [(None, "function"), ("id", "function")])
-def test_a_key_is_needed(key, words):
+@pytest.mark.parametrize(
+    ("options", "words"), [({}, "key"), ({"key": None}, "function"), ({"key": "id"}, "function")], ids=repr
+)
+def test_a_key_is_needed(options, words):
     """Without a function that names what calls have in common there is no sharing."""
     with pytest.raises(ConfigError, match=words):
-        SingleFlight(key=key)
-    with pytest.raises(ConfigError, match="key"):
-        SingleFlight()
+        SingleFlight(**options)
 
 
 def test_a_key_that_is_none(face):
