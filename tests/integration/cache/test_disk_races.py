@@ -35,35 +35,36 @@ def test_reads_do_not_wait_for_the_writer(face, path):
     go.set()
 
 
-def test_removal_while_the_file_is_read(face, path, monkeypatch):
-    """A value that is removed after the file was read and before its answer arrived is not answered, nor kept."""
+def begin_read(face, path, monkeypatch, load):
+    """Begin to read what the file has an old value of; return the cache, the reader, and what lets the file answer."""
     cache = face.make(disk=SqliteTier(path))
-    face.put(cache, "k", "gone")
+    face.put(cache, "k", "old")
     face.close(cache)
     face.registry, tier, slow = Registry(), SqliteTier(path), Future()
     cache, row = face.make(disk=tier), tier.lookup("users", "k").result()
     monkeypatch.setattr(tier, "lookup", lambda *_: slow)
-    reader = face.start(cache.read, "k", face.loader(Script("new")))
-
+    reader = face.start(cache.read, "k", face.loader(load))
     while not cache._core._shelf._board._leases:
         time.sleep(0.001)
+    return cache, reader, lambda: slow.set_result(row)
+
+
+def test_removal_while_the_file_is_read(face, path, monkeypatch):
+    """A value that is removed after the file was read and before its answer arrived is not answered, nor kept."""
+    cache, reader, answer = begin_read(face, path, monkeypatch, Script("new"))
+
     face.remove(cache, "k")
-    slow.set_result(row)
+    answer()
 
     assert reader.result().value == "new"
 
 
 def test_put_while_the_file_is_read(face, path, monkeypatch):
     """A value that is put while the file is read is the answer, not the older one of the file."""
-    tier, slow = SqliteTier(path), Future()
-    cache = face.make(disk=tier)
-    monkeypatch.setattr(tier, "lookup", lambda *_: slow)
-    reader = face.start(cache.read, "k", face.loader(never))
+    cache, reader, answer = begin_read(face, path, monkeypatch, never)
 
-    while not cache._core._shelf._board._leases:
-        time.sleep(0.001)
     face.put(cache, "k", "mine")
-    slow.set_result(None)
+    answer()
 
     assert reader.result().value == "mine"
 

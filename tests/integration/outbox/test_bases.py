@@ -171,32 +171,27 @@ async def test_a_patch_behind_one_that_the_server_held_already_is_merged(place):
         assert (await box.ticket(2).status()).state is OpState.CONFLICT
 
 
-async def test_what_was_decided_is_not_undone_by_a_later_merge(place):
-    """Whoever settles a conflict has seen the server's side, and on that the write is merged from then on."""
+@pytest.mark.parametrize(
+    ("again", "etag", "title", "state"),
+    [
+        # Whoever settles a conflict has seen the server's side, and on that the write is merged from then on.
+        pytest.param({}, '"2"', "t", OpState.DELIVERED, id="that-was-shown"),
+        # What lies between the base and that version is not known, so it is not merged by guess.
+        pytest.param({"title": "theirs again"}, '"3"', "theirs again", OpState.CONFLICT, id="that-nobody-was-shown"),
+    ],
+)
+async def test_a_decision_about_a_version(place, again, etag, title, state):
+    """It is not undone by a later merge where its version was shown; else it is asked about again."""
     notes = Notes(a=BASE)
     notes.edit("a", title="theirs")
     async with opened(place) as box:
         await box.enqueue(write(Verb.PUT, MINE, if_match='"1"', base=BASE))
         await deliver(box, notes.transport)
-        await box.replay(1, BASE, if_match='"2"')  # neither's title, but what it was before
+        if again:
+            notes.edit("a", **again)
+        await box.replay(1, BASE, if_match=etag)  # neither's title, but what it was before
         notes.edit("a", more="theirs")
         await deliver(box, notes.transport)
 
-        assert notes.body() == {**BASE, "more": "theirs"}
-        assert await box.counts() == Counts(delivered=1)
-
-
-async def test_a_decision_about_a_version_that_nobody_was_shown_is_asked_about_again(place):
-    """What lies between the base and that version is not known, so it is not merged by guess."""
-    notes = Notes(a=BASE)
-    notes.edit("a", title="theirs")
-    async with opened(place) as box:
-        await box.enqueue(write(Verb.PUT, MINE, if_match='"1"', base=BASE))
-        await deliver(box, notes.transport)
-        notes.edit("a", title="theirs again")
-        await box.replay(1, BASE, if_match='"3"')
-        notes.edit("a", more="theirs")
-        await deliver(box, notes.transport)
-
-        assert notes.body() == {"title": "theirs again", "done": False, "more": "theirs"}
-        assert (await box.ticket(1).status()).state is OpState.CONFLICT
+        assert notes.body() == {**BASE, "title": title, "more": "theirs"}
+        assert (await box.ticket(1).status()).state is state

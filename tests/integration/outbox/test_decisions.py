@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -97,32 +98,45 @@ def while_reading(monkeypatch, box, *, before=None, after=None):
     return turns
 
 
-async def test_what_lands_while_the_file_is_read_does_not_come_back(place, monkeypatch):
-    """A decision makes the loop read all places; one that is settled in just that moment is not taken for new."""
-    go = asyncio.Event()
-    server = Server(dead=[Rejected("400")])
+class Holding(Server):
+    """Hold the answers about "a" until told."""
 
-    async def act(op):
-        answer = await server(op)
+    def __init__(self, **script):
+        super().__init__(**script)
+        self.go = asyncio.Event()
+
+    async def __call__(self, op):
+        answer = await super().__call__(op)
         if op.entity == "a":
-            await go.wait()
+            await self.go.wait()
         return answer
 
+
+@contextlib.asynccontextmanager
+async def holding(box, server):
+    """Deliver until the first write is refused and one of "a" is held; behind the block, until nothing is left."""
+    async with runner(box, server) as run:
+        running = asyncio.create_task(run.run_until_idle())
+        await box.ticket(1).settled(timeout=50)
+        await until(lambda: len(server.seen) == 2)
+        yield run
+        async with asyncio.timeout(50):
+            await running
+
+
+async def test_what_lands_while_the_file_is_read_does_not_come_back(place, monkeypatch):
+    """A decision makes the loop read all places; one that is settled in just that moment is not taken for new."""
+    server = Holding(dead=[Rejected("400")])
     async with opened(place) as box:
         await box.enqueue(put("dead"), put("a"))
-        async with runner(box, act) as run:
-            running = asyncio.create_task(run.run_until_idle())
-            await box.ticket(1).settled(timeout=50)
-            await until(lambda: len(server.seen) == 2)
+        async with holding(box, server) as run:
 
             async def let_it_land():
-                go.set()
+                server.go.set()
                 await until(lambda: run.stats.delivered == 1)
 
             turns = while_reading(monkeypatch, box, after=let_it_land)
             await box.discard(1)
-            async with asyncio.timeout(50):
-                await running
 
         assert turns == [1]
         assert await box.counts() == Counts(delivered=1)
@@ -131,31 +145,18 @@ async def test_what_lands_while_the_file_is_read_does_not_come_back(place, monke
 @pytest.mark.parametrize("decision", ["replay", "discard"])
 async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(place, monkeypatch, decision):
     """An op that dies and is decided upon while the file is read comes back, or lets its lane go."""
-    go = asyncio.Event()
-    server = Server(first=[Rejected("400")], a=[Rejected("400")])
-
-    async def act(op):
-        answer = await server(op)
-        if op.entity == "a":
-            await go.wait()
-        return answer
-
+    server = Holding(first=[Rejected("400")], a=[Rejected("400")])
     async with opened(place) as box:
         await box.enqueue(put("first"), put("a"), put("a"))
-        async with runner(box, act) as run:
-            running = asyncio.create_task(run.run_until_idle())
-            await box.ticket(1).settled(timeout=50)
-            await until(lambda: len(server.seen) == 2)
+        async with holding(box, server):
 
             async def die_and_decide():
-                go.set()
+                server.go.set()
                 await box.ticket(2).settled(timeout=50)
                 await (box.replay(2) if decision == "replay" else box.discard(2))
 
             turns = while_reading(monkeypatch, box, before=die_and_decide)
             await box.discard(1)
-            async with asyncio.timeout(50):
-                await running
 
         assert turns == [1]
         assert await box.counts() == Counts(delivered=2 if decision == "replay" else 1)

@@ -11,14 +11,14 @@ import pytest
 from unmeasured import UNMEASURED
 
 # What Hypothesis tries changes with the source, so the tables stand beside it.
-BREAKER = ("tests/properties/test_breaker.py", "tests/unit/engines/test_breaker.py")
+BREAKER = ("tests/properties/test_breaker.py", "tests/unit/engines/test_breaker_recovery.py")
 TRIP = ("tests/properties/test_trip.py", "tests/unit/engines/test_trip.py")
-BREAKER_RULES = "tests/unit/policies/test_circuit_breaker_rules.py"
+PRESETS = "tests/unit/policies/test_circuit_breaker.py::test_presets"
 BUDGET = ("tests/properties/test_budget.py",)
 FUZZ = ("tests/properties/test_timeout_fuzz.py",)
-RETRY_FACE = ("tests/unit/policies/test_retry_budget.py",)
+RETRY_NESTED = ("tests/unit/policies/test_retry_nested.py",)
+RETRY_SETTINGS = ("tests/unit/policies/test_retry_settings.py",)
 KEYED = ("tests/properties/test_keyed.py",)
-BREAKER_FACE = "tests/unit/policies/test_circuit_breaker.py"
 HEDGE = ("tests/properties/test_hedge.py",)
 LATENCY = ("tests/properties/test_latency.py",)
 CALLS = ("tests/properties/test_calls.py",)
@@ -28,8 +28,9 @@ FALLBACK = ("tests/properties/test_fallback.py",)
 FLIGHT = ("tests/properties/test_single_flight.py",)
 CHAOS = ("tests/properties/test_chaos.py", "tests/unit/policies/test_chaos.py")
 HEDGE_FACE = ("tests/unit/policies/test_hedge.py",)
+HEDGE_LOSERS = ("tests/unit/policies/test_hedge_losers.py",)
 FALLBACK_FACE = ("tests/unit/policies/test_fallback.py",)
-FLIGHT_FACE = ("tests/unit/policies/test_single_flight.py",)
+FLIGHT_LEAVING = ("tests/unit/policies/test_single_flight_leaving.py",)
 CHAOS_FACE = ("tests/unit/policies/test_chaos.py",)
 SLOTS = ("tests/properties/test_slots.py",)
 RATE = ("tests/properties/test_rate.py",)
@@ -39,6 +40,7 @@ THROTTLE = (
 )
 LIMIT = ("tests/unit/engines/test_adaptive_limit.py",)
 TRANSPORT = ("tests/unit/http/test_transport.py",)
+IN_DOUBT = ("tests/unit/http/test_transport_in_doubt.py",)
 MIDDLEWARE = ("tests/unit/http/test_middleware.py",)
 MULTI = ("tests/unit/errors/test_multi.py",)
 LADDER = ("tests/unit/engines/test_feed_ladder.py",)
@@ -388,21 +390,21 @@ MUTANTS = [
         "policies/_breaker_gate.py",
         "if self.settings.shadow:\n                    return Permit(Disabled())",
         "if False:\n                    return Permit(Disabled())",
-        (BREAKER_RULES,),
+        ("tests/unit/policies/test_circuit_breaker_settings.py",),
     ),
     Mutant(
         "a-failed-result-is-a-success",
         "policies/_judge.py",
         "if self.failed_result is None or not self.failed_result(result):",
         "if True:",
-        (BREAKER_RULES,),
+        ("tests/unit/policies/test_circuit_breaker_rules.py",),
     ),
     Mutant(
         "a-refusal-keeps-its-frames-alive",
         "policies/_breaker_gate.py",
         "raise refusal(self._name, _OPEN, phase.reason, wait, self._wall())",
         "error = refusal(self._name, _OPEN, phase.reason, wait, self._wall())\n                raise error",
-        (BREAKER_RULES,),
+        ("tests/unit/policies/test_circuit_breaker_refusals.py",),
     ),
     Mutant(
         "a-fence-is-used-again",
@@ -472,7 +474,7 @@ MUTANTS = [
         "policies/_retry_run.py",
         "return isinstance(kind, type) and issubclass(kind, Exception)",
         "return isinstance(kind, type) and issubclass(kind, BaseException)",
-        ("tests/unit/policies/test_retry.py",),
+        RETRY_SETTINGS,
     ),
     Mutant(
         "a-returned-coroutine-is-a-success",
@@ -486,7 +488,7 @@ MUTANTS = [
         "policies/_announcer.py",
         "                        self._emit(bus, change",
         "                        with self._lock:\n                            self._emit(bus, change",
-        (f"{BREAKER_FACE}::test_listener_runs_without_the_lock",),
+        ("tests/unit/policies/test_circuit_breaker_events.py::test_listener_runs_without_the_lock",),
     ),
     Mutant(
         "an-outer-deadline-is-lengthened",
@@ -509,7 +511,7 @@ MUTANTS = [
         "policies/_hedge_race.py",
         "await reap(self._tasks)",
         "[task.cancel() for task in self._tasks]",
-        HEDGE_FACE,
+        HEDGE_LOSERS,
     ),
     Mutant(
         "a-spent-budget-hedges-on",
@@ -523,14 +525,14 @@ MUTANTS = [
         "policies/_reap.py",
         "            interrupted = error\n",
         "            interrupted = error\n            break\n",
-        HEDGE_FACE,
+        HEDGE_LOSERS,
     ),
     Mutant(
         "abandoned-calls-count-for-ever",
         "policies/_worker.py",
         "            if job.abandoned:",
         "            if job is None:",
-        HEDGE_FACE,
+        HEDGE_LOSERS,
     ),
     Mutant(
         "the-past-never-fades",
@@ -633,28 +635,28 @@ MUTANTS = [
         "policies/_single_flight.py",
         "if last and not task.done():",
         "if not task.done():",
-        FLIGHT_FACE,
+        FLIGHT_LEAVING,
     ),
     Mutant(
         "work-without-callers-goes-on",
         "policies/_single_flight.py",
         "if last and not task.done():",
         "if task is None:",
-        FLIGHT_FACE,
+        FLIGHT_LEAVING,
     ),
     Mutant(
         "shared-tracebacks-grow",
         "policies/_landing.py",
         "raise error.with_traceback(self._trace)",
         "raise error",
-        FLIGHT_FACE,
+        ("tests/unit/policies/test_single_flight.py",),
     ),
     Mutant(
         "an-interrupted-leader-leaves-none",
         "policies/_single_flight.py",
         "return landing.landed",
         "return True",
-        FLIGHT_FACE,
+        FLIGHT_LEAVING,
     ),
     Mutant(
         "one-disturbance-too-many",
@@ -710,14 +712,14 @@ MUTANTS = [
         "policies/_bulkhead.py",
         "finally:\n                give(None)\n                if engine.crowded:",
         "finally:\n                give(None)\n                if False:",
-        ("tests/unit/policies/test_bulkhead.py::test_tasks_take_turns",),
+        ("tests/unit/policies/test_bulkhead_queue.py::test_tasks_take_turns",),
     ),
     Mutant(
         "a-cancelled-grant-is-lost",
         "policies/_gate.py",
         "        if holds:\n",
         "        if not holds and holds:\n",
-        ("tests/unit/policies/test_bulkhead.py::test_granted_and_cancelled_at_once",),
+        ("tests/unit/policies/test_bulkhead_queue.py::test_granted_and_cancelled_at_once",),
     ),
     Mutant("those-behind-are-not-woken", "engines/rate.py", "if turn < ticket.turn:", "if turn > ticket.turn:", RATE),
     Mutant(
@@ -835,20 +837,20 @@ MUTANTS = [
         "policies/_retry_run.py",
         "not parts.budget.take()",
         "parts.budget.take() is None",
-        RETRY_FACE,
+        ("tests/unit/policies/test_retry_budget.py",),
     ),
-    Mutant("nested-retries-multiply", "policies/_retry_run.py", "MARKS.put(error)", "pass", RETRY_FACE),
-    Mutant("old-marks-count", "policies/_stand_down.py", "number > begun", "number > 0", RETRY_FACE),
+    Mutant("nested-retries-multiply", "policies/_retry_run.py", "MARKS.put(error)", "pass", RETRY_NESTED),
+    Mutant("old-marks-count", "policies/_stand_down.py", "number > begun", "number > 0", RETRY_NESTED),
     Mutant(
         "the-wait-before-is-forgotten",
         "policies/_retry_run.py",
         "self._previous, self._begun = wait, MARKS.latest",
         "self._begun = MARKS.latest",
-        RETRY_FACE,
+        RETRY_SETTINGS,
     ),
-    Mutant("a-post-in-doubt-goes-twice", "http/_call.py", "(self._repeatable or not self._open) and", "", TRANSPORT),
-    Mutant("a-read-stream-goes-twice", "http/_call.py", " and not self.body_taken", "", TRANSPORT),
-    Mutant("a-running-post-is-hedged", "http/_call.py", "self._open += 1", "self._open += 0", TRANSPORT),
+    Mutant("a-post-in-doubt-goes-twice", "http/_call.py", "(self._repeatable or not self._open) and", "", IN_DOUBT),
+    Mutant("a-read-stream-goes-twice", "http/_call.py", " and not self.body_taken", "", IN_DOUBT),
+    Mutant("a-running-post-is-hedged", "http/_call.py", "self._open += 1", "self._open += 0", IN_DOUBT),
     Mutant("unread-answers-stay-open", "http/_call.py", "        return rest", "        return []", TRANSPORT),
     Mutant(
         "retry-after-of-answers-is-lost",
@@ -985,7 +987,7 @@ MUTANTS = [
         ("tests/unit/policies/test_by_name.py",),
     ),
 ]
-NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", f"{BREAKER_FACE}::test_presets"))
+NOTHING = Mutant("nothing", "", "", "", ("tests/properties/test_freshness.py", PRESETS))
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,20 @@ def test_no_result_is_lost(hectic, rule):
     assert (shot.state, shot.calls, shot.failures) == (CircuitState.CLOSED, THREADS * 5000, THREADS * 1000)
 
 
+def test_no_report_of_a_permit_is_lost(hectic):
+    """What the blocks of many threads report by their permits counts, each report once."""
+    breaker = CircuitBreaker(failure_threshold=NEVER)
+
+    def work(_number):
+        for turn in range(500):
+            with breaker.guard() as permit:
+                permit.failure() if turn % 2 else permit.success()
+
+    together(work)
+
+    assert (breaker.snapshot().calls, breaker.snapshot().failures) == (THREADS * 500, THREADS * 250)
+
+
 def test_windows_lose_no_call(hectic):
     """The share that a window knows is that of all calls of its time."""
     clock = ManualClock()
