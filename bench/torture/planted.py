@@ -91,7 +91,7 @@ FAULTS = (
     Fault(
         "G6b", "The order comes from the wall clock",
         (("outbox/_queries/look.py", '{NEWCOMER} ORDER BY seq"', '{NEWCOMER} ORDER BY created"'),
-         (LANES, "        if len(lane.seqs) > 1 and lane.seqs[-2] > seq:\n", "        if not lane.seqs:\n")),
+         (LANES, "max(tail, seq)\n        if seq > tail:\n", "seq\n        if lane:\n")),
         ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
     ),
     Fault(

@@ -133,9 +133,13 @@ class OutboxCore:
     def store(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
         """Store writes as `enqueue` does, and wait; a thread that comes alone makes the commit itself."""
         check_bodies(self.limits, writes)
-        outcomes = self._at_once([(sql.Call(writes, self.clock.wall(), together), None)])
+        calls: list[Waiting[sql.Call, list[Queued]]] = [(sql.Call(writes, self.clock.wall(), together), None)]
+        outcomes = self._at_once(calls)
         if outcomes is None:
-            return self.enqueue(writes, together=together).result()
+            # A future has a lock of its own, which the writer would wait for if a signal's handler left it taken.
+            landed: list[list[Queued] | Failed] = []
+            self._hand_over(calls, landed.extend).wait()
+            outcomes = landed
         (outcome,) = outcomes
         if isinstance(outcome, Failed):
             raise outcome.error
@@ -147,9 +151,10 @@ class OutboxCore:
         return self._here().calls.put(sql.Call(writes, self.clock.wall(), together))
 
     def flush(self) -> None:
-        """Hand over at once what the tasks of a loop have asked for in this turn of it."""
-        if self._side is not None:
-            self._side.calls.flush()
+        """Hand over at once what the tasks of the running loop have asked for in this turn of it."""
+        side = self._side
+        if side is not None and side.loop is asyncio.get_running_loop():
+            side.calls.flush()
 
     def _hand_over(
         self, calls: Sequence[Waiting[sql.Call, list[Queued]]], then: Then[list[Queued]]

@@ -335,7 +335,10 @@ class Outbox:
         return await aprune(self.core, retention or Retention())
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a listener, from any thread, when this process has changed the outbox; returns how to stop."""
+        """Call a listener when this process has changed the outbox; returns how to stop.
+
+        It is called from any thread, that of an event loop too, and must not block.
+        """
         return self.core.on_change(listener)
 
     async def aclose(self) -> None:

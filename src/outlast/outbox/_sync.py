@@ -56,7 +56,8 @@ class SyncTicket(TicketCore):
 class SyncOutbox:
     """Keep writes durably until they are delivered, for blocking code.
 
-    The same methods as `Outbox`. Thread-safe: yes; threads that queue at the same time share a commit.
+    The same methods as `Outbox`. Thread-safe: yes; threads that queue at the same time share a commit. Not to be
+    called by the handler of a signal: what it interrupts may be a write of the same thread.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +202,10 @@ class SyncOutbox:
         return prune(self.core, retention or Retention())
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a listener when this process has changed the outbox; returns how to stop."""
+        """Call a listener when this process has changed the outbox; returns how to stop.
+
+        It is called from any thread, that of an event loop too, and must not block.
+        """
         return self.core.on_change(listener)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Generic, TypeVar, cast
 
+from outlast.errors import InDoubtError
 from outlast.outbox._assist import LoopAssist
 from outlast.storage import Batch, Failed
 
@@ -84,13 +85,16 @@ class TickList(Generic[I, T]):
         # asyncio alone tells what is to be run next; on other loops the writer's thread does it all.
         if not 0 < len(waiting) <= _FEW or getattr(self._loop, "_ready", None) != _NOTHING:
             return False
-        outcomes: Sequence[T | Failed] | None
         try:
             outcomes = self._at_once(waiting)
+            if outcomes is not None:
+                _tell(waiting, outcomes)
         except Exception as error:
-            outcomes = [Failed(error)] * len(waiting)
-        if outcomes is not None:
-            _tell(waiting, outcomes)
+            _tell(waiting, [Failed(error)] * len(waiting))
+            return True
+        except BaseException as error:  # it ends the loop, which may be run again, and then nobody is to wait for ever
+            _tell(waiting, [Failed(_interrupted(error))] * len(waiting))
+            raise
         return outcomes is not None
 
     def _send(self, waiting: Sequence[Waiting[I, T]]) -> None:
@@ -114,6 +118,16 @@ def still_wanted(waiting: Sequence[Waiting[I, T]], job: Callable[[list[I]], Sequ
         return list(job([item for item, _ in waiting]))
     results = iter(job([item for (item, _), left in zip(waiting, gone, strict=True) if not left]))
     return [cast("T", None) if left else next(results) for left in gone]  # nobody hears of the former
+
+
+def _interrupted(error: BaseException) -> InDoubtError:
+    doubt = InDoubtError(
+        f"the commit was interrupted ({type(error).__name__}), and may have taken place; look, or give each write a "
+        "`once` and queue it again",
+        operation="enqueue",
+    )
+    doubt.__cause__ = error
+    return doubt
 
 
 def _tell(waiting: Sequence[Waiting[I, T]], outcomes: Sequence[T | Failed]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -84,6 +84,9 @@ class FileGate:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._patience = patience
         self._clock = clock
+        # Of C alone, so that no handler of a signal is run before it is done.
+        self.leave = partial(fcntl.flock, self._descriptor, fcntl.LOCK_UN)
+        """Let the next one through; nothing happens when nobody had the turn."""
 
     def __enter__(self) -> None:
         """Wait for the turn."""
@@ -103,10 +106,6 @@ class FileGate:
         except OSError:
             return False
         return True
-
-    def leave(self) -> None:
-        """Let the next one through."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def __exit__(self, *_: object) -> None:
         """Do so."""

@@ -30,10 +30,13 @@ class Log:
         self._driver = driver
         self._pages = 0
         self._low = False
+        self.commits = 0
+        """How many have added to it; one that changes nothing does not, and needs no flush."""
         connection.set_wal_hook(self._note)
 
     def _note(self, _connection: object, _name: str, pages: int) -> int:
         self._pages = pages
+        self.commits += 1
         return 0
 
     @property

@@ -15,6 +15,7 @@ from outlast.errors import (
     CorruptError,
     ForkedError,
     NotOursError,
+    OutlastError,
     ShuttingDownError,
     StorageError,
 )
@@ -192,26 +193,36 @@ class SqliteDatabase:
 
         Returns:
             The results, durable, or None: nothing was done, and `write_items` must see to it or find out what is wrong.
+
+        Raises:
+            Exception: What is neither SQLite's nor ours, as of a signal's handler; it is done whole or not at all.
         """
         self._check_process()
         if self._log.long or self._space.low:  # the log is to be written back, which takes a while
             return None
-        return self._writer.at_once(lambda: self._transact_at_once(lambda db: job(db, items)))
+        return self._writer.at_once(lambda: self._transact_at_once(lambda db: job(db, items), lone=len(items) == 1))
 
-    def _transact_at_once(self, work: Callable[[Connection], T]) -> T | None:
-        if not self._gate.try_enter():
-            return None
+    def _transact_at_once(self, work: Callable[[Connection], T], *, lone: bool) -> T | None:
         try:
+            if not self._gate.try_enter():
+                return None
             self._main.set_busy_timeout(0)
             return self._commit(work)
-        except Exception:  # it was rolled back, and whoever does it again meets it again
+        except GroupRefusedError as refusal:
+            if isinstance(refusal.cause, self._apsw.Error):
+                return None
+            raise refusal.cause from None  # perhaps it is committed, so nobody may do it again
+        except Exception as error:
+            # It was rolled back, and whoever does it again meets it again; a signal's handler raises only once.
+            if lone and not isinstance(error, (self._apsw.Error, OutlastError, UnicodeDecodeError)):
+                raise
             return None
         finally:
-            self._main.set_busy_timeout(_BUSY_MS)
             self._gate.leave()
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         with self._gate:
+            self._main.set_busy_timeout(_BUSY_MS)
             try:
                 return self._commit(work)
             except Exception as error:
@@ -225,19 +236,32 @@ class SqliteDatabase:
     def _commit(self, work: Callable[[Connection], T]) -> T:
         connection = self._main
         try:
-            connection.execute("BEGIN IMMEDIATE")
-        except Exception as error:  # no job has run, and each of them would only wait as long again
-            raise GroupRefusedError(error) from error
-        try:
+            self._begin()
             result = work(connection)
-            began = SYSTEM_CLOCK.now()
-            connection.execute("COMMIT")
-            self._quick_flushes = self._quick_flushes + 1 if SYSTEM_CLOCK.now() - began < _QUICK else 0
+            self._end()
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         return result
+
+    def _begin(self) -> None:
+        try:
+            self._main.execute("BEGIN IMMEDIATE")
+        except Exception as error:  # no job has run, and each of them would only wait as long again
+            raise GroupRefusedError(error) from error
+
+    def _end(self) -> None:
+        try:
+            began, before = SYSTEM_CLOCK.now(), self._log.commits
+            self._main.execute("COMMIT")
+            quick, flushes = SYSTEM_CLOCK.now() - began < _QUICK, self._log.commits - before
+            self._quick_flushes = self._quick_flushes + flushes if quick else 0
+        except Exception as error:
+            # What SQLite itself says it has undone; whatever else raised behind the commit has not.
+            if self._main.in_transaction or isinstance(error, self._apsw.Error):
+                raise
+            raise GroupRefusedError(error) from error
 
     def check_space(self, connection: Connection, coming: int, reserve: int | None, now: float) -> None:
         """Refuse writes that would go into the space that is kept back; see `SpaceWatch.check`."""

@@ -13,7 +13,7 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from outlast.errors import ShuttingDownError
+from outlast.errors import ShuttingDownError, StorageError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
@@ -22,6 +22,11 @@ _log = logging.getLogger("outlast.storage")
 
 MOST_AT_ONCE: Final = 1024
 """How many items share a commit at most; who has more of them gives them in several lists."""
+
+_AT_ONCE: Final = (False,)
+"""How to ask a lock that nobody is to wait for."""
+_TAKEN: Final = [True]
+"""What it answers when it was free."""
 
 
 class GroupRefusedError(Exception):
@@ -78,8 +83,8 @@ class Batch(Generic[T]):
         """Tell whether it is known what became of the items."""
         return self._done
 
-    def wait(self, seconds: float) -> None:
-        """Wait until that is known, for so many seconds at most."""
+    def wait(self, seconds: float = -1) -> None:
+        """Wait until that is known, for so many seconds at most; for ever when they are negative."""
         if not self._done and self._landing.acquire(timeout=seconds):
             self._landing.release()
 
@@ -155,6 +160,7 @@ class GroupCommitWriter:
         self._bell = threading.Lock()
         self._closing = False
         self._crowded = False
+        self._here = 0  # the thread that has the turn by `at_once`
         self.commits = 0
         self._thread = threading.Thread(target=self._run, name=f"outlast-writer-{name}", daemon=True)
         self._thread.start()
@@ -207,13 +213,21 @@ class GroupCommitWriter:
             What it returned, or None when it was not called.
         """
         # Where several came at once they share commits, and whoever went alone would take one away from all of them.
-        if self._entries or self._crowded or not self._turn.acquire(blocking=False):
+        if self._entries or self._crowded:
             return None
+        taken: list[bool] = []
         try:
-            results = None if self._closing else transact()
+            # Tried and known in one call: the handler of a signal that raised in between would leave it taken for ever.
+            taken.extend(map(self._turn.acquire, _AT_ONCE))
+            if not taken[0] or self._closing:
+                return None
+            self._here = threading.get_ident()
+            results = transact()
             self.commits += results is not None
         finally:
-            self._turn.release()
+            if taken == _TAKEN:
+                self._here = 0
+                self._turn.release()
         return results
 
     def _submit(self, job: Callable[..., Any], item: Any, *, alone: bool) -> Future[Any]:
@@ -222,6 +236,12 @@ class GroupCommitWriter:
         return future
 
     def _queue(self, entry: _Entry) -> None:
+        if self._here and self._here == threading.get_ident():
+            raise StorageError(
+                f"{self._name}: a write of this thread goes on that this one interrupts, and neither would end; "
+                "let the handler of a signal only note what is to be written later",
+                operation="write",
+            )
         with self._lock:
             if self._closing:
                 raise ShuttingDownError(f"{self._name} is closed", operation="write")

@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from outlast.errors import ConfigError, ForkedError
+from outlast.errors import ConfigError, ForkedError, InDoubtError, OutboxFullError, ShuttingDownError
 from outlast.events import EventBus, OpEnqueued
 from outlast.outbox import Outbox, OutboxLimits, SyncOutbox, Verb, Write
 from outlast.storage import _sqlite
@@ -172,6 +173,48 @@ async def test_a_listener_that_raises_is_no_reason_to_lose_an_answer(path, disk,
         assert "raised" in caplog.text
 
 
+def test_a_loop_that_is_interrupted_and_runs_on_leaves_nobody_waiting(path, disk):
+    """Whoever waits for what was being committed then is told that it may have taken place."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    loop = asyncio.new_event_loop()
+    box = loop.run_until_complete(Outbox.open(path))
+    loop.run_until_complete(known_as_quick(box))
+    asking = loop.create_task(box.put("note", "n", {}))
+    stop = box.on_change(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asking)
+    stop()
+
+    with pytest.raises(InDoubtError, match="may have taken place"):
+        loop.run_until_complete(asyncio.wait_for(asking, 30))
+    assert loop.run_until_complete(box.put("note", "m", {})).seq == 72
+    loop.run_until_complete(box.aclose())
+    loop.close()
+
+
+def test_a_loop_that_closes_leaves_the_tasks_of_others_alone(path, disk):
+    """What the task of one loop asks for is seen to by that loop, also when another closes the outbox meanwhile."""
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    box = first.run_until_complete(Outbox.open(path))
+    first.run_until_complete(known_as_quick(box))
+
+    async def ask():
+        task = asyncio.create_task(box.put("note", "n", {}))
+        await asyncio.sleep(0)
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(second.run_until_complete, box.aclose()).result()
+        assert not task.done()
+        return await task
+
+    with pytest.raises(ShuttingDownError):
+        first.run_until_complete(ask())
+    first.close()
+    second.close()
+
+
 async def test_a_child_is_told_that_the_file_is_not_its_own(path, disk):
     """In a fork neither this loop nor a thread commits; who asks is told, and does not wait for ever."""
     async with await Outbox.open(path) as box:
@@ -217,6 +260,18 @@ def test_a_lone_thread_commits_itself(path):
         with pytest.raises(ConfigError, match="there is no write"):
             box.enqueue(put("bad", after=10**6))
         assert box.counts().ready == 5
+
+
+def test_a_lone_thread_is_told_that_it_is_too_much(path):
+    """A bound refuses what a thread that commits itself asks for, with the same error as ever."""
+    with SyncOutbox.open(path, limits=OutboxLimits(max_ops=1)) as box:
+        who = Who(box)
+        box.put("note", "n", {})
+        with pytest.raises(OutboxFullError):
+            box.put("note", "m", {})
+
+        assert who.was_here() == [True]
+        assert box.counts().ready == 1
 
 
 def test_threads_that_come_together_share_commits(path):
