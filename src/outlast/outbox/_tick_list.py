@@ -61,6 +61,7 @@ class TickList(Generic[I, T]):
         self._loop = assist.loop
         self._hand_over = hand_over
         self._waiting: list[Waiting[I, T]] = []
+        self._tells = False
 
     def put(self, item: I) -> asyncio.Future[T]:
         """Add an item and return what becomes of it.
@@ -69,6 +70,8 @@ class TickList(Generic[I, T]):
         """
         if not self._waiting:
             self._loop.call_soon(self.flush)
+            # A loop that keeps what is to be run elsewhere has nothing here even now.
+            self._tells = bool(getattr(self._loop, "_ready", None))
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((item, future))
         return future
@@ -83,7 +86,7 @@ class TickList(Generic[I, T]):
     def _seen_to(self, waiting: Sequence[Waiting[I, T]]) -> bool:
         """See to a few items here and now while nothing else is to be run, and tell whether that was done."""
         # asyncio alone tells what is to be run next; on other loops the writer's thread does it all.
-        if not 0 < len(waiting) <= _FEW or getattr(self._loop, "_ready", None) != _NOTHING:
+        if not (self._tells and 0 < len(waiting) <= _FEW and getattr(self._loop, "_ready", None) == _NOTHING):
             return False
         try:
             outcomes = self._at_once(waiting)

@@ -127,6 +127,27 @@ async def test_a_loop_that_has_something_to_do_is_not_kept(path, disk):
         assert who.was_here() == [False] * 5
 
 
+class Elsewhere(asyncio.SelectorEventLoop):
+    """A loop that keeps what is to be run in timers of its own, as those of window toolkits do."""
+
+    def call_soon(self, callback, *args, context=None):
+        """Have it run by a timer."""
+        return self.call_later(0.0, callback, *args, context=context)
+
+
+def test_a_loop_that_does_not_tell_what_it_has_to_do_is_not_kept(path, disk):
+    """Where nobody can see whether the loop would rest, the writer's thread commits."""
+
+    async def ask():
+        async with await Outbox.open(path) as box:
+            who = Who(box)
+            await known_as_quick(box)
+            assert who.was_here() == [False] * 70
+
+    with asyncio.Runner(loop_factory=Elsewhere) as runner:
+        runner.run(ask())
+
+
 async def test_a_loop_that_may_not_does_not(path, disk):
     """Whoever wants no disk to keep the loop says so."""
     async with await Outbox.open(path, commit_on_loop=False) as box:
