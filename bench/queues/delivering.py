@@ -120,7 +120,7 @@ def claim_and_settle(folder, scale):
 def much_waiting(folder, scale):
     """Compare the rate with a million waiting to that with a hundred thousand; both over 100,000 lanes at most."""
     small, large = int(100_000 * scale), int(1_000_000 * scale)
-    lanes, enough, rounds = small, int(10_000 * scale), max(2, int(5 * scale))
+    lanes, enough, rounds = small, int(10_000 * scale), max(2, int(9 * scale))
     rates = {"100,000 waiting": [], "1,000,000 waiting": []}
     with asyncio.Runner() as runner:
         boxes = {}

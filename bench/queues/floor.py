@@ -1,7 +1,6 @@
 """The least that Python must do to deliver from an outbox: its tables and records, without loop, threads or lease."""
 
 import hashlib
-import random
 import time
 
 import apsw
@@ -12,6 +11,7 @@ READ = (
     "SELECT seq, lane, verb, kind, entity, generation, target, content_type, if_match, created, body, grp, after_seq,"
     " schema_v, rounds, expires, base FROM op "
 )
+ROUNDS = "SELECT seq FROM op ORDER BY row_number() OVER (PARTITION BY lane ORDER BY seq), seq"
 SEAL = (
     "INSERT INTO seal (seq, attempts, fence, due, delay, first_sent, reason, method, url, headers, body_hash, body,"
     " doubt) VALUES (?, 1, 7, NULL, 0, ?, '', ?, ?, '[]', ?, NULL, 0)"
@@ -29,15 +29,15 @@ class Floor:
     """Claim, hand over and settle, with a hash, a request, an answer and a receipt each, in the shortest code there is.
 
     Args:
-        path: An outbox that nobody has open; each op has a lane of its own.
-        scattered: Whether the ops of a group lie anywhere in the file, instead of one behind the other.
+        path: An outbox that nobody has open.
+        scattered: Whether the lanes are gone round, which takes ops from many places of the file. Default: ops go in
+            the order of their places, so each should have a lane of its own.
     """
 
     def __init__(self, path, *, scattered=False):
         self.db = apsw.Connection(str(path))
         self.db.pragma("synchronous", 2)
-        self.places = [row[0] for row in self.db.execute("SELECT seq FROM op")] if scattered else None
-        random.Random(7).shuffle(self.places or [])
+        self.places = [row[0] for row in self.db.execute(ROUNDS)] if scattered else None
 
     def settle(self, group, groups):
         """Do so group by group, and return the rate."""
