@@ -23,6 +23,7 @@ ENGINE = "engines/op.py"
 WRITER = "storage/_writer.py"
 
 KILLS = ("--only", "kills", "--kills", "24", "--store", "sqlite", "--seconds", "120")
+LONGEST = 120.0  # seconds; a fault that makes everything hang is to be planted in another way
 POWER = ("--only", "power", "--images", "150")
 
 
@@ -90,9 +91,8 @@ FAULTS = (
     ),
     Fault(
         "G6b", "The order comes from the wall clock",
-        (("outbox/_queries/look.py", '{NEWCOMER} ORDER BY seq"', '{NEWCOMER} ORDER BY created"'),
-         (LANES, "max(tail, seq)\n        if seq > tail:\n", "seq\n        if lane:\n")),
-        ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",), KILLS,
+        (("outbox/_queries/look.py", '{NEWCOMER} ORDER BY seq"', '{NEWCOMER} ORDER BY created"'),),
+        ("tests/issues/test_sync_queue_and_its_order_are_two_writes.py",),
     ),
     Fault(
         "G7", "One write that waits stops every lane",
@@ -160,12 +160,15 @@ def catch(fault, folder):
 
 
 def run(source, *arguments):
-    """Run a command against a source and tell whether it failed in its own way."""
+    """Run a command against a source and tell whether it failed in its own way, which is not to go on for ever."""
     environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        (sys.executable, *map(str, arguments)), env=environment, cwd=ROOT, check=False, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            (sys.executable, *map(str, arguments)), env=environment, cwd=ROOT, check=False, timeout=LONGEST,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
     return done.returncode == 1
 
 
