@@ -95,6 +95,14 @@ class ProcessingLease:
         self._beats.start()
         return self.fence
 
+    def try_acquire(self) -> bool:
+        """Take the lease as `acquire` does, and tell whether that went well instead of raising `LeaseHeldError`."""
+        try:
+            self.acquire()
+        except LeaseHeldError:
+            return False
+        return True
+
     def _insist(self) -> None:
         """Try to get the lock before anything is sent; another contender has it only for a moment."""
         for _ in range(_TRIES):

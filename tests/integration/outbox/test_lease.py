@@ -12,15 +12,6 @@ from outlast.outbox import ProcessingLease
 SELDOM = LeaseConfig(beat_every=3600.0, ttl=10_800.0)
 
 
-def got(lease):
-    """Try to take a lease and tell whether that went well."""
-    try:
-        lease.acquire()
-    except LeaseHeldError:
-        return False
-    return True
-
-
 async def test_who_took_the_lease_beside_another_contender_gets_the_lock_soon(place):
     """Two begin at the same moment: the one without the lock is first, and does not wait for its beat to get it."""
     async with opened(place) as box:
@@ -36,7 +27,7 @@ async def test_who_took_the_lease_beside_another_contender_gets_the_lock_soon(pl
             await asyncio.to_thread(contender.acquire)
         # What the kernel does when its process is killed; PostgreSQL hears of it a moment later.
         lease._lock.release()
-        await until(lambda: got(contender))
+        await until(contender.try_acquire)
         assert (contender.fence, contender.reason) == (2, "the holder's process has ended")
         for one in (lease, contender):
             await asyncio.to_thread(one.release)
