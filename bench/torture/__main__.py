@@ -66,7 +66,11 @@ def parse():
 def keep(options, figures):
     """Write the parts of a usual run, or a long one of kills alone, into the page."""
     if options.kills is None:
-        page.write(torture={**page.figures().get("torture", {}), **figures})
+        known = {**page.figures().get("torture", {}), **{part: figures[part] for part in options.parts}}
+        if set(options.parts) == set(parts.PARTS):
+            known["seconds"] = figures["seconds"]  # of a part alone it would say nothing
+        known["good"] = all(known[part]["good"] for part in parts.PARTS if part in known)
+        page.write(torture=known)
     elif options.parts == ["kills"] and figures["kills"]["kills"] >= page.LONG:
         page.write(long=figures)
 

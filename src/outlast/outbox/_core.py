@@ -114,24 +114,17 @@ class OutboxCore:
             side = self._side = _LoopSide(loop, assist, calls, TickList(assist, self._hand_over_settlements))
         return side
 
-    def enqueue(self, writes: Sequence[Write], *, together: bool = False) -> Future[list[Queued]]:
-        """Store writes in one commit; the future tells what became of each once that is durable.
+    def store(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
+        """Store writes in one commit and tell what became of each; a thread that comes alone makes the commit itself.
 
         Args:
             writes: The writes.
             together: Whether they are delivered one after the other, none before the one in front of it.
 
         Raises:
-            ConfigError: A body is too large; the future raises what else stands against it.
+            ConfigError: A body is too large, or a write is at odds with what waits.
+            OutboxFullError: There is no room left by the limits.
         """
-        check_bodies(self.limits, writes)
-        call = sql.Call(writes, self.clock.wall(), together)
-        future = self.database.write_item(self._enqueue, (call, None))
-        future.add_done_callback(lambda done: self._announce([call], [_outcome(done)]))
-        return future
-
-    def store(self, writes: Sequence[Write], *, together: bool = False) -> list[Queued]:
-        """Store writes as `enqueue` does, and wait; a thread that comes alone makes the commit itself."""
         check_bodies(self.limits, writes)
         calls: list[Waiting[sql.Call, list[Queued]]] = [(sql.Call(writes, self.clock.wall(), together), None)]
         outcomes = self._at_once(calls)
@@ -146,7 +139,7 @@ class OutboxCore:
         return outcome
 
     def aenqueue(self, writes: Sequence[Write], *, together: bool = False) -> asyncio.Future[list[Queued]]:
-        """Store writes as `enqueue` does, for a task of the running event loop; see `TickList`."""
+        """Store writes as `store` does, for a task of the running event loop; see `TickList`."""
         check_bodies(self.limits, writes)
         return self._here().calls.put(sql.Call(writes, self.clock.wall(), together))
 
@@ -169,7 +162,7 @@ class OutboxCore:
 
     def _in_a_moment(self, calls: Sequence[Waiting[sql.Call, list[Queued]]]) -> Sequence[list[Queued] | Failed] | None:
         """Store what takes no longer than the loop may be kept; None, and nothing is done, where it would."""
-        if not (self._commit_on_loop and self.database.quick):
+        if not (self._commit_on_loop and self.database.quick) or len(calls) > _FEW:
             return None
         writes = [write for call, _ in calls for write in call.writes]
         return self._at_once(calls) if len(writes) <= _FEW and size_of(writes) <= _LITTLE else None
@@ -370,10 +363,3 @@ class OutboxCore:
     def data_version(self) -> Future[sql.Version]:
         """Return a moment, which is another one whenever somebody else has committed."""
         return self._read(self.ways.version)
-
-
-def _outcome(done: Future[list[Queued]]) -> list[Queued] | Failed:
-    try:
-        return done.result()
-    except Exception as error:  # it is told to whoever holds the future
-        return Failed(error)

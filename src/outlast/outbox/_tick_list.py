@@ -23,8 +23,6 @@ T = TypeVar("T")
 
 _MOST: Final = 1024
 """How many travel together at most, which is what shares a commit."""
-_FEW: Final = 32
-"""How many the loop sees to by itself at most."""
 _NOTHING: Final[deque[object]] = deque()
 """Is what a loop has to run that would rest."""
 
@@ -86,7 +84,7 @@ class TickList(Generic[I, T]):
     def _seen_to(self, waiting: Sequence[Waiting[I, T]]) -> bool:
         """See to a few items here and now while nothing else is to be run, and tell whether that was done."""
         # asyncio alone tells what is to be run next; on other loops the writer's thread does it all.
-        if not (self._tells and 0 < len(waiting) <= _FEW and getattr(self._loop, "_ready", None) == _NOTHING):
+        if not (self._tells and waiting and getattr(self._loop, "_ready", None) == _NOTHING):
             return False
         try:
             outcomes = self._at_once(waiting)

@@ -59,7 +59,7 @@ async def test_a_write_of_another_process_is_put_on_top_of_ours(place, late, bod
         await box.enqueue(write(Verb.PUT, MINE, if_match='"1"', base=BASE))
         theirs = write(Verb.PUT, body, if_match='"1"', **base)
         if late:
-            notes.before[0] = lambda: other.core.enqueue([theirs]).result(30)
+            notes.before[0] = lambda: other.core.store([theirs])
         else:
             await other.enqueue(theirs)
         await deliver(box, notes.transport)

@@ -131,7 +131,7 @@ def test_an_outbox_is_not_carried_across_a_fork(face, box):
     if not child:  # pragma: no cover - another process
         code = 1
         try:
-            face.do(box.put("note", "n1", {})) if face.kind.__name__ == "SyncOutbox" else box.core.enqueue([])
+            face.do(box.put("note", "n1", {})) if face.kind.__name__ == "SyncOutbox" else box.core.store([])
         except ForkedError:
             code = 0
         finally:
@@ -197,7 +197,7 @@ def test_threads_share_commits(face, box):
         gate.wait(5)
         for n in range(20):
             write = Write(verb=Verb.PUT, kind="n", entity=f"{number}-{n}", body=b"x")
-            seqs.append(box.core.enqueue([write]).result(10)[0].seq)
+            seqs.append(box.core.store([write])[0].seq)
 
     # The disk is so fast here that the first job would be done before the second came.
     box.core.database.write(lambda db: time.sleep(0.05))

@@ -88,7 +88,7 @@ class Story(RuleBasedStateMachine):
     async def _queue(self, who, write, edit):
         core = self.processes[who].box.core
         try:
-            (queued,) = await core.result(core.enqueue([write]))
+            (queued,) = await core.aenqueue([write])
         except ConfigError:
             return  # it is at odds with what waits, and nobody was told otherwise
         self.acknowledged[queued.seq] = write.entity

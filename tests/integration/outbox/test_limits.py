@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
 
 import psycopg
 import pytest
@@ -66,15 +66,16 @@ def test_a_call_fits_in_whole_or_not_at_all(face, place):
 def test_each_call_in_a_commit_is_judged_by_itself(face, place, coalescing):
     """Callers that share a commit get what fits in their order, and a large one in front of a small one fails alone."""
     box = limited(face, place, max_ops=5, options={"coalescing": coalescing})
-    box.core.database.write(lambda db: time.sleep(0.05))
     before = box.core.database.commits
     calls = [2, 2, 2, 1, 1]
 
-    futures = [box.core.enqueue([put(f"{number}-{one}") for one in range(size)]) for number, size in enumerate(calls)]
+    async def ask():
+        asked = (
+            box.core.aenqueue([put(f"{number}-{one}") for one in range(size)]) for number, size in enumerate(calls)
+        )
+        return await asyncio.gather(*asked, return_exceptions=True)
 
-    outcomes = [type(future.exception(20)) for future in futures]
-    none = type(None)
-    assert outcomes == [none, none, OutboxFullError, none, OutboxFullError]
+    assert list(map(type, asyncio.run(ask()))) == [list, list, OutboxFullError, list, OutboxFullError]
     assert [op.entity for op in box.core.pending("note").result(20)] == ["0-0", "0-1", "1-0", "1-1", "3-0"]
     assert box.core.database.commits <= before + 2
 

@@ -11,18 +11,7 @@ from outlast.errors import ConfigError, ForkedError, InDoubtError, OutboxFullErr
 from outlast.events import EventBus, OpEnqueued
 from outlast.outbox import Outbox, OutboxLimits, SyncOutbox, Verb, Write
 from outlast.storage import _sqlite
-
-
-class Stepping:
-    """Be a clock on which a flush takes as long as the test says."""
-
-    def __init__(self):
-        self.step = self.time = 0.0
-
-    def now(self):
-        """Return the time."""
-        self.time += self.step
-        return self.time
+from stepping import Stepping
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ async def test_a_follower_that_came_late_gets_the_version_too(place):
 
         async def queue_another(op, step):
             if op.seq == 1:
-                box.core.enqueue([put("b"), put("a", if_match='"old"')]).result(5)
+                box.core.store([put("b"), put("a", if_match='"old"')])
 
         async with runner(box, act, before_settle=queue_another) as run:
             await run.run_until_idle()

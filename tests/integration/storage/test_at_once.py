@@ -13,6 +13,7 @@ import pytest
 
 from outlast.errors import ShuttingDownError, StorageError
 from outlast.storage import FileFormat, SqliteDatabase, _sqlite
+from stepping import Stepping
 
 LAYOUT = "CREATE TABLE note (id INTEGER PRIMARY KEY, text)"
 NOTES = FileFormat(name="notebook", application_id=0x6E6F7465, version=1, migrations=(LAYOUT,))
@@ -216,21 +217,9 @@ def test_closed_is_closed(notes):
         notes.write_item(add, 2)
 
 
-class Ticking:
-    """Be a clock on which so much passes between one look and the next."""
-
-    def __init__(self):
-        self.step = self.time = 0.0
-
-    def now(self):
-        """Return the time."""
-        self.time += self.step
-        return self.time
-
-
 def test_a_disk_is_quick_until_it_is_not(notes, monkeypatch):
     """It takes many quick flushes in a row to be taken for quick, and a single slow one to lose that."""
-    clock = Ticking()
+    clock = Stepping()
     monkeypatch.setattr(_sqlite, "SYSTEM_CLOCK", clock)
     numbers = itertools.count()
 
