@@ -12,10 +12,9 @@ LIBRARIES = ("huey", "litequeue", "persist-queue")
 
 
 def write(**news):
-    """Take in new figures and write the page."""
-    found = {**figures(), **news}
-    FIGURES.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    PAGE.write_text(text_of(found))
+    """Take in new figures and write the page, from what the file holds then."""
+    FIGURES.write_text(json.dumps({**figures(), **news}, indent=1, sort_keys=True) + "\n")
+    PAGE.write_text(text_of(figures()))
 
 
 def figures():

@@ -25,3 +25,13 @@ def observer():
 def planted():
     """The program that plants faults."""
     return load("planted")
+
+
+@pytest.fixture
+def page(planted, monkeypatch, tmp_path):
+    """The program that writes the page, into a folder of the test's own."""
+    page = load("page")
+    monkeypatch.setitem(sys.modules, "planted", planted)  # by which name the page asks for it
+    monkeypatch.setattr(page, "FIGURES", tmp_path / "figures.json")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "torture.md")
+    return page

@@ -189,3 +189,13 @@ def test_page_shows_the_last_figures_and_they_are_good():
     parts = [part for part in figures["torture"].values() if isinstance(part, dict)]
     assert len(parts) == 6
     assert all(part["good"] for part in parts)
+
+
+def test_the_page_tells_the_figures_in_the_order_in_which_they_are_kept(page):
+    """Parts of a run come in the order in which they were played; the page does not depend on it."""
+    figures = json.loads((FOLDER / "figures.json").read_text())
+    figures["torture"]["disk"] = dict(reversed(figures["torture"]["disk"].items()))
+    page.write(**figures)
+    page_of_the_run = page.PAGE.read_text()
+    page.write()
+    assert page.PAGE.read_text() == page_of_the_run
