@@ -211,7 +211,7 @@ async def test_a_changed_body_is_seen(desk):
 
 
 async def test_an_event_that_names_the_key_of_an_own_write_contains_it(desk):
-    """It comes before the answer is recorded, and the write is not replayed on its own result; other keys say nothing."""
+    """It comes before the answer is recorded, and the write is not replayed on its own result; other keys are none."""
     desk = await desk(shadow={"n1": {"n": 1}}, effect=lambda value, op: {"n": value["n"] + 1})
     seq = await desk.write("patch", "n1", {})
     key = (await desk.ask(desk.box.pending, "note"))[0].key
