@@ -186,8 +186,9 @@ def after_sending(
         spent = spend(_budgets(policy), Spent(rejected=history.refused), Failure.REJECTED, wall=wall)
         if not isinstance(spent, Exhausted):
             step = Postpone(policy.backoff.wait(attempt, chance), step.reason)
-    if isinstance(step, Postpone) and history.expires is not None:
-        # What expires meanwhile is looked at then, and not when the server would have liked it to come back.
+    if isinstance(step, Postpone) and not step.pause_origin and history.expires is not None:
+        # What expires meanwhile is looked at then, and not when the server would have liked it to come back; but while
+        # the whole origin rests, nothing of it is looked at, and the rest is as long for all.
         step = replace(step, wait=min(step.wait, max(0.0, history.expires - wall)))
     return step
 

@@ -114,6 +114,12 @@ def test_a_delete_of_what_is_missing_is_done():
         pytest.param(InDoubt("cut"), History(expires=WALL + 1.5), Postpone(1.5, "cut"), id="wait-ends-with-the-op"),
         pytest.param(InDoubt("cut"), History(expires=WALL - 1.5), Postpone(0.0, "cut"), id="expired-while-it-was-sent"),
         pytest.param(InDoubt("cut"), History(expires=WALL + 9.0), Postpone(4.0, "cut"), id="wait-is-shorter"),
+        pytest.param(
+            Busy("429", 60.0, whole_origin=True),
+            History(expires=WALL + 1.5),
+            Postpone(60.0, "429", pause_origin=True),
+            id="the-rest-of-an-origin-does-not-end-with-one-op",
+        ),
         pytest.param(Applied("e"), History(expires=1.0), Deliver("e"), id="late-but-done"),
         pytest.param(Accepted("u", 200.0), History(), Await("u", 100.0), id="accepted"),
         pytest.param(Accepted("u"), History(), Await("u", 4.0), id="accepted-without-a-wish"),
