@@ -175,3 +175,20 @@ def test_what_comes_after_a_folded_write_comes_after_the_one_that_took_it_up(fac
 
     assert folded.seq == 2
     assert [(op.seq, op.after) for op in box.core.pending("notes").result(30)] == [(1, None), (3, 1)]
+
+
+def test_a_write_is_not_given_up_with_a_later_one_that_expires(face, box):
+    """What is to be given up before the write that waits stays apart; what is wanted for longer keeps that one alive."""
+    face.do(box.create("notes", "a", {"n": 1}))
+    face.do(box.patch("notes", "a", {"n": 2}, expires=60.0))
+    for expires in ({"expires": 60.0}, {}):
+        face.do(box.delete("notes", "b", **expires))
+    for expires in ({"expires": 60.0}, {"expires": 90.0}, {}):
+        face.do(box.put("notes", "c", {}, **expires))
+
+    assert [(op.entity, op.verb, op.expires_at is None) for op in box.core.pending("notes").result(30)] == [
+        ("a", Verb.CREATE, True),
+        ("a", Verb.PATCH, False),
+        ("b", Verb.DELETE, True),
+        ("c", Verb.PUT, True),
+    ]
