@@ -300,7 +300,8 @@ class Outbox:
         """Send a conflicting or dead write again, at its old place.
 
         A changed request goes under a new key. An unchanged one keeps its key, because an attempt before the one that
-        was refused may have taken effect unheard; a server that honours keys does it once.
+        was refused may have taken effect unheard; a server that honours keys does it once. One that has expired goes
+        all the same, and expires no more.
 
         Args:
             seq: Its place.
