@@ -209,7 +209,7 @@ def after_asking(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answe
         case NotApplied() | InDoubt():
             return Await(None, policy.backoff.wait(attempt, chance))
         case Busy(retry_after=after):
-            return Await(None, max(min(after or 0.0, policy.max_retry_after), policy.backoff.wait(attempt, chance)))
+            return Await(None, max(min(policy.max_retry_after, after or 0.0), policy.backoff.wait(attempt, chance)))
         case Stale(reason=reason) | Gone(reason=reason):
             return Compare(f"the server had accepted it, and then: {reason}")
         case Rejected(reason=reason):

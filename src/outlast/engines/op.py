@@ -352,7 +352,7 @@ def _later(
 
 
 def _believed(policy: DeliveryPolicy, retry_after: float | None) -> float:
-    return min(retry_after or 0.0, policy.max_retry_after)
+    return min(policy.max_retry_after, retry_after or 0.0)  # what is no number is as long as is believed
 
 
 def _gone(verb: Verb, reason: str) -> Step:
