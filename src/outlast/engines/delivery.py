@@ -208,8 +208,9 @@ def after_asking(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answe
             return settle(policy, verb, attempt, answer, chance)
         case NotApplied() | InDoubt():
             return Await(None, policy.backoff.wait(attempt, chance))
-        case Busy(retry_after=after):
-            return Await(None, max(min(policy.max_retry_after, after or 0.0), policy.backoff.wait(attempt, chance)))
+        case Busy(retry_after=after, whole_origin=whole):
+            wait = max(min(policy.max_retry_after, after or 0.0), policy.backoff.wait(attempt, chance))
+            return Await(None, wait, pause_origin=whole)
         case Stale(reason=reason) | Gone(reason=reason):
             return Compare(f"the server had accepted it, and then: {reason}")
         case Rejected(reason=reason):

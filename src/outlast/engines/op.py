@@ -230,10 +230,12 @@ class Await:
     Args:
         url: Where, or None for where one asked before.
         wait: Seconds until then.
+        pause_origin: Whether nothing else may be sent to that origin meanwhile.
     """
 
     url: str | None
     wait: float
+    pause_origin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

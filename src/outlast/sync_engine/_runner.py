@@ -148,7 +148,8 @@ class Runner:
         Raises:
             LeaseHeldError: Another live process delivers from this outbox.
         """
-        acquiring = asyncio.create_task(asyncio.to_thread(self._lease.acquire))
+        # No task: a loop that ends cancels all of those, and then nobody would know what the thread has taken.
+        acquiring = asyncio.get_running_loop().run_in_executor(None, self._lease.acquire)
         try:
             fence = await asyncio.shield(acquiring)
             core = self._core

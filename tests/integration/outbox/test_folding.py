@@ -178,7 +178,7 @@ def test_what_comes_after_a_folded_write_comes_after_the_one_that_took_it_up(fac
 
 
 def test_a_write_is_not_given_up_with_a_later_one_that_expires(face, box):
-    """What is to be given up before the write that waits stays apart; what is wanted for longer keeps that one alive."""
+    """What is to be given up before the one that waits stays apart; what is wanted for longer keeps that one alive."""
     face.do(box.create("notes", "a", {"n": 1}))
     face.do(box.patch("notes", "a", {"n": 2}, expires=60.0))
     for expires in ({"expires": 60.0}, {}):

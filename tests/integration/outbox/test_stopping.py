@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from delivering import Server, opened, put, runner
 from outlast.errors import AuthenticationError, StorageFullError
-from outlast.outbox import Applied, AuthNeeded, Counts, SealedRequest
+from outlast.outbox import Applied, AuthNeeded, Counts, Outbox, SealedRequest
 from outlast.sync_engine import CallableTransport
 
 
@@ -133,3 +134,32 @@ async def test_a_claim_that_fails_leaves_everything_as_it_was(place):
 
         assert len(server.seen) == 8
         assert await box.counts() == Counts(delivered=8)
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_loop_that_ends_while_the_lease_is_taken_leaves_it_free(place):
+    """Whoever is cancelled together with all other tasks gives back what a thread takes for him."""
+
+    async def enter(box):
+        async with runner(box, Server()):
+            raise AssertionError("it was cancelled before")
+
+    async def end_early():
+        box = await Outbox.open(str(place))
+        held, free = threading.Event(), threading.Event()
+        box.core.database.write(lambda db: (held.set(), free.wait(60)))
+        asyncio.get_running_loop().call_later(0.05, free.set)
+        await asyncio.to_thread(held.wait, 60)
+        tasks.append(asyncio.create_task(enter(box)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return box
+
+    async def later(box):
+        async with box, runner(box, Server()) as run:
+            return run._lease.fence
+
+    tasks = []
+
+    assert asyncio.run(later(asyncio.run(end_early()))) > 0
+    assert tasks[0].cancelled()

@@ -139,6 +139,7 @@ def test_after_sending(answer, history, expected):
         (InDoubt("cut"), Await(None, 4.0)),
         (Busy("503", retry_after=1e6), Await(None, 100.0)),
         (Busy("503"), Await(None, 4.0)),
+        (Busy("429", 60.0, whole_origin=True), Await(None, 60.0, pause_origin=True)),
         (Gone("404"), Compare("the server had accepted it, and then: 404")),
         (Stale("409"), Compare("the server had accepted it, and then: 409")),
         (Rejected("no"), Die("the server had accepted it, and then: no")),

@@ -113,7 +113,8 @@ def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
     return OpView(
         seq=op.seq, verb=op.verb, kind=op.kind, entity=op.entity, body=op.body, content_type=op.content_type,
         if_match=op.if_match, route=(op.target, op.schema), group=None if op.group is None else str(op.group),
-        after=op.after, expires=op.expires_at, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed, base=op.base,
+        after=op.after, expires=op.expires_at, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed,
+        base=op.base,
     )  # fmt: skip
 
 
