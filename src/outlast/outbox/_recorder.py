@@ -288,9 +288,9 @@ class Recorder:
         self.lanes.postpone(claimed.op.seq, self._core.clock.now() + wait, patient=patient)
         self.emit(OpPostponed, claimed.op, attempt=claimed.attempt, wait=wait, reason=reason)
 
-    def release(self, claimed: Claimed) -> Future[None]:
+    def release(self, claimed: Claimed, *, doubt: bool = True) -> Future[None]:
         """Say of an attempt that was cut off that its process did not die of it."""
-        report = sql.Report(step=Postpone(0.0, "it was cut off when the delivery ended"))
+        report = sql.Report(step=Postpone(0.0, "it was cut off when the delivery ended"), doubt=doubt)
         return self._core.settle(self._lease.fence, claimed, report)
 
     def emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:
