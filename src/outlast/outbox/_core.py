@@ -300,7 +300,8 @@ class OutboxCore:
         """Put a parked op back at its place, under a new key if the request is another one."""
         change = sql.Change(body=encode_body(body), if_match=if_match, schema=schema)
         self.limits.check_body("body", change.body)
-        return self._changing(self._write(lambda db: sql.replay(db, seq, change)))
+        wall = self.clock.wall()
+        return self._changing(self._write(lambda db: sql.replay(db, seq, change, wall)))
 
     def discard(self, seq: int) -> Future[None]:
         """Forget a parked op."""

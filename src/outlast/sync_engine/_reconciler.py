@@ -90,10 +90,10 @@ class Reconciler:
         try:
             answer = resolver(conflict)
             decision = await answer if inspect.isawaitable(answer) else answer
+            return _decided(decision, conflict, disputed, theirs)
         except Exception as error:
             reason = f"{disputed.step.reason}; the resolver raised {type(error).__name__}: {error}"
             return _inbox(reason, dispute.base, theirs, None)
-        return _decided(decision, conflict, disputed, theirs)
 
 
 def _decided(decision: Decision, conflict: Conflict, disputed: Disputed, theirs: Theirs | None) -> Step:
