@@ -165,8 +165,8 @@ MUTANTS = [
     Mutant(
         "union-brings-back",
         "engines/merge_rules.py",
-        "if _has(ours, item) and _has(theirs, item)]",
-        "if _has(ours, item) or _has(theirs, item)]",
+        "in in_ours and identity(item) in in_theirs]",
+        "in in_ours or identity(item) in in_theirs]",
         MERGE_TABLE,
     ),
     Mutant(

@@ -255,7 +255,8 @@ def test_members_of_the_server_are_left_out_of_ours_too(verb):
     dispute = Dispute(verb, {"n": 2, "t": "a", "modified": 1}, Stale("412"), {**BASE, "modified": 1})
 
     assert isinstance(read(dispute, other({"n": 2, "t": "a", "modified": 2}), policy), Discard)
-    resent = read(dispute, other({"n": 3, "t": "a", "modified": 2}), replace(policy, merge=MergeRules({"n": Rule.OURS})))
+    ours = replace(policy, merge=MergeRules({"n": Rule.OURS}))
+    resent = read(dispute, other({"n": 3, "t": "a", "modified": 2}), ours)
     assert resent.body == ({"n": 2} if verb is PATCH else {"n": 2, "t": "a"})
 
 
