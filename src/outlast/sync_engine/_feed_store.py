@@ -32,8 +32,10 @@ class FeedKeeper(Protocol):
         """Return up to where events were applied."""
         ...
 
-    async def commit(self, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
-        """Apply events and move on, both or neither; return those that were new."""
+    async def commit(
+        self, events: Sequence[FeedEvent], position: Position, *, behind: Position | None = None
+    ) -> Sequence[FeedEvent] | None:
+        """Apply events and move on, both or neither; return those that were new, or None if `behind` is outdated."""
         ...
 
 
@@ -102,8 +104,17 @@ class FeedStore:
         row = db.execute("SELECT cursor, seq FROM outlast_feed WHERE name = ?", (self.feed,)).fetchone()
         return Position() if row is None else Position(*row)
 
-    async def commit(self, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
+    async def commit(
+        self, events: Sequence[FeedEvent], position: Position, *, behind: Position | None = None
+    ) -> Sequence[FeedEvent] | None:
         """Apply events and move the cursor, both or neither; return those that were new.
+
+        Args:
+            events: The events.
+            position: The place behind them.
+            behind: The place that they follow on, None for wherever the feed is. Where no numbers tell which events are
+                new, and another place is stored by now, nothing is done and None is returned: somebody else has moved
+                on, or `reset` was called, and what lies between has to be pulled.
 
         Raises:
             StorageError: The database refused.
@@ -111,11 +122,15 @@ class FeedStore:
 
         Cancel: the commit takes place or does not; the stored position says which.
         """
-        return await asyncio.wrap_future(self.database.write(lambda db: self._commit(db, events, position)))
+        return await asyncio.wrap_future(self.database.write(lambda db: self._commit(db, events, position, behind)))
 
-    def _commit(self, db: Connection, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
+    def _commit(
+        self, db: Connection, events: Sequence[FeedEvent], position: Position, behind: Position | None
+    ) -> Sequence[FeedEvent] | None:
         # Whoever else writes here may have been quicker, so what is stored decides what is new, and never goes back.
         stored = self._position(db)
+        if behind is not None and behind != stored and not _tells(stored.seq, behind.seq, events):
+            return None
         fresh = sort_pulled(stored.seq, events).fresh
         for event in fresh:
             self._apply(db, event)
@@ -169,6 +184,12 @@ class FeedStore:
         await self.aclose()
 
 
+def _tells(stored: int | None, behind: int | None, events: Sequence[FeedEvent]) -> bool:
+    """Tell whether the places of events say which are new, and nothing is missing before them."""
+    numbered = all(event.seq is not None for event in events)
+    return numbered and stored is not None and behind is not None and behind <= stored
+
+
 class MemoryFeedStore:
     """Keep only the place of a feed, and only as long as the process lives: each start pulls from the beginning."""
 
@@ -179,7 +200,10 @@ class MemoryFeedStore:
         """Return up to where events were applied."""
         return self._position
 
-    async def commit(self, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
+    async def commit(
+        self, events: Sequence[FeedEvent], position: Position, *, behind: Position | None = None
+    ) -> Sequence[FeedEvent]:
         """Move on."""
+        del behind  # nobody else moves it
         self._position = position
         return events

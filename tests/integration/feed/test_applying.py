@@ -10,7 +10,7 @@ from outlast.errors import Outcome, ShuttingDownError
 from outlast.events import FeedApplyFailed
 from outlast.outbox import Outbox
 from outlast.storage import FileFormat, SqliteDatabase
-from outlast.sync_engine import CallableTransport, FeedStore, Position, Rung, Runner
+from outlast.sync_engine import CallableTransport, FeedEvent, FeedStore, Position, Rung, Runner
 from outlast.testing import Recorder
 
 
@@ -236,3 +236,56 @@ async def test_a_late_channel_does_not_move_the_cursor_back(tmp_path):
         await store.commit([], Position("eight", 8))
 
         assert await store.position() == Position("nine", 9)
+
+
+async def test_two_channels_on_one_store_do_no_harm_without_numbers(feed, until):
+    """Where only a cursor tells the place, each event is applied once as well, and the cursor never goes back."""
+    applied = []
+    async with feed() as world, world.store(apply=lambda db, event: applied.append(event.entity)) as store:
+        channels = world.channel(store, rungs=[Rung.LONG_POLL]), world.channel(store, rungs=[Rung.LONG_POLL])
+        async with channels[0] as one, channels[1] as two:
+            for channel in (one, two):
+                await channel.connect()
+                await channel.caught_up()
+            for length in range(1, 9):
+                world.server.append(1, seq=None, entity=f"note/{length}")
+                await until(lambda length=str(length): one.position.cursor == two.position.cursor == length)
+
+    assert applied == [f"note/{length}" for length in range(1, 9)]
+
+
+async def test_a_late_page_without_numbers_is_not_applied(tmp_path):
+    """What follows on a place that is no longer the stored one would put old rows over new ones."""
+    async with await FeedStore.open(tmp_path / "feed.db") as store:
+        await store.commit([FeedEvent(entity="a", body="new")], Position("nine"), behind=Position())
+
+        assert await store.commit([FeedEvent(entity="a", body="old")], Position("two"), behind=Position("one")) is None
+        assert (await store.position(), (await store.get("a")).body) == (Position("nine"), "new")
+
+
+@pytest.mark.parametrize("seq", [{}, {"seq": None}], ids=["numbered", "cursor"])
+async def test_a_feed_that_is_reset_while_it_is_live_begins_anew(feed, until, seq):
+    """The rows come back with the next event, and none of them is missing after a restart."""
+    async with feed() as world, world.store(apply=None) as store:
+        world.server.append(3, **seq)
+        async with world.channel(store, rungs=[Rung.LONG_POLL]) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await store.reset()
+            world.server.append(1, **seq)
+            await until(lambda: channel.position.cursor == "4" and channel.stats.applied == 7)
+
+        assert [row.entity for row in await store.rows()] == ["note/0", "note/1", "note/2", "note/3"]
+
+
+async def test_a_poll_notices_a_reset_without_any_event(feed, until):
+    """Each pull begins at the place that is stored then."""
+    async with feed() as world, world.store(apply=None) as store:
+        world.server.append(3)
+        async with world.channel(store, rungs=[Rung.POLL]) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await store.reset()
+            await until(lambda: channel.stats.applied == 6)
+
+        assert len(await store.rows()) == 3
