@@ -92,7 +92,7 @@ class RealtimeLoop:
     async def run(self) -> None:
         """Run; raises what ends the feed for good."""
         if self._credentials.missing:
-            self._ladder.refused(refreshable=True)
+            self._ladder.refused(self._clock.now(), self._random.random(), refreshable=True)
         try:
             while True:
                 await self._turn()
@@ -111,7 +111,8 @@ class RealtimeLoop:
         except RefusedError as error:
             await self._close()
             self._reason = str(error)
-            self._ladder.refused(refreshable=self._credentials.refreshable)
+            chance = self._random.random()
+            self._ladder.refused(self._clock.now(), chance, refreshable=self._credentials.refreshable)
 
     async def _act(self, step: Step) -> None:
         match step:

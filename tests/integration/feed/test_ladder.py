@@ -329,6 +329,20 @@ async def test_a_provider_is_asked_when_a_token_runs_out(feed, until, rung):
             assert given == ["token-0", "token-1"]
 
 
+async def test_a_close_for_another_reason_is_no_refusal(feed, until):
+    """A server that closes with 1008 may mean anything: the feed comes back, and the pull tells of the credentials."""
+    async with feed() as world:
+        world.server.tell(token="good")
+        async with world.channel(rungs=[Rung.WEBSOCKET]) as channel:
+            await channel.connect("good")
+            await channel.caught_up()
+            world.server.tell(close=1008)
+            world.server.append(1)
+            await until(lambda: channel.state.live and channel.stats.connections == 2 and channel.position.seq == 1)
+            world.server.tell(token="better", close=1008)
+            await until(lambda: channel.state.phase == "unauthorised")
+
+
 async def test_a_provider_that_fails_is_asked_again(feed):
     """Who gives out tokens may be away; a token that it gives and that is refused pauses the feed."""
     answers = iter([OSError("away"), "wrong"])

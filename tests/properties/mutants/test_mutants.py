@@ -964,6 +964,8 @@ MUTANTS = [
         LADDER,
     ),
     Mutant("flaps-are-forgiven", "engines/feed_ladder.py", ">= self._config.stable_after", ">= 0.0", LADDER),
+    Mutant("silence-is-life", "engines/feed_ladder.py", "self._phase.since - silent", "self._phase.since", LADDER),
+    Mutant("refreshes-storm", "engines/feed_ladder.py", "if refresh and self._hasty:", "if False:", LADDER),
     Mutant("a-gap-is-leapt", "engines/feed_order.py", "or event.seq > last + 1", "", ORDER),
     Mutant("a-double-is-applied", "engines/feed_order.py", "if event.seq <= last:", "if event.seq < last:", ORDER),
     Mutant(
