@@ -15,8 +15,8 @@ from outlast.sync_engine._feed_records import FeedEvent, FeedFormat, FeedPage, P
 from outlast.sync_engine._feed_trouble import RefusedError, RungError, judge_status
 
 _REFUSED: Final = frozenset({3000, 3003, 4401, 4403})
-"""Closing codes that mean credentials: unauthorised and forbidden, registered and customary. 1008 may mean anything that
-a server does not like; if it is the credentials, the pull says so."""
+"""Closing codes that mean credentials: unauthorised and forbidden, registered and customary. 1008 may mean anything
+that a server does not like; if it is the credentials, the pull says so."""
 _CLOSE_TIMEOUT: Final = 1.0
 """Seconds that a closing handshake may take: the place in the feed is stored, so nothing is lost without one."""
 

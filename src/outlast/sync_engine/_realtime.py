@@ -207,7 +207,7 @@ class RealtimeChannel:
         Cancel: leaving the block in any way ends the stream.
         """
         check_number("max_buffer", max_buffer, least=1)
-        reader = FeedMessages(max_buffer)
+        reader = FeedMessages(max_buffer, self._over)
         self._intake.readers.append(reader)
         try:
             yield reader
@@ -215,28 +215,41 @@ class RealtimeChannel:
             self._intake.readers.remove(reader)
             reader.end()
 
+    def _over(self) -> BaseException | None:
+        """Return why no event will come, or None while some may."""
+        if self._closed:
+            return StopAsyncIteration()
+        task = self._task
+        return None if task is None or not task.done() or task.cancelled() else task.exception()
+
     async def caught_up(self) -> None:
         """Wait until the feed is live; raises what it fails with.
 
         Raises:
             ConfigError: `connect` was not called.
+            ShuttingDownError: The channel was closed before that.
 
         Cancel: only the waiting ends.
         """
+        running = self._running()
         waiting = asyncio.create_task(self._live.wait())
         try:
-            await asyncio.wait([self._running(), waiting], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
-        if not self._live.is_set():
+        if running.done():
             await self.closed()
+            raise ShuttingDownError(f"the channel to {self._url} was closed", operation="caught_up")
 
     async def closed(self) -> None:
-        """Wait for the end of the feed; raises what it has failed with.
+        """Wait for the end of the feed; raises what it has failed with, and returns after `aclose`.
 
         Cancel: only the waiting ends.
         """
-        await asyncio.shield(self._running())
+        task = self._running()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
 
     def _running(self) -> asyncio.Task[None]:
         if self._task is None:
@@ -246,6 +259,8 @@ class RealtimeChannel:
     async def aclose(self) -> None:
         """Close the connection and wait until nothing is left; the failure of the feed is not raised here."""
         self._closed = True
+        for reader in self._intake.readers:
+            reader.end()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

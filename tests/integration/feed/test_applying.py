@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from outlast.engines.backoff import Backoff
-from outlast.errors import Outcome, ShuttingDownError
+from outlast.errors import BadRequestError, Outcome, ShuttingDownError
 from outlast.events import FeedApplyFailed
 from outlast.outbox import Outbox
 from outlast.storage import FileFormat, SqliteDatabase
@@ -191,6 +191,31 @@ async def test_readers_end_with_the_feed(feed, until):
             assert [event async for event in messages] == []
         with pytest.raises(ShuttingDownError):
             await channel.connect()
+
+
+async def test_who_comes_after_the_end_is_told_so(feed):
+    """A reader, or who waits, that comes when the feed has failed or was closed does not wait for ever."""
+    async with feed() as world:
+        world.server.tell(status=404)
+        channel = world.channel(rungs=[Rung.POLL])
+        await channel.connect()
+        with pytest.raises(BadRequestError):
+            await channel.closed()
+        async with channel.messages() as messages:
+            with pytest.raises(BadRequestError):
+                await anext(messages)
+            world.server.tell(status=None)
+            await channel.connect()
+            await channel.caught_up()
+            reading, ending = asyncio.create_task(anext(messages, "ended")), asyncio.create_task(channel.closed())
+            await asyncio.sleep(0)
+            await channel.aclose()
+            assert (await reading, await ending) == ("ended", None)
+        async with channel.messages() as messages:
+            assert [event async for event in messages] == []
+        with pytest.raises(ShuttingDownError):
+            await channel.caught_up()
+        await channel.closed()
 
 
 @pytest.mark.parametrize("moment", ["connecting", "catching-up", "live", "waiting"])
