@@ -56,14 +56,14 @@ class RealtimeChannel:
             what was raised, and the events are neither stored nor skipped.
         page_limit: Events to ask for in one pull, >= 1. Default 500.
         hold: Seconds for which a long poll is held, > 0. Default 25.
-        call_timeout: Seconds for one request or handshake, > 0. Default 10.
+        call_timeout: Seconds for one request, handshake or question for a token, > 0. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
         bus: Where events go.
         clock: Where the time comes from.
         random: Where jitter comes from.
 
     Raises:
-        ConfigError: An address or a number makes no sense.
+        ConfigError: An address, a number or the token makes no sense.
         MissingExtraError: httpx2 is not installed; websockets is looked for when that rung is tried.
 
     Thread-safe: no; use it from one event loop.
@@ -111,7 +111,7 @@ class RealtimeChannel:
         opener = RungOpener(self._http, form, addresses, hold=hold, heartbeat=config.heartbeat_timeout, clock=clock)
         self._loop = RealtimeLoop(
             FeedLadder(config), opener, self._intake, self._credentials,
-            say=self._say, on_reconnect=on_reconnect, clock=clock, random=random,
+            say=self._say, on_reconnect=on_reconnect, patience=call_timeout, clock=clock, random=random,
         )  # fmt: skip
         self._states = EventBus()
         self._state = ConnectionChanged(source=self._url, at=clock.now(), phase="stopped", rung=config.rungs[0].value)
@@ -149,6 +149,7 @@ class RealtimeChannel:
                 was given before.
 
         Raises:
+            ConfigError: The token holds what cannot stand in a header.
             ShuttingDownError: The channel was closed.
         """
         if self._closed:

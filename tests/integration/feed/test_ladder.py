@@ -366,6 +366,40 @@ async def test_a_provider_that_fails_is_asked_again(feed):
             await channel.caught_up()
 
 
+async def test_a_provider_that_hangs_does_not_hold_the_feed(feed, until):
+    """It is asked again after the time of a call, and a token that is brought meanwhile counts, whatever it says."""
+    asked = []
+
+    async def provide():
+        asked.append(1)
+        await asyncio.sleep(0.1 if len(asked) > 2 else 3600.0)
+        return "late"
+
+    async with feed() as world:
+        world.server.tell(token="brought")
+        async with world.channel(token=provide, call_timeout=0.3) as channel:
+            await channel.connect()
+            await until(lambda: "no new credentials: TimeoutError" in channel.state.reason)
+            await until(lambda: len(asked) == 3)
+            await channel.connect("brought")
+            await channel.caught_up()
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cr\u00e9t", "a\r\nX-Role: s3cret"])
+async def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(feed, until, token):
+    """What was read with the newline at the end of its file is an error at once, which tells nothing of the secret."""
+    async with feed() as world, world.channel(token=lambda: token) as channel:
+        with pytest.raises(ConfigError, match="token: holds what cannot stand in a header") as refused:
+            await channel.connect(token)
+        with pytest.raises(ConfigError, match="token: holds"):
+            world.channel(token=token)
+        await channel.connect()
+        await until(lambda: channel.state.phase == "waiting")
+
+        assert "ConfigError: token: holds" in channel.state.reason
+        assert not any("s3c" in text for text in (str(refused.value), channel.state.reason, repr(channel)))
+
+
 @pytest.mark.parametrize("url", ["ftp://x/feed", "/feed", "http://me:secret@x/feed", "http://x/feed#part"])
 def test_addresses_that_make_no_sense(url):
     """Each is refused at once, and none shows a secret."""
