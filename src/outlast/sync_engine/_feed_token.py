@@ -64,6 +64,6 @@ class Credentials:
 
 def _checked(token: str) -> str:
     # Whoever finds it later shows it: the errors of HTTP libraries quote the header that they refuse.
-    if token.isascii() and token.isprintable():
+    if token.isascii() and token.isprintable() and token == token.strip():
         return token
     raise ConfigError("holds what cannot stand in a header, such as the newline at the end of a file", path="token")

@@ -10,7 +10,7 @@ from outlast.engines.backoff import Backoff
 from outlast.errors import BadRequestError, ConfigError, SyncError
 from outlast.events import ConnectionChanged, FeedResynced, FeedStopped
 from outlast.lab.proxy import BlackHole, Healthy, Refuse, Status
-from outlast.sync_engine import RealtimeChannel, Rung
+from outlast.sync_engine import Position, RealtimeChannel, Rung
 from outlast.testing import Recorder
 
 
@@ -263,6 +263,22 @@ async def test_a_forgotten_cursor_is_pulled_anew(feed, until):
         assert await store.get("note/7") is None
 
 
+@pytest.mark.parametrize("mark", ["\u00fc", " ", "\u20ac\u200b"])
+async def test_a_stream_is_resumed_at_any_cursor(feed, until, mark):
+    """A cursor is text of the server's: what a header cannot hold goes without it."""
+    async with feed() as world, world.store() as store, world.channel(store, rungs=[Rung.SSE]) as channel:
+        world.server.tell(mark=mark)
+        await channel.connect()
+        await channel.caught_up()
+        world.server.append(2)
+        await until(lambda: channel.position.seq == 2)
+        await world.cut(channel, until)
+        world.server.append(1)
+        await until(lambda: channel.position == Position(f"{mark}3", 3))
+
+        assert await world.applied(store) == [1, 2, 3]
+
+
 async def test_a_page_of_somebody_else_is_no_answer(feed, until):
     """What a login page of a network says is neither applied nor the end."""
     async with feed() as world, world.store() as store:
@@ -276,10 +292,12 @@ async def test_a_page_of_somebody_else_is_no_answer(feed, until):
             assert channel.position.seq == 2
 
 
-async def test_a_server_that_holds_no_requests_is_not_hammered(feed, until):
-    """Empty answers that come at once mean that there is no long poll, and the next lower rung is taken."""
+@pytest.mark.parametrize("plan", [{"held": False}, {"deaf": True}], ids=lambda plan: next(iter(plan)))
+async def test_a_server_that_holds_no_requests_is_not_hammered(feed, until, plan):
+    """Answers that come at once without news mean that there is no long poll, and the next lower rung is taken."""
     async with feed() as world:
-        world.server.tell(held=False)
+        world.server.tell(**plan)
+        world.server.append(1)
         async with world.channel(rungs=[Rung.LONG_POLL, Rung.POLL], limits={"poll_every": 60.0}) as channel:
             await channel.connect()
             await until(lambda: channel.state.live and channel.state.rung == "poll")
@@ -385,7 +403,7 @@ async def test_a_provider_that_hangs_does_not_hold_the_feed(feed, until):
             await channel.caught_up()
 
 
-@pytest.mark.parametrize("token", ["s3cret\n", "s3cr\u00e9t", "a\r\nX-Role: s3cret"])
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret ", "s3cr\u00e9t", "a\r\nX-Role: s3cret"])
 async def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(feed, until, token):
     """What was read with the newline at the end of its file is an error at once, which tells nothing of the secret."""
     async with feed() as world, world.channel(token=lambda: token) as channel:
