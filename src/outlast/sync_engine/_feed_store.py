@@ -95,10 +95,14 @@ class FeedStore:
 
     async def position(self) -> Position:
         """Return up to where events were applied."""
+        await self._prepare()
+        return await asyncio.wrap_future(self.database.read(self._position))
+
+    async def _prepare(self) -> None:
+        """Make the tables, which a database of the caller may not have yet."""
         if not self._ready:
             await asyncio.wrap_future(self.database.write(lambda db: db.execute(_TABLES)))
             self._ready = True
-        return await asyncio.wrap_future(self.database.read(self._position))
 
     def _position(self, db: Connection) -> Position:
         row = db.execute("SELECT cursor, seq FROM outlast_feed WHERE name = ?", (self.feed,)).fetchone()
@@ -122,6 +126,7 @@ class FeedStore:
 
         Cancel: the commit takes place or does not; the stored position says which.
         """
+        await self._prepare()
         return await asyncio.wrap_future(self.database.write(lambda db: self._commit(db, events, position, behind)))
 
     def _commit(
@@ -156,6 +161,7 @@ class FeedStore:
         return await self._rows("")
 
     async def _rows(self, which: str, *values: str) -> list[FeedRow]:
+        await self._prepare()
         query = f"SELECT entity, seq, body FROM outlast_feed_row WHERE feed = ? {which} ORDER BY entity"  # noqa: S608 - put together from constants
         found = self.database.read(lambda db: list(db.execute(query, (self.feed, *values))))
         return [FeedRow(entity, seq, json.loads(body)) for entity, seq, body in await asyncio.wrap_future(found)]
@@ -165,6 +171,7 @@ class FeedStore:
 
         It is for a server that has forgotten what lies behind the cursor. Tables of yours are not touched.
         """
+        await self._prepare()
         await asyncio.wrap_future(self.database.write(self._reset))
 
     def _reset(self, db: Connection) -> None:

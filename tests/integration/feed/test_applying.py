@@ -94,6 +94,18 @@ async def test_rows_and_cursor_live_in_tables_of_yours(feed, until, tmp_path):
         assert await other.rows() == []
 
 
+async def test_a_database_of_yours_can_be_read_before_the_first_pull(tmp_path):
+    """Its feed is empty then, and can be reset; the tables of the feed are made when they are needed."""
+    layout = FileFormat("app", 0x41505031, 1, ("CREATE TABLE note (id TEXT PRIMARY KEY, n INTEGER)",))
+    for number, look in enumerate([FeedStore.rows, FeedStore.reset, lambda store: store.get("a")]):
+        database = await asyncio.to_thread(SqliteDatabase, tmp_path / f"{number}.db", layout)
+        async with FeedStore(database) as store:
+            assert not await look(store)
+    database = await asyncio.to_thread(SqliteDatabase, tmp_path / "app.db", layout)
+    async with FeedStore(database) as store:
+        assert len(await store.commit([FeedEvent(seq=1, entity="a", body=1)], Position("1", 1))) == 1
+
+
 async def test_what_is_deleted_is_gone(feed, until):
     """The kept rows follow the feed: the last body of each entity, and nothing of a deleted one."""
     async with feed() as world, world.store(apply=None) as store:
