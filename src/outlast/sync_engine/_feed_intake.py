@@ -102,14 +102,16 @@ class FeedIntake:
         """Pull until there is no more; raises as `FeedHttp.pull` does."""
         await self.load()
         pages, before = 0, self.stats.applied
+        seen = {None, self.position.cursor}
         more = True
         while more:
             page = await self._http.pull(self.position)
             self.stats.pulls += 1
             pages += 1
             more = page.more
-            if more and (page.cursor is None or page.cursor == self.position.cursor):
+            if more and page.cursor in seen:
                 raise RungError(Trouble.UNREACHABLE, "the server says that there is more, and gives no new cursor")
+            seen.add(page.cursor)
             more |= not await self._take_page(page)
         events = self.stats.applied - before
         self._emit(FeedResynced, reason=reason, events=events, pages=pages)

@@ -81,8 +81,9 @@ class WebSocketLine:
         try:
             return cls(await connecting, form, heartbeat)
         except InvalidStatus as error:
-            response = error.response
-            refusal = judge_status(response.status_code, response.headers, wall, rung=True)
+            # Their own mapping refuses to read a header that came twice.
+            headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
+            refusal = judge_status(error.response.status_code, headers, wall, rung=True)
             raise refusal or RungError(Trouble.UNSUPPORTED, "the server does not switch to WebSocket") from error
         except (OSError, TimeoutError, EOFError) as error:
             raise RungError(Trouble.UNREACHABLE, f"{type(error).__name__}: {error}") from error

@@ -37,6 +37,7 @@ class Plan:
     status: int | None = None  # the answer to each pull
     garbage: bool = False  # pulls are answered with a page for people
     mark: str = ""  # stands before each cursor
+    astray: bool = False  # each page says that there is more, behind one of two cursors
     deaf: bool = False  # pulls begin at the beginning, whatever the cursor says
     hint: bool = False  # pushes say only that something has happened
 
@@ -67,7 +68,10 @@ async def feed(request):
     if refusal is None and hold is None:
         refusal = PLAN.status
     if refusal is not None:
-        return PlainTextResponse("no", refusal)
+        return PlainTextResponse("no", refusal, {"location": "http://portal.example/login?back=17"})
+    if PLAN.astray:
+        cursor = "1" if request.query_params.get("cursor") == "0" else "0"
+        return JSONResponse({"events": [], "cursor": cursor, "more": True})
     if PLAN.garbage:
         return PlainTextResponse("<html>Welcome! Please log in to the network.</html>")
     after = 0 if PLAN.deaf else place(request.query_params.get("cursor", "0"))

@@ -10,7 +10,7 @@ from outlast.engines.backoff import Backoff
 from outlast.errors import BadRequestError, ConfigError, SyncError
 from outlast.events import ConnectionChanged, FeedResynced, FeedStopped
 from outlast.lab.proxy import BlackHole, Healthy, Refuse, Status
-from outlast.sync_engine import Position, RealtimeChannel, Rung
+from outlast.sync_engine import LadderConfig, Position, RealtimeChannel, Rung
 from outlast.testing import Recorder
 
 
@@ -183,6 +183,23 @@ async def test_the_servers_wish_is_honoured(feed, until):
             assert 20 < channel.state.wait <= 30
 
 
+async def test_a_header_that_comes_twice_is_no_end(until):
+    """Two proxies in a row may both say when to come again; the handshake is refused, and the feed goes on."""
+
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Away\r\nRetry-After: 30\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        ladder = LadderConfig(rungs=(Rung.WEBSOCKET,))
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/feed"
+        async with RealtimeChannel(url, ladder=ladder) as channel:
+            await channel.connect()
+            await until(lambda: channel.state.phase == "waiting")
+            assert 20 < channel.state.wait <= 40
+
+
 @pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE, Rung.POLL])
 async def test_a_black_hole_is_left(feed, until, rung):
     """A network that swallows everything counts as no answer, within the limit of a call."""
@@ -235,7 +252,12 @@ async def test_it_can_be_connected_anew_after_it_gave_up(feed):
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "said"), [(410, SyncError, "await store.reset"), (404, BadRequestError, "cannot be pulled")]
+    ("status", "error", "said"),
+    [
+        (410, SyncError, "await store.reset"),
+        (404, BadRequestError, "cannot be pulled"),
+        (308, BadRequestError, "308 and points to http://portal.example/login; no"),
+    ],
 )
 async def test_a_feed_that_cannot_be_pulled_stops(feed, status, error, said):
     """What no repetition changes ends the feed, with what can be done about it."""
@@ -244,6 +266,28 @@ async def test_a_feed_that_cannot_be_pulled_stops(feed, status, error, said):
         channel = world.channel()
         with pytest.raises(error, match=said):
             await follow(channel, channel.closed)
+
+
+@pytest.mark.parametrize(
+    ("plan", "healed", "said"),
+    [
+        ({"status": 302}, {"status": None}, "302 and points to http://portal.example/login; no redirect is followed"),
+        ({"astray": True}, {"astray": False}, "says that there is more, and gives no new cursor"),
+    ],
+    ids=["login", "astray"],
+)
+async def test_a_pull_that_leads_nowhere_is_tried_again(feed, until, plan, healed, said):
+    """Neither a network that wants a login nor cursors that go round end the feed, or are followed without a pause."""
+    async with feed() as world:
+        world.server.tell(**plan)
+        async with world.channel(rungs=[Rung.POLL], reconnect=Backoff.fixed(3600.0)) as channel:
+            await channel.connect()
+            await until(lambda: channel.state.phase == "waiting")
+            assert said in channel.state.reason
+            assert world.server.asked["poll"] <= 3
+            world.server.tell(**healed)
+            channel.wake()
+            await channel.caught_up()
 
 
 async def test_a_forgotten_cursor_is_pulled_anew(feed, until):
