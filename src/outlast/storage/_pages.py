@@ -87,9 +87,8 @@ class PageFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._main = Path(path).read_bytes()
-        log = Path(f"{path}-wal")
-        self._log = log.read_bytes() if log.exists() else b""
+        own = Path(path).resolve()  # beside it lies the log, not beside a link to it
+        self._main, self._log = (file.read_bytes() if file.exists() else b"" for file in (own, Path(f"{own}-wal")))
         self.size = self._page_size()
         self._frames: dict[int, int] = {}
         self.suspect: set[int] = set()
@@ -117,10 +116,10 @@ class PageFile:
         content = self._main[(number - 1) * self.size : number * self.size]
         return content and content.ljust(self.size, b"\0")
 
-    @property
+    @cached_property
     def usable(self) -> int:
         """Return how many bytes of a page hold content."""
-        return self.size - (self._main[20] if self.headed else 0)
+        return self.size - (self.page(1)[20] if self.headed else 0)
 
     @property
     def headed(self) -> bool:

@@ -21,7 +21,7 @@ def is_open_elsewhere(path: Path) -> bool:
 
     Source: SQLite's unix VFS, `UNIX_SHM_DMS`.
     """
-    beside = Path(f"{path}-shm")
+    beside = Path(f"{path.resolve()}-shm")
     if not beside.exists():
         return False
     with beside.open("r+b") as file:

@@ -101,8 +101,8 @@ def salvage(
 
     Cancel: what is left is at most a file whose name ends in `.part`; it is of no use and may be deleted.
     """
-    old, target = Path(path), Path(new)
-    if target.exists() and not (move_away and target.resolve() == old.resolve()):
+    old, target = Path(path).resolve(), Path(new).resolve()
+    if target.exists() and not (move_away and target == old):
         raise ConfigError(f"{target} exists already; name a new file", path="new")
     check_closed(old)
     reader = SalvageReader(old)
