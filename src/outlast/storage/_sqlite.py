@@ -347,6 +347,12 @@ class SqliteDatabase:
             raise StorageError(
                 f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer"
             )
+        # First, for what is brought up from damaged pages is a shorter queue on sound ones.
+        found = connection.execute("PRAGMA quick_check(1)").get
+        if found != "ok":
+            raise CorruptError(
+                f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
+            )
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._migrate(connection)
@@ -355,11 +361,6 @@ class SqliteDatabase:
             if connection.in_transaction:  # a full disk has ended it already
                 connection.execute("ROLLBACK")
             raise
-        found = connection.execute("PRAGMA quick_check(1)").get
-        if found != "ok":
-            raise CorruptError(
-                f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
-            )
 
     def _check_owner(self, connection: Connection) -> None:
         if self.dialect.prefix:

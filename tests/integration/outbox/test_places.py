@@ -1,6 +1,5 @@
-"""Where the file of an outbox lies: behind a link, under a relative name, gone while it is open, or gone but its log."""
+"""Where the file of an outbox lies: behind a link, under a relative name, gone while it is open, gone but its log."""
 
-import os
 import shutil
 
 import pytest
@@ -78,7 +77,7 @@ def test_a_relative_name_is_that_of_the_folder_in_which_it_was_opened(tmp_path, 
         box.core.database.moved()
         box.enqueue(put("a"))
 
-        assert (box.counts().open, os.listdir(there)) == (1, [])
+        assert (box.counts().open, list(there.iterdir())) == (1, [])
 
 
 @pytest.mark.parametrize("what", ["gone", "empty"])
