@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,21 @@ class Identity:
         if seq <= last:
             epoch = next((name for last, name in reversed(self.epochs) if seq > last), self.epochs[0][1])
         return f"{self.store}.{epoch}:{seq}:{generation}"
+
+    def next_generation(self, seq: int, generation: int) -> int:
+        """Return the generation of an op whose content changes.
+
+        What lies in a backup may have been changed since the backup was made, and sent under the generations that
+        follow; so an op of an earlier epoch goes on far behind them, at a number that is of the present epoch alone.
+
+        >>> Identity("a1").next_generation(7, 0), Identity("a1", ((0, "1"), (7, "2-c4"))).next_generation(8, 0)
+        (1, 1)
+        """
+        last, epoch = self.epochs[-1]
+        if seq > last:
+            return generation + 1
+        own = int.from_bytes(hashlib.blake2b(epoch.encode(), digest_size=3).digest(), "big")
+        return max(generation, (len(self.epochs) - 1) << 40 | own << 16) + 1
 
     @property
     def epoch(self) -> str:

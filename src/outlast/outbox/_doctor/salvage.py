@@ -225,6 +225,8 @@ class _Filling:
             if why:
                 self._park(db, seq, judged, why)
                 continue
+            # What is lost may have been its sending, so nothing is folded into it.
+            judged.values["grp"] = judged.values["grp"] or seq
             self._store(db, "op", judged, seq)
             sealed = finds.rows["seal"].get(seq)
             if sealed is not None:
