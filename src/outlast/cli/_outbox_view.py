@@ -154,6 +154,8 @@ def salvage_lines(report: SalvageReport) -> list[RenderableType]:
     ]
     if report.unseen_commits:
         lines.append(f"{report.unseen_commits} commits that SQLite had left out are in the new file")
+    if report.unfinished_commits:
+        lines.append(f"{report.unfinished_commits} commits that a crash left half written are left out")
     if report.doubtful:
         lines.append(f"{len(report.doubtful):,} writes are doubtful and lie in the dead letters:")
         lines += [f"    {one.seq}: {one.why}" for one in report.doubtful[:_SHOWN]]

@@ -46,6 +46,8 @@ def has_more(path: Path, frames: int, page_size: int) -> bool:
         frames: How many frames SQLite has read.
         page_size: The bytes of a page.
     """
+    if not frames:
+        return log_size(path) > WAL_HEADER + FRAME_HEADER + page_size  # its very beginning may be damaged
     step = FRAME_HEADER + page_size
     with Path(f"{path}-wal").open("rb") as log:
         log.seek(WAL_HEADER + 8)

@@ -154,6 +154,12 @@ class PageFile:
         magic, *_ = struct.unpack(">I", head[:4])
         return magic & ~1 == _WAL_MAGIC and _checksum((0, 0), head[:24], self._order) == struct.unpack(">II", head[24:])
 
+    def _first_salt(self, places: Sequence[int]) -> bytes:
+        """Return what marks the frames of the present log, where its header does not tell: they are the first ones."""
+        salts = [self._log[at + 8 : at + 16] for at in places] or [b""]
+        # What was damaged with the header may be the first frames, too.
+        return next((one for one, other in pairwise(salts) if one == other != bytes(8)), salts[0])
+
     @property
     def _order(self) -> str:
         return ">" if self._log[3] & 1 else "<"
@@ -161,9 +167,9 @@ class PageFile:
     def _parsed(self) -> Iterator[_Frame]:
         """Yield the frames of the present log, and nothing of earlier ones, whose frames have another salt."""
         before: tuple[int, ...] = struct.unpack(">II", self._log[24:WAL_HEADER])
-        salt = self._log[16:24] if self._log_headed else self._log[WAL_HEADER + 8 : WAL_HEADER + 16]
         step = FRAME_HEADER + self.size
         places = range(WAL_HEADER, len(self._log) - step + 1, step)
+        salt = self._log[16:24] if self._log_headed else self._first_salt(places)
         last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
         linked, gap, last_sound, computed = True, 0, True, before
         for at in range(WAL_HEADER, last + 1, step):

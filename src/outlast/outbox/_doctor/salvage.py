@@ -52,6 +52,8 @@ class SalvageReport:
         open_end: Whether writes may have waited behind the last place that is known, too.
         names_lost: Whether some of the names could not be read under which something was queued once.
         unseen_commits: How many commits SQLite had left out of the old file silently; they are in the new one.
+        unfinished_commits: How many commits at the end of the log a crash has left half written, so that nobody was told
+            of them; they are left out. Damage to the very last commit looks the same.
         epoch: The new epoch.
         findings: What is wrong with the new file; nothing, or it is a mistake.
     """
@@ -65,6 +67,7 @@ class SalvageReport:
     open_end: bool = False
     names_lost: bool = False
     unseen_commits: int = 0
+    unfinished_commits: int = 0
     epoch: str = ""
     findings: tuple[Finding, ...] = ()
 
@@ -135,6 +138,7 @@ def salvage(
         open_end=finds.open_end,
         names_lost=bool(reader.table(f"{prefix}once").gaps),
         unseen_commits=reader.wal.unseen,
+        unfinished_commits=reader.wal.unfinished,
         epoch=filling.epoch,
         findings=tuple(findings),
     )
