@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from outlast.errors import CorruptError
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -80,7 +82,19 @@ NOBODY: Final = Identity("")
 
 
 def identity_of(rows: Iterable[Sequence[Any]]) -> Identity:
-    """Return the identity that rows of `meta` tell."""
+    """Return the identity that rows of `meta` tell.
+
+    Raises:
+        CorruptError: They are damaged.
+    """
     meta = {row[0]: row[1] for row in rows}
-    epochs = json.loads(meta["epochs"]) if "epochs" in meta else [(0, meta["epoch"])]
-    return Identity(meta["store"], tuple((int(last), str(name)) for last, name in epochs))
+    try:
+        epochs = json.loads(meta["epochs"]) if "epochs" in meta else [(0, meta["epoch"])]
+        found = Identity("".join([meta["store"]]), tuple((int(last), str(name)) for last, name in epochs))
+        found.after(0, "")
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        said = (
+            f"the name of the outbox or of its epochs is damaged ({type(error).__name__}: {error}); see: outlast outbox"
+        )
+        raise CorruptError(f"{said} doctor", operation="outbox") from error
+    return found

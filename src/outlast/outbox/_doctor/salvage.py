@@ -51,9 +51,11 @@ class SalvageReport:
         missing: Ranges of places at which writes may have waited that could not be read.
         open_end: Whether writes may have waited behind the last place that is known, too.
         names_lost: Whether some of the names could not be read under which something was queued once.
+        self_lost: Whether some of what the outbox knew of itself could not be read: its name, without which its keys
+            are new, or by which codec bodies are written; where they seem to be, it is opened with that codec only.
         unseen_commits: How many commits SQLite had left out of the old file silently; they are in the new one.
-        unfinished_commits: How many commits at the end of the log a crash has left half written, so that nobody was told
-            of them; they are left out. Damage to the very last commit looks the same.
+        unfinished_commits: How many commits a crash has left half written, so that nobody was told of them; they are
+            left out. Damage to the very last commit looks the same.
         epoch: The new epoch.
         findings: What is wrong with the new file; nothing, or it is a mistake.
     """
@@ -66,6 +68,7 @@ class SalvageReport:
     missing: tuple[tuple[int, int], ...] = ()
     open_end: bool = False
     names_lost: bool = False
+    self_lost: bool = False
     unseen_commits: int = 0
     unfinished_commits: int = 0
     epoch: str = ""
@@ -74,7 +77,9 @@ class SalvageReport:
     @property
     def whole(self) -> bool:
         """Tell whether everything could be read and nothing is doubtful."""
-        return not (self.doubtful or self.missing or self.open_end or self.names_lost or self.findings)
+        return not (
+            self.doubtful or self.missing or self.open_end or self.names_lost or self.self_lost or self.findings
+        )
 
 
 def salvage(
@@ -136,6 +141,7 @@ def salvage(
         doubtful=tuple(filling.doubtful),
         missing=tuple(finds.missing()),
         open_end=finds.open_end,
+        self_lost=finds.self_lost,
         names_lost=bool(reader.table(f"{prefix}once").gaps),
         unseen_commits=reader.wal.unseen,
         unfinished_commits=reader.wal.unfinished,
@@ -221,7 +227,7 @@ class _Filling:
 
     def _ops(self, db: Connection) -> None:
         finds = self._finds
-        missing = {seq for low, high in finds.missing() for seq in range(low, high + 1)}
+        missing = finds.missing()
         for seq, judged in sorted(finds.rows["op"].items()):
             if seq in finds.rows["parked"]:
                 continue
@@ -267,7 +273,7 @@ class _Filling:
             db.execute("INSERT INTO once (name, seq, named) VALUES (?, ?, ?)", (name, seq, named))
         for name, value in finds.meta.items():
             usable = str(value).isdecimal() if name == "decisions" else value is not None
-            if usable and name not in {"store", "epoch", "epochs"}:
+            if usable and name not in {"store", "epoch", "epochs", "codec_probe"}:  # it is made anew
                 db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
         identity = finds.identity()
         identity = identity if identity.store else type(identity)(self._chance, identity.epochs)

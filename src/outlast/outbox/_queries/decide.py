@@ -70,7 +70,7 @@ def _seen(bodies: Bodies, theirs: bytes | None, change: Change) -> bytes | None:
     """
     try:
         known: dict[str, Any] = json.loads(bodies.unpack(theirs) or b"{}")
-    except CorruptError:
+    except (CorruptError, ValueError):
         return None
     shown = "body" in known and known.get("etag") == change.if_match
     return bodies.pack(encode(known["body"])) if shown else None
