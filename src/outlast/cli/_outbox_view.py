@@ -176,5 +176,7 @@ def _losses(report: SalvageReport) -> Iterator[str]:
         yield "LOST: whatever was queued last; how much that was nobody can tell"
     if report.names_lost:
         yield "LOST: some names of what is queued once; such a write may be queued a second time"
+    if report.receipts_lost:
+        yield "LOST: some receipts; what became of those writes is not known, and none of them is sent again"
     if report.self_lost:
         yield "LOST: some of what it knew of itself: its name, without which its keys are new, or its codec"
