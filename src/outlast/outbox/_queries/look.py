@@ -9,7 +9,7 @@ from outlast.errors import ReceiptPrunedError
 from outlast.outbox._identity import Identity
 from outlast.outbox._parked import ParkedOp, read_theirs
 from outlast.outbox._queries.decide import decisions
-from outlast.outbox._queries.rows import OP, listed, read_op, verb_of
+from outlast.outbox._queries.rows import OP, listed, read_op, state_of, verb_of
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
 from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpContent, OpStatus, PendingDiff
 
@@ -59,8 +59,8 @@ def statuses(
     )
     return [
         OpStatus(
-            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else verb_of(row[2], row[0]), kind=row[3],
-            entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
+            seq=row[0], state=state_of(row[1], row[0]), verb=None if row[2] is None else verb_of(row[2], row[0]),
+            kind=row[3], entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
         )
         for row in rows
     ]  # fmt: skip
@@ -139,8 +139,8 @@ def parked(
     bodies = db.ways.bodies
     return [
         ParkedOp(
-            op=read_op(row[5:], identity, bodies), state=OpState(row[0]), reason=row[1], attempts=row[2], at=row[3],
-            **read_theirs(bodies.unpack(row[4])),
+            op=read_op(row[5:], identity, bodies), state=state_of(row[0], row[5]), reason=row[1], attempts=row[2],
+            at=row[3], **read_theirs(bodies.unpack(row[4])),
         )
         for row in rows
     ]  # fmt: skip
