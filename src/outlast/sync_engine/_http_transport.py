@@ -23,7 +23,7 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.errors import Category, ConfigError, Outcome
-from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for
+from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for, etag_of
 from outlast.outbox import Op, Parcel, SealedRequest
 from outlast.sync_engine._accepted import accepted, progress
 from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
@@ -252,7 +252,7 @@ class HttpTransport:
                 return Missing()
             case HttpAnswer(status=200, headers=headers, body=body):
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
-                return Found(equal, headers.get("etag"), body)
+                return Found(equal, etag_of(headers), body)
             case HttpAnswer(status=status):
                 return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
             case NoAnswer(reason=reason):
