@@ -6,6 +6,7 @@ import pytest
 
 from answering import deliver, served
 from delivering import opened, put
+from outlast.events import OpPostponed
 from outlast.outbox import Counts, Verb, Write
 from outlast.sync_engine import HttpBatch, HttpTransport
 
@@ -62,3 +63,37 @@ async def test_a_version_in_an_answer_to_a_batch_may_be_any_text(place, etag):
 
         assert await box.counts() == Counts(delivered=3)
         assert "If-Match" not in api.seen[-1][2]
+
+
+@pytest.mark.parametrize("batch", [None, HttpBatch()], ids=["alone", "batch"])
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        pytest.param(OSError("no network"), "OSError: no network", id="none-to-be-had"),
+        pytest.param(
+            "secret\n",
+            "ConfigError: headers: the header 'Authorization' cannot be sent: its value is one line of ASCII",
+            id="line-break",
+        ),
+    ],
+)
+async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, reason, batch):
+    """A token with the line break of its file buried every write, unsent, and its text with them."""
+    tokens, reasons = [token, token], set()
+
+    def give():
+        found = tokens.pop() if tokens else "secret"
+        if isinstance(found, Exception):
+            raise found
+        return {"Authorization": found}
+
+    def answer(method, path, headers, body):
+        return 200, {}, [{"status": 204}, {"status": 204}]
+
+    async with served(answer) as api, opened(tmp_path / "app.db") as box:
+        await box.enqueue(*(Write(verb=Verb.POST, kind="mail", entity=name, body=b"{}") for name in "ab"))
+        with box.core.bus.subscribe(lambda event: reasons.add(event.reason), OpPostponed):
+            await deliver(box, HttpTransport(api.url, credentials=give, batch=batch))
+
+        assert reasons == {f"no credentials to send it with: {reason}"}
+        assert (await box.counts(), api.seen[0][2]["Authorization"]) == (Counts(delivered=2), "secret")
