@@ -61,6 +61,8 @@ class WsgiReceiver:
         write = rules.admit(environ.get(_variable(rules.key_header)), environ.get(_variable(FENCE_HEADER)))
         if isinstance(write, StoredResponse):
             return write
+        if _is_endless(environ):
+            return rules.unmeasured_request()
         body = _read(environ, rules.max_body_bytes + 1)
         if body is None:
             return rules.broken_off_request()
@@ -122,6 +124,12 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"
+
+
+def _is_endless(environ: Environ) -> bool:
+    """Tell whether there is a body of which only its end would be told, by a server that cannot; it is not empty."""
+    known = environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")
+    return not known and "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _read(environ: Environ, most: int) -> bytes | None:

@@ -70,7 +70,7 @@ def decode_batch(parcels: Sequence[Parcel], body: bytes, wall: float) -> Mapping
     """
     items = _items(body)
     by_key = {item["id"]: item for item in items if isinstance(item.get("id"), str)}
-    if by_key or len(items) != len(parcels):
+    if any("id" in item for item in items) or len(items) != len(parcels):
         found = {op.seq: by_key[op.key] for op, _ in parcels if op.key in by_key}
     else:
         found = {op.seq: item for (op, _), item in zip(parcels, items, strict=True)}

@@ -51,6 +51,7 @@ def test_a_body_is_sent_in_a_batch_as_it_was_sealed():
         ),
         pytest.param([{"status": 200}], {}, id="too-few"),
         pytest.param([{"id": "other", "status": 200}, {"status": 200}], {}, id="ids-of-others"),
+        pytest.param([{"id": 2, "status": 400}, {"id": 1, "status": 200}], {}, id="ids-that-are-numbers"),
         pytest.param(
             [{"status": True}, "nonsense"],
             {seq: InDoubt("its part of the answer has no status") for seq in (1, 2)},
