@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
 from outlast.engines.retry_after import parse_retry_after
+from outlast.http._receiver_records import REPLAYED_HEADER
 
 _BUSY: Final = frozenset({408, 423, 425, 429, 503, 529})
 _NEVER: Final = frozenset({501, 505})
@@ -42,6 +43,8 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
     if status in _APPLIED:
         return Applied(etag_of(headers), status)
     reason, problem_type = _explain(status, body)
+    if headers.get(REPLAYED_HEADER.lower()) == "true":
+        reason += "; it is what was answered before, and kept under this key"
     in_doubt = status in _FAILED and status not in _BUSY | _NEVER
     if in_doubt or status in _BUSY or _not_refused(status, problem_type):
         after = parse_retry_after(headers, wall)
