@@ -18,7 +18,7 @@ from outlast.errors import OutboxFullError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
-from outlast.outbox._enqueue_in import borrow_beside, plan_in
+from outlast.outbox._enqueue_in import borrow_beside, plan_in, whole
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._layout import open_database
 from outlast.outbox._make_write import encode_body
@@ -199,7 +199,7 @@ class OutboxCore:
         plan = plan_in(
             self.ways, writes, self.clock.wall(), self.identity, coalescing=self._coalescing, limits=self.limits
         )
-        return borrowed, plan
+        return borrowed, whole(borrowed, plan)
 
     def _announce(self, calls: Sequence[sql.Call], outcomes: Sequence[list[Queued] | Failed]) -> None:
         if any(isinstance(outcome, list) for outcome in outcomes):
