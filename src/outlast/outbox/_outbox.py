@@ -26,7 +26,6 @@ from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
 
-
 _ONE_LOOK: Final = 5.0
 """Seconds that one look may take, also where no time is left."""
 
