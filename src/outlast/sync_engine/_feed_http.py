@@ -22,7 +22,7 @@ _PUSHED: Final = "text/event-stream"
 class StreamingClient(Protocol):
     """Be an async client of httpx2 or of httpx, by its shape."""
 
-    def build_request(self, method: str, url: str, *, params: Any, headers: Any) -> Any:
+    def build_request(self, method: str, url: str, *, params: Any, headers: Any, timeout: Any) -> Any:
         """Make a request."""
         ...
 
@@ -137,8 +137,10 @@ class FeedHttp:
             raise RungError(Trouble.UNSUPPORTED, f"the server answered with {kind or 'nothing'}, not with events")
 
     async def _send(self, rung: Rung, params: Mapping[str, str], headers: Mapping[str, str | bytes]) -> Any:
+        # Limits are those of `asyncio.timeout`, also where the client is the caller's: one that gives up a read after
+        # its usual 5 s would end every quiet stream and every request that is held.
         request = self._client.build_request(
-            "GET", self._addresses[rung], params=params, headers={**self.headers(), **headers}
+            "GET", self._addresses[rung], params=params, headers={**self.headers(), **headers}, timeout=None
         )
         return await self._client.send(request, stream=True)
 
@@ -162,6 +164,5 @@ def _resumed(cursor: str | None) -> Mapping[str, bytes]:
 
 def _open() -> StreamingClient:
     module = require("httpx2", extra="http", purpose="the realtime feed")
-    # Limits are those of `asyncio.timeout` above; a stream may be silent for as long as the ladder says.
-    client: StreamingClient = module.AsyncClient(timeout=None, follow_redirects=False)
+    client: StreamingClient = module.AsyncClient(follow_redirects=False)
     return client

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+import httpx2
 import pytest
 
 from outlast.engines.backoff import Backoff
@@ -76,6 +77,21 @@ async def test_a_quiet_peer_that_lives_is_kept(feed, until, rung):
         async with world.channel(rungs=[rung], limits={"heartbeat_timeout": 3.0, "resync_every": 0.25}) as channel:
             await channel.connect()
             await until(lambda: channel.stats.pulls >= 9)
+
+            assert channel.stats.connections == 1
+
+
+@pytest.mark.parametrize("rung", [Rung.SSE, Rung.LONG_POLL])
+async def test_an_impatient_client_of_yours_keeps_a_quiet_feed(feed, until, rung):
+    """A client gives up a read after 5 s unless told otherwise; here the limits of the channel count instead."""
+    async with feed() as world, httpx2.AsyncClient(timeout=0.1, trust_env=False) as client:
+        world.server.tell(heartbeat=0.5)
+        async with world.channel(rungs=[rung], client=client, hold=0.5) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await asyncio.sleep(0.3)
+            world.server.append(1)
+            await until(lambda: channel.position.seq == 1)
 
             assert channel.stats.connections == 1
 
