@@ -111,3 +111,24 @@ def test_looking_at_one_write_does_not_read_all(face, box, place):
     sql.statuses(Spy(), None, 1, 1)
 
     assert place.plan(*wanted[0]) == []
+
+
+def test_who_knows_what_waits_is_told_what_is_otherwise(face, box):
+    """New ops and those that do something else are shown, known ones are not, and what is gone is named."""
+    for entity in ("merged", "sent"):
+        face.do(box.put("note", entity, {"n": 1}))
+    face.do(box.enqueue(Write(verb=Verb.PUT, kind="note", entity="kept", body=b"{}", after=1)))
+    face.do(box.put("other", "o1", {}))
+    first = box.core.diff_pending("note", {}, []).result(30)
+    assert [op.entity for op in first.changed] == ["merged", "sent", "kept"]
+    assert first.contents == {op.seq: (op.verb.value, op.body) for op in first.changed}
+
+    face.deliver(box, lambda op: Stale("412") if op.entity == "merged" else Applied())
+    face.do(box.replay(1, body={"n": 2}))
+    face.do(box.put("note", "new", {}))
+    second = box.core.diff_pending("note", first.contents, [2, 1, 99]).result(30)
+
+    assert [(op.seq, op.body) for op in second.changed] == [(1, b'{"n":2}'), (5, b"{}")]
+    assert second.absent == [2, 99]
+    known = first.contents | second.contents
+    assert box.core.diff_pending("note", known, [1, 3, 5]).result(30) == ([], {}, [])

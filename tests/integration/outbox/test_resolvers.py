@@ -40,6 +40,9 @@ from reconciling import BASE, Notes, write
         ),
         pytest.param(lambda c: merge(c.theirs, ABSENT, c.theirs), None, OpState.DELIVERED, id="delete"),
         pytest.param(lambda c: 1 / 0, {"title": "theirs", "done": True}, OpState.CONFLICT, id="raises"),
+        pytest.param(
+            lambda c: Resend({"no": object()}), {"title": "theirs", "done": True}, OpState.CONFLICT, id="no-json"
+        ),
         pytest.param(lambda c: "nonsense", {"title": "theirs", "done": True}, OpState.CONFLICT, id="nonsense"),
         pytest.param(lambda c: Resend({1, 2}), {"title": "theirs", "done": True}, OpState.CONFLICT, id="no-json"),
     ],

@@ -254,6 +254,13 @@ MUTANTS = [
         OVERLAY,
     ),
     Mutant(
+        "a-delivered-patch-hides-those-before-it",
+        "engines/overlay.py",
+        "elif op.verb in WHOLE:",
+        "else:",
+        OVERLAY,
+    ),
+    Mutant(
         "an-older-pull-lands",
         "engines/overlay.py",
         "        if older:",
