@@ -64,7 +64,7 @@ async def live(intake, log, store):
 
 
 @pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "cursor"])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(13))
 async def test_two_intakes_on_one_store(tmp_path, seed, numbered):
     """Pages come late, steps are cut off and the store is reset, and in the end each row is that of the last event."""
     log = Log(random.Random(seed), numbered=numbered)
