@@ -56,7 +56,7 @@ class FeedHttp:
         addresses: The address for each rung; that of `Rung.POLL` is the one to pull from.
         form: How the server writes the feed.
         headers: Returns the headers to add to each request; they may be secret.
-        page_limit: Events asked for in one pull.
+        page_limit: Events asked for in one pull; fewer as long as so many do not arrive in time.
         call_timeout: Seconds for one request, on top of those that it may be held.
         client: A client of httpx2 (or httpx) to use; it is not closed here. Default: an own one.
         clock: Gives Unix seconds.
@@ -76,7 +76,7 @@ class FeedHttp:
         self._addresses = addresses
         self._form = form
         self.headers = headers
-        self._page_limit = page_limit
+        self._page_limit = self._limit = page_limit
         self.call_timeout = call_timeout
         self._owned = client is None
         self._client = _open() if client is None else client
@@ -95,7 +95,7 @@ class FeedHttp:
             OutlastError: The server will never give one.
         """
         rung = Rung.POLL if hold is None else Rung.LONG_POLL
-        params = self._form.query(position.cursor, self._page_limit, hold)
+        params = self._form.query(position.cursor, self._limit, hold)
         body = await self._whole(rung, params, self.call_timeout + (hold or 0.0))
         try:
             return self._form.page(body)
@@ -104,13 +104,22 @@ class FeedHttp:
 
     async def _whole(self, rung: Rung, params: Mapping[str, str], seconds: float) -> bytes:
         with as_trouble(Trouble.UNREACHABLE):
-            async with asyncio.timeout(seconds):
-                response = await self._send(rung, params, {"Accept": "application/json"})
-                try:
-                    self._check(response, rung)
-                    body: bytes = await response.aread()
-                finally:
-                    await response.aclose()
+            try:
+                async with asyncio.timeout(seconds):
+                    body = await self._read(rung, params)
+            except TimeoutError:  # of half as much even a slow line may bring something, and so get on
+                self._limit = max(1, self._limit // 2)
+                raise
+        self._limit = min(self._page_limit, self._limit + max(1, self._limit // 4))
+        return body
+
+    async def _read(self, rung: Rung, params: Mapping[str, str]) -> bytes:
+        response = await self._send(rung, params, {"Accept": "application/json"})
+        try:
+            self._check(response, rung)
+            body: bytes = await response.aread()
+        finally:
+            await response.aclose()
         return body
 
     async def stream(self, rung: Rung, position: Position) -> Any:

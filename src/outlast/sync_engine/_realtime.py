@@ -54,7 +54,7 @@ class RealtimeChannel:
             makes the uploader try at once, such as `Outbox.core.notify`.
         retry_apply: The waits between attempts to store what could not be stored. Default None: the feed fails with
             what was raised, and the events are neither stored nor skipped.
-        page_limit: Events to ask for in one pull, >= 1. Default 500.
+        page_limit: Events to ask for in one pull, >= 1; fewer while so many do not arrive in time. Default 500.
         hold: Seconds for which a long poll is held, > 0. Default 25.
         call_timeout: Seconds for one request, handshake or question for a token, > 0. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.

@@ -142,6 +142,18 @@ async def test_pages_are_pulled_until_there_is_no_more(feed):
         assert [(event.reason, event.events, event.pages) for event in seen.events] == [("connected", 23, 5)]
 
 
+async def test_a_page_that_takes_too_long_is_asked_for_in_pieces(feed, until):
+    """A line that is too slow for what is asked for at once still gets on, and nothing is missed."""
+    async with feed() as world, world.store() as store:
+        world.server.append(12)
+        world.server.tell(drip=0.04)
+        async with world.channel(store, rungs=[Rung.POLL], page_limit=16, call_timeout=0.25) as channel:
+            await channel.connect()
+            await until(lambda: channel.position.seq == 12, seconds=50.0)
+
+        assert await world.applied(store) == list(range(1, 13))
+
+
 async def test_states_say_what_is_true(feed, until):
     """Callbacks, stream and bus tell the same; live comes after the handshake and the pull, never before."""
     async with feed() as world:
