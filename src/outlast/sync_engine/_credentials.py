@@ -47,10 +47,13 @@ def check_headers(headers: HeaderMap) -> HeaderMap:
         ConfigError: One cannot, such as a token with the line break of its file; what it holds is not shown.
     """
     for name, value in headers.items():
-        text: object = value
-        if not (isinstance(text, str) and text.isascii() and (text.isprintable() or not text)):
+        if not _is_one_line(value):
             raise ConfigError(f"the header {name!r} cannot be sent: its value is one line of ASCII", path="headers")
     return headers
+
+
+def _is_one_line(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 async def refresh(credentials: CredentialsLike | None) -> None:
