@@ -134,12 +134,12 @@ class HttpTransport:
         """Return the absolute address of an op's entity.
 
         Raises:
-            ConfigError: It is no part of a path, or lies on another server than this transport speaks to.
+            ConfigError: It is no part of a path, lies on another server than this transport speaks to, or is empty.
         """
         if op.target is not None:
-            return self._join(op.target)
+            return self._join(_some(op.target))
         if callable(self._route):
-            return self._join(self._route(op))
+            return self._join(_some(self._route(op)))
         return self.address(op.kind, None if op.verb is Verb.POST else op.entity)
 
     def address(self, kind: str, entity: str | None) -> str:
@@ -292,6 +292,13 @@ def _unanswered(result: NoAnswer) -> Answer:
             return NotApplied(reason)
         case NoAnswer(reason=reason):
             return InDoubt(reason)
+
+
+def _some(place: str) -> str:
+    """Refuse an empty place, as of a function that forgets to return one: below the base it is the whole API."""
+    if not place:
+        raise ConfigError(f"{place!r} is no place to send a write to", path="route")
+    return place
 
 
 def _content_type(op: Op) -> str:

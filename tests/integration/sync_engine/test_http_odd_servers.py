@@ -75,6 +75,7 @@ async def test_a_version_in_an_answer_to_a_batch_may_be_any_text(place, etag):
             "ConfigError: headers: the header 'Authorization' cannot be sent: its value is one line of ASCII",
             id="line-break",
         ),
+        pytest.param({"X Token": "1"}, "ConfigError: headers: 'X Token' cannot be the name of a header", id="name"),
     ],
 )
 async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, reason, batch):
@@ -85,7 +86,7 @@ async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, rea
         found = tokens.pop() if tokens else "secret"
         if isinstance(found, Exception):
             raise found
-        return {"Authorization": found}
+        return found if isinstance(found, dict) else {"Authorization": found}
 
     def answer(method, path, headers, body):
         return 200, {}, [{"status": 204}, {"status": 204}]

@@ -209,6 +209,17 @@ def test_a_route_may_be_a_function():
         transport.address("note", "n1")
 
 
+@pytest.mark.parametrize("place", [None, ""])
+def test_a_route_that_leads_nowhere_is_refused(place):
+    """A function that forgot to return its path let every write go to the base address, which is the whole API."""
+    transport = HttpTransport(BASE, route=lambda op: place)
+
+    with pytest.raises(ConfigError, match="is no place to send a write to"):
+        transport.seal(op())
+    with pytest.raises(ConfigError, match="is no place to send a write to"):
+        HttpTransport(BASE).seal(op(target=""))
+
+
 @pytest.mark.parametrize(
     ("route", "said"),
     [
