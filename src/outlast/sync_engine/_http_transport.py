@@ -11,8 +11,10 @@ from urllib.parse import urljoin, urlsplit
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.batches import BatchLimits
 from outlast.engines.op import (
+    Accepted,
     Answer,
     Applied,
+    Busy,
     Found,
     Gone,
     InDoubt,
@@ -240,7 +242,10 @@ class HttpTransport:
         result = await self._http.request("GET", place, headers=await self.credentials() if ours else {})
         if isinstance(result, NoAnswer):
             return _unanswered(result)
-        return progress(result.status, result.headers, result.body, self._clock.wall())
+        answer = progress(result.status, result.headers, result.body, self._clock.wall())
+        if isinstance(answer, Busy) and answer.whole_origin and not ours:
+            return Accepted(retry_after=answer.retry_after)  # the rest that a monitor wants is no affair of our server
+        return answer
 
     async def send_batch(self, parcels: Sequence[Parcel]) -> Mapping[int, Answer] | Answer:
         """Send several sealed requests in one; see `Batching`."""

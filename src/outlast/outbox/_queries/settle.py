@@ -12,6 +12,7 @@ from outlast.engines.op import AskCredentials, Await, Compare, Conflict, Deliver
 from outlast.engines.origin_pause import OriginPause, pause
 from outlast.errors import ConfigError, LeaseLostError
 from outlast.outbox._queries import shadows
+from outlast.outbox._queries.identity import identity
 from outlast.outbox._queries.rows import OP, chunks, listed
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Claimed
@@ -137,9 +138,11 @@ def _keep(db: Tables, claimed: Claimed, step: Postpone | AskCredentials | Await,
                 _pause(db, report.origin, wait, reason, wall)
         case AskCredentials(reason=reason):
             _postpone(db, claimed, 0.0, reason, report=report, wall=wall)
-        case Await(url=url, wait=wait):
+        case Await(url=url, wait=wait, pause_origin=paused):
             _await(db, claimed, url, wall)
             _postpone(db, claimed, wait, "the server has accepted it", report=report, wall=wall)
+            if paused:
+                _pause(db, report.origin, wait, "asked about what it has accepted, it wants a rest", wall)
 
 
 def _show(db: Tables, seq: int, step: Conflict) -> None:
@@ -180,11 +183,12 @@ def _receipt(claimed: Claimed, step: Step, wall: float) -> tuple[Any, ...]:
 def _renew(db: Tables, claimed: Claimed, step: Renew) -> None:
     """Let an op go again with other content, as if it had never been sent, but under a new key."""
     op, bodies = claimed.op, db.ways.bodies
+    generation = identity(db).next_generation(op.seq, op.generation)
     media = op.content_type if step.verb is op.verb else "application/json"
     db.execute(
-        "UPDATE $op SET generation = generation + 1, rounds = rounds + 1, verb = ?, body = ?, if_match = ?, base = ?,"
+        "UPDATE $op SET generation = ?, rounds = rounds + 1, verb = ?, body = ?, if_match = ?, base = ?,"
         " content_type = ? WHERE seq = ?",
-        (step.verb.value, bodies.pack(step.body), step.if_match, bodies.pack(step.base), media, op.seq),
+        (generation, step.verb.value, bodies.pack(step.body), step.if_match, bodies.pack(step.base), media, op.seq),
     )
     db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))
 
