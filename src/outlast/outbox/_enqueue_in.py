@@ -14,7 +14,7 @@ from outlast.outbox._identity import Identity, identity_of
 from outlast.outbox._layout import INSIDE
 from outlast.outbox._sizes import check_bodies
 from outlast.outbox._write import Write
-from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
+from outlast.storage import Borrowed, Dialect, borrow, is_open_beside, postgres_dialect
 
 T = TypeVar("T")
 
@@ -46,7 +46,8 @@ def enqueue_in(
         codec: What writes bodies, as for `Outbox.open`.
 
     Raises:
-        ConfigError: The connection is of another library, has no transaction, or finds no outbox.
+        ConfigError: The connection is of another library, has no transaction, or finds no outbox; or it is of sqlite3,
+            and this process has the file open with apsw, as an outbox does.
         OutboxFullError: No room is left; nothing was queued.
     """
     borrowed = borrow(connection)
@@ -73,6 +74,8 @@ async def aenqueue_in(
 
 
 def _ways(borrowed: Borrowed, schema: str, codec: sql.BodyCodec | None) -> sql.Ways:
+    if is_open_beside(borrowed):
+        raise ConfigError(_APART, path="connection")
     dialect = Dialect("sqlite", INSIDE) if borrowed.kind == "sqlite" else postgres_dialect(schema)
     return sql.ways_of(dialect, bodies=sql.Bodies(codec))
 

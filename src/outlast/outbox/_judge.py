@@ -235,17 +235,18 @@ class Judge:
         if isinstance(answer, Rejected) and answer.status == _TOO_LARGE:
             batch = _items(claims)
             parts = halve(batch)
-            if not isinstance(parts, TooLarge):
-                self._limits[id(route.transport)] = halved(self.limits(route) or BatchLimits(), batch)
-                middle = len(parts[0])
-                found = await self.carry_batch(route, claims[:middle])
-                return {**found, **await self.carry_batch(route, claims[middle:])}
+            if isinstance(parts, TooLarge):
+                return await self._send_alone(route, claims)
+            self._limits[id(route.transport)] = halved(self.limits(route) or BatchLimits(), batch)
+            middle = len(parts[0])
+            found = await self.carry_batch(route, claims[:middle])
+            return {**found, **await self.carry_batch(route, claims[middle:])}
         if isinstance(answer, Stale | Gone):
             return await self._send_alone(route, claims)
         return spread(_items(claims), answer)
 
     async def _send_alone(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer]:
-        """Send each by itself: that there is no place for batches, or a quarrel there, says nothing of any entity."""
+        """Send each by itself: that there is no place for batches, or not for this one, says nothing of any entity."""
         return {one.op.seq: await self._send(route, one) for one in claims}
 
     def _grow(self, route: Route) -> None:

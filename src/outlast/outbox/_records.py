@@ -168,11 +168,12 @@ class Passed:
 
     Args:
         op: The op.
-        why: Whether nothing here carries its kind, or its origin is not to be called.
+        why: Whether nothing here carries its kind, its origin is not to be called, or somebody else holds it in a
+            transaction that is open.
     """
 
     op: Op
-    why: Literal["no transport", "closed"]
+    why: Literal["no transport", "closed", "held"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The only importers of database drivers, and what they need to know of the machine."""
 
-from outlast.storage._borrowed import Borrowed, borrow, recognise
+from outlast.storage._borrowed import Borrowed, borrow, is_open_beside, recognise
 from outlast.storage._connection import Connection, Cursor, Session
 from outlast.storage._database import Database, Lock
 from outlast.storage._extras import require
@@ -35,6 +35,7 @@ __all__ = [
     "check_closed",
     "check_unchanged",
     "is_address",
+    "is_open_beside",
     "open_reading",
     "postgres_dialect",
     "publish",

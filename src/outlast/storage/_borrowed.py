@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from outlast.errors import ConfigError
@@ -56,6 +58,26 @@ def borrow(connection: Any) -> Borrowed:
             path="connection",
         )
     return borrowed
+
+
+def is_open_beside(borrowed: Borrowed) -> bool:
+    """Tell whether this process has the file of a connection of sqlite3 open with apsw too.
+
+    Those are two copies of SQLite, and the system's locks are a process's own: neither sees the other's, and whichever
+    closes the file first drops the locks of both. So both write at once, and what one has committed is lost.
+    """
+    apsw = sys.modules.get("apsw")
+    if borrowed.library != "sqlite3" or apsw is None:
+        return False
+    files = {row[2] for row in borrowed.execute("PRAGMA database_list", ()) if row[1] == "main" and row[2]}
+    return any(_is_of(connection, file) for connection in apsw.connections() for file in files)
+
+
+def _is_of(connection: Any, file: str) -> bool:
+    try:
+        return Path(connection.filename).samefile(file)
+    except Exception:  # it was closed meanwhile, or has no file
+        return False
 
 
 def recognise(connection: Any) -> Borrowed:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, cast, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from outlast.errors import ConfigError
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Source: RFC 9110 section 5.6.2."""
 
 HeaderMap = Mapping[str, str]
 Headers = HeaderMap | Callable[[], HeaderMap]
@@ -47,10 +51,15 @@ def check_headers(headers: HeaderMap) -> HeaderMap:
         ConfigError: One cannot, such as a token with the line break of its file; what it holds is not shown.
     """
     for name, value in headers.items():
-        text = cast("object", value)  # a function may give anything
-        if not (isinstance(text, str) and text.isascii() and (text.isprintable() or not text)):
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError(f"{name!r} cannot be the name of a header", path="headers")
+        if not _is_one_line(value):
             raise ConfigError(f"the header {name!r} cannot be sent: its value is one line of ASCII", path="headers")
     return headers
+
+
+def _is_one_line(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 async def refresh(credentials: CredentialsLike | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
@@ -64,7 +65,7 @@ class HttpTransport:
         batch: How the server takes several requests in one, or None. Default None.
         read_version: Whether to read a version that the answer to a write does not name: one GET more for each
             such write, so that the next one cannot overwrite what others did in between. Default False.
-        call_timeout: Seconds for one whole call. Default 10.
+        call_timeout: Seconds for one whole call, and for getting the credentials before it. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
         http: A shared `HttpClient`, instead of `call_timeout` and `client`; closed with the transport.
         clock: Where the time comes from.
@@ -102,6 +103,7 @@ class HttpTransport:
         self._credentials = credentials
         self._batch = batch
         self._read_version = read_version
+        self._call_timeout = call_timeout
         self._http = http or HttpClient(call_timeout=call_timeout, client=client)
         self._clock = clock
 
@@ -134,12 +136,12 @@ class HttpTransport:
         """Return the absolute address of an op's entity.
 
         Raises:
-            ConfigError: It is no part of a path, or lies on another server than this transport speaks to.
+            ConfigError: It is no part of a path, lies on another server than this transport speaks to, or is empty.
         """
         if op.target is not None:
-            return self._join(op.target)
+            return self._join(_some(op.target))
         if callable(self._route):
-            return self._join(self._route(op))
+            return self._join(_some(self._route(op)))
         return self.address(op.kind, None if op.verb is Verb.POST else op.entity)
 
     def address(self, kind: str, entity: str | None) -> str:
@@ -174,9 +176,11 @@ class HttpTransport:
     async def _added(self) -> Mapping[str, str] | NotApplied:
         """Return the headers to add to a write, or why it stays where it is: without them no byte has left."""
         try:
-            return await self.credentials()
+            async with asyncio.timeout(self._call_timeout):
+                return await self.credentials()
         except Exception as error:
-            return NotApplied(f"no credentials to send it with: {type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return NotApplied(f"no credentials to send it with: {said}")
 
     @property
     def account(self) -> object:
@@ -293,6 +297,13 @@ def _unanswered(result: NoAnswer) -> Answer:
             return NotApplied(reason)
         case NoAnswer(reason=reason):
             return InDoubt(reason)
+
+
+def _some(place: str) -> str:
+    """Refuse an empty place, as of a function that forgets to return one: below the base it is the whole API."""
+    if not place:
+        raise ConfigError(f"{place!r} is no place to send a write to", path="route")
+    return place
 
 
 def _content_type(op: Op) -> str:

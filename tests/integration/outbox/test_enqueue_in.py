@@ -262,3 +262,45 @@ def test_a_second_transaction_waits_for_the_lane(postgres_server):
 
     assert done.is_set()
     assert order == sorted(order)
+
+
+async def test_delivery_does_not_wait_for_a_transaction_that_folds(postgres_server):
+    """A caller holds the write into which it has folded another one; all the others are delivered meanwhile."""
+    caller, seen = Psycopg(PostgresPlace(postgres_server)), []
+
+    async def act(op):
+        seen.append((op.entity, op.body))
+        if len(seen) == 2:
+            await asyncio.to_thread(connection.commit)
+        return Applied()
+
+    async with await Outbox.open(caller.place, coalescing=Coalescing(), bus=EventBus()) as box:
+        await box.enqueue(put("a"), put("b"), put("c"))
+        with closing(psycopg.connect(caller.place.libpq)) as connection:
+            await box.enqueue_in(connection, put("a", b'{"n": 2}'))
+            async with Runner(box, CallableTransport(act)) as runner, asyncio.timeout(60):
+                await runner.run_until_idle()
+
+        assert (seen[2:], await box.counts()) == ([("a", b'{"n": 2}')], Counts(delivered=3))
+
+
+async def test_what_is_on_its_way_is_settled_beside_a_transaction_that_folds(postgres_server):
+    """A write comes behind one of its entity that is on the wire; that one is settled while the caller goes on."""
+    caller, seen = Psycopg(PostgresPlace(postgres_server)), []
+
+    async def act(op):
+        seen.append(op.body)
+        if len(seen) == 1:
+            await box.enqueue_in(connection, put("a", b'{"n": 2}'))
+        return Applied()
+
+    async with await Outbox.open(caller.place, coalescing=Coalescing(), bus=EventBus()) as box:
+        await box.enqueue(put("a"))
+        with closing(psycopg.connect(caller.place.libpq)) as connection:
+            async with Runner(box, CallableTransport(act)) as runner, asyncio.timeout(60):
+                await runner.run_until_idle()
+                assert await box.counts() == Counts(delivered=1)
+                connection.commit()
+                await runner.run_until_idle()
+
+        assert (seen, await box.counts()) == ([b"{}", b'{"n": 2}'], Counts(delivered=2))

@@ -41,6 +41,21 @@ def test_a_second_copy_of_sqlite_is_refused(tmp_path):
         box.enqueue_in(other, put("a"))
 
 
+def test_a_second_copy_of_sqlite_is_refused_without_the_outbox_too(tmp_path):
+    """The function wrote in the middle of a transaction by which the outbox of the same process held the file."""
+    path, other = tmp_path / "mine.db", tmp_path / "other.db"
+    for file in (path, other):
+        with SyncOutbox.open(file, inside=True):
+            pass
+    with closing(sqlite3.connect(path)) as mine, closing(apsw.Connection(":memory:")):
+        with SyncOutbox.open(path, inside=True), pytest.raises(ConfigError, match="undo each other's locks"):
+            enqueue_in(mine, put("a"))
+        with SyncOutbox.open(other, inside=True), mine:
+            enqueue_in(mine, put("b"))
+
+        assert mine.execute("SELECT entity FROM outlast_op").fetchall() == [("b",)]
+
+
 def test_a_connection_to_the_other_store_is_refused(tmp_path, postgres_server):
     """The error says where the connection goes, and where the outbox lies."""
     with (

@@ -38,6 +38,19 @@ async def test_an_answer_about_the_batch_is_none_about_its_entities(tmp_path, st
         assert len(api.seen) == 3
 
 
+async def test_what_is_too_large_for_a_batch_may_fit_alone(tmp_path):
+    """The place for batches takes less than the others; a write that was too large for it was given up."""
+
+    def answer(method, path, headers, body):
+        return (413 if path == "/v1/batch" else 204), {}, b""
+
+    async with served(answer) as api, opened(tmp_path / "app.db") as box:
+        await box.enqueue(put("a"), put("b"))
+        await deliver(box, HttpTransport(api.url, batch=HttpBatch()))
+
+        assert (await box.counts(), api.paths("PUT")) == (Counts(delivered=2), ["/v1/note/a", "/v1/note/b"])
+
+
 async def test_a_version_that_cannot_be_sent_back_is_none(place):
     """The next write of the entity would wait for ever, since its If-Match could not be sent."""
     async with served(lambda *_: (200, {"ETag": ODD}, b"{}")) as api, opened(place) as box:
@@ -75,6 +88,7 @@ async def test_a_version_in_an_answer_to_a_batch_may_be_any_text(place, etag):
             "ConfigError: headers: the header 'Authorization' cannot be sent: its value is one line of ASCII",
             id="line-break",
         ),
+        pytest.param({"X Token": "1"}, "ConfigError: headers: 'X Token' cannot be the name of a header", id="name"),
     ],
 )
 async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, reason, batch):
@@ -85,7 +99,7 @@ async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, rea
         found = tokens.pop() if tokens else "secret"
         if isinstance(found, Exception):
             raise found
-        return {"Authorization": found}
+        return found if isinstance(found, dict) else {"Authorization": found}
 
     def answer(method, path, headers, body):
         return 200, {}, [{"status": 204}, {"status": 204}]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import httpx2
@@ -208,6 +209,17 @@ def test_a_route_may_be_a_function():
         transport.address("note", "n1")
 
 
+@pytest.mark.parametrize("place", [None, ""])
+def test_a_route_that_leads_nowhere_is_refused(place):
+    """A function that forgot to return its path let every write go to the base address, which is the whole API."""
+    transport = HttpTransport(BASE, route=lambda op: place)
+
+    with pytest.raises(ConfigError, match="is no place to send a write to"):
+        transport.seal(op())
+    with pytest.raises(ConfigError, match="is no place to send a write to"):
+        HttpTransport(BASE).seal(op(target=""))
+
+
 @pytest.mark.parametrize(
     ("route", "said"),
     [
@@ -263,6 +275,16 @@ def test_a_wrong_address_is_shown_without_its_password():
         HttpTransport("ftp://user:pw@api.example.org/", client=Server())
 
     assert "pw" not in str(refused.value)
+
+
+async def test_credentials_that_never_come_hold_nothing_up_for_ever():
+    """The write was not sent, and waits for its next turn; its lane would have been at a stand for good."""
+    transport = HttpTransport(BASE, client=Server(), credentials=asyncio.Event().wait, call_timeout=7.0)
+
+    answer = await transport.send(op(), transport.seal(op()))
+
+    assert answer == NotApplied("no credentials to send it with: TimeoutError")
+    assert asyncio.get_running_loop().time() == 1007.0
 
 
 async def test_headers_are_added_when_a_request_is_sent():

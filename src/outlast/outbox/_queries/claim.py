@@ -69,8 +69,9 @@ def claim(db: Tables, identity: Identity, fence: int, seqs: Sequence[int], *, te
     ops: dict[int, Sequence[Any]] = {}
     seals: dict[int, Sequence[Any]] = {}
     for marks, places in listed(seqs):
-        # Locked, so that nobody folds another write into it while it is sealed.
-        rows = db.execute(f"SELECT {OP} FROM $op WHERE seq IN {marks} ORDER BY seq{db.ways.update}", places)
+        # Locked, so that nobody folds another write into it while it is sealed. One who does that now, in a transaction
+        # of his own that may stay open for long, is not waited for: the others would wait with him.
+        rows = db.execute(f"SELECT {OP} FROM $op WHERE seq IN {marks} ORDER BY seq{db.ways.free}", places)
         ops.update((row[0], row) for row in rows)
         rows = db.execute(f"SELECT {_SEAL}, seq FROM $seal WHERE seq IN {marks}", places)
         seals.update((row[-1], row[:-1]) for row in rows)
@@ -102,9 +103,14 @@ class _Run:
 _SEAL = "attempts, method, url, headers, body_hash, body, first_sent, due, unreported, refused, accepted, doubt"
 
 
+def _withheld(db: Tables, run: _Run, seq: int) -> Claim:
+    row = db.execute(f"SELECT {OP} FROM $op WHERE seq = ?", (seq,)).fetchone()
+    return Withdrawn(seq=seq) if row is None else Passed(op=read_op(row, run.identity, PLAIN), why="held")
+
+
 def _claim_one(db: Tables, run: _Run, seq: int, row: Sequence[Any] | None, sealed: Sequence[Any] | None) -> Claim:
     if row is None:
-        return Withdrawn(seq=seq)
+        return _withheld(db, run, seq)
     terms, wall = run.terms, run.wall
     try:
         op = read_op(row, run.identity, db.ways.bodies)

@@ -22,6 +22,12 @@ _LOOK_BACK: Final = 4
 """How many of a lane's last ops are looked at; folding into the last is what shortens a queue."""
 _LANE: Final = f"SELECT {OP} FROM $op WHERE lane = ? ORDER BY seq DESC LIMIT {_LOOK_BACK}"
 
+_FREE: Final = (
+    "SELECT seq FROM $op AS o WHERE seq IN {marks} AND generation = 0"
+    " AND NOT EXISTS (SELECT 1 FROM $seal AS s WHERE s.seq = o.seq) ORDER BY seq"
+)
+"""Those that were never sent; only a claim or another fold changes them, and the lane's lock keeps other folds away."""
+
 
 class Coalescing:
     """Say which writes are folded, and how.
@@ -89,19 +95,22 @@ def index_lanes(db: Tables) -> None:
 
 def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     """Show the last ops of the lane that are about the same entity, oldest first."""
-    rows = yield Ask(_LANE + ways.update, (write.lane_id,))
+    rows = yield Ask(_LANE, (write.lane_id,))
     ops = [read_op(row, NOBODY, ways.bodies) for row in reversed(rows)]
     if not ops:
         return []
     places = [op.seq for op in ops]
     marks = f"({', '.join('?' for _ in places)})"
-    sealed = _firsts((yield Ask(f"SELECT seq FROM $seal WHERE seq IN {marks}", places)))
+    # Only what may be folded is held: what is on its way must be settled, also while this transaction stays open.
+    free = _firsts((yield Ask(_FREE.format(marks=marks) + ways.update, places)))
+    if ways.update:  # who held one of them when it was asked for may have sealed it
+        free -= _firsts((yield Ask(f"SELECT seq FROM $seal WHERE seq IN {marks}", places)))
     awaited = _firsts((yield Ask(f"SELECT after_seq FROM $op WHERE after_seq IN {marks}", places)))
     found: list[OpView] = []
     for number, op in enumerate(ops):
         if (op.kind, op.entity) == (write.kind, write.entity):
             followed = any((other.kind, other.entity) != (op.kind, op.entity) for other in ops[number + 1 :])
-            found.append(_shown(op, sealed=op.seq in sealed, awaited=op.seq in awaited, followed=followed))
+            found.append(_shown(op, sealed=op.seq not in free, awaited=op.seq in awaited, followed=followed))
     return found
 
 
@@ -113,7 +122,7 @@ def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
     return OpView(
         seq=op.seq, verb=op.verb, kind=op.kind, entity=op.entity, body=op.body, content_type=op.content_type,
         if_match=op.if_match, route=(op.target, op.schema), group=None if op.group is None else str(op.group),
-        after=op.after, expires=op.expires_at, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed,
+        after=op.after, expires=op.expires_at, sealed=sealed, awaited=awaited, followed=followed,
         base=op.base,
     )  # fmt: skip
 

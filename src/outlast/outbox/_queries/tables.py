@@ -67,6 +67,8 @@ class Ways(Protocol):
     """Behind a SELECT: nobody may change the row until this transaction ends."""
     update: str
     """Behind a SELECT: nobody else may do the same, or change the row, until this transaction ends."""
+    free: str
+    """The same, without the rows that somebody else holds so now."""
     lane_index: str
     """Makes the index by which the ops of a lane are found, if the store has none anyway."""
     returning: str
@@ -132,6 +134,7 @@ class SqliteWays:
 
     share: str = ""
     update: str = ""
+    free: str = ""
     lane_index: str = "CREATE INDEX IF NOT EXISTS $op_lane ON $op (lane, seq)"
     returning: str = ""
     count_backlog: Sequence[str] = (
@@ -206,6 +209,7 @@ class PostgresWays:
 
     share: str = " FOR SHARE"
     update: str = " FOR UPDATE"
+    free: str = " FOR UPDATE SKIP LOCKED"
     lane_index: str = ""
     returning: str = " RETURNING seq"
     count_backlog: Sequence[str] = (
