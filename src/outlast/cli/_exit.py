@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from enum import IntEnum
 from typing import Any
 
@@ -77,6 +79,22 @@ _CODES: tuple[tuple[type[OutlastError], ExitCode], ...] = (
     (ConfigError, ExitCode.USAGE),
 )
 """The first row that fits counts, so a class stands above those it derives from."""
+
+
+def of_system(error: OSError) -> CommandError:
+    """Return what ends a command that the system has refused something.
+
+    Args:
+        error: What it said.
+    """
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    where = "" if error.filename is None else f"{error.filename}: "
+    return CommandError(ExitCode.DISK_FULL if full else ExitCode.FAILED, f"{where}{error.strerror or error}")
+
+
+def end_output() -> None:
+    """Write nothing more to standard output, not even at the end: whoever read it has had enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def code_of(error: OutlastError) -> ExitCode:

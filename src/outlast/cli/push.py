@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from outlast.cli._options import (
 from outlast.cli._progress import open_display
 from outlast.cli._records import InputFormat, format_of, read_records
 from outlast.cli._template import Template
+from outlast.cli._visible import json_text
 from outlast.cli._writes import Planned, plan_writes
 from outlast.errors import OutlastError
 
@@ -108,7 +108,7 @@ def push(
         code = _dry_run(options, as_json=as_json) if dry_run else _run(options, as_json=as_json, quiet=quiet)
     except (CommandError, OutlastError) as error:
         if as_json:
-            print(json.dumps(error_as_json(error), ensure_ascii=False))
+            print(json_text(error_as_json(error)))
         raise
     except KeyboardInterrupt:
         # Before the delivery listens to signals itself, as while standard input is read.
@@ -174,7 +174,7 @@ def _dry_run(options: PushOptions, *, as_json: bool) -> ExitCode:
         "outbox": str(options.outbox),
     }
     if as_json:
-        print(json.dumps({"exit_code": 0, "exit": "delivered", "dry_run": True, **shown}, ensure_ascii=False))
+        print(json_text({"exit_code": 0, "exit": "delivered", "dry_run": True, **shown}))
         return ExitCode.DELIVERED
     lines = [
         f"{len(planned):,} records are well formed; nothing was queued or sent.",
