@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from outlast.errors import (
     AuthenticationError,
@@ -81,15 +81,20 @@ _CODES: tuple[tuple[type[OutlastError], ExitCode], ...] = (
 """The first row that fits counts, so a class stands above those it derives from."""
 
 
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when nothing more can be written."""
+
+
 def of_system(error: OSError) -> CommandError:
     """Return what ends a command that the system has refused something.
 
     Args:
         error: What it said.
     """
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     where = "" if error.filename is None else f"{error.filename}: "
-    return CommandError(ExitCode.DISK_FULL if full else ExitCode.FAILED, f"{where}{error.strerror or error}")
+    return CommandError(
+        ExitCode.DISK_FULL if error.errno in FULL else ExitCode.FAILED, f"{where}{error.strerror or error}"
+    )
 
 
 def end_output() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from outlast.cli._exit import CommandError, ExitCode
+from outlast.cli._exit import FULL, CommandError, ExitCode
 from outlast.cli._outbox_json import sheet_as_json
 from outlast.cli._visible import json_text
 from outlast.outbox import Inspection
@@ -40,6 +39,6 @@ def write_whole(path: Path, lines: Iterable[str]) -> int:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        code = ExitCode.DISK_FULL if error.errno == errno.ENOSPC else ExitCode.USAGE
+        code = ExitCode.DISK_FULL if error.errno in FULL else ExitCode.USAGE
         raise CommandError(code, f"--to: {path}: {error.strerror}; nothing was written") from error
     return number
