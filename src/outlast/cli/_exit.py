@@ -102,6 +102,14 @@ def end_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def say(text: str) -> None:
+    """Print a result; whether somebody reads it changes nothing of how the command ended."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        end_output()
+
+
 def code_of(error: OutlastError) -> ExitCode:
     """Return the exit code that stands for an error.
 
