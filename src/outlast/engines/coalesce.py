@@ -2,7 +2,8 @@
 
 The queued op keeps its place, its base and its precondition. Nothing is folded into an op that may have been
 sent, into one of a transaction group, into one that others wait for, into one behind which its lane holds
-something else, or when preconditions differ. A POST says what to do and not what to be: two of them become
+something else, when preconditions differ, or when the new write is to be given up before the queued one: that would
+take the older wish along. A POST says what to do and not what to be: two of them become
 one only by a function of the kind that says how, and so do patches that are no merge patches.
 
 Source: RFC 7396 for patches; the rule to touch only what was never sent answers a lost update in a known
@@ -11,6 +12,7 @@ sync engine, whose mark for what is on the wire was never written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, auto
@@ -110,7 +112,7 @@ class OpCoalescer:
         if do is _Do.DELETED:
             return Reject(f"{_name(new)} is queued to be deleted; create it again instead of changing it")
         boundary = _boundary(queued, new)
-        return Append(boundary) if boundary else self._fold(do, queued, new)
+        return Append(boundary) if boundary else self._fold(do, replace(queued, expires=new.expires), new)
 
     def try_coalesce(self, queued: Sequence[OpView], new: OpView) -> Replace | None:
         """Return what a queued op becomes if it takes up the new write, else None."""
@@ -130,7 +132,7 @@ class OpCoalescer:
             case _Do.ANNIHILATE:
                 return Annihilate((queued.seq,))
             case _Do.NOTHING:
-                return NoOp(queued.seq)
+                return NoOp(queued.seq, queued.expires)
             case _Do.TAKE_BODY:
                 return self._fitting(replace(queued, body=new.body, content_type=new.content_type))
             case _Do.BECOME:
@@ -180,6 +182,7 @@ def _boundary(queued: OpView, new: OpView) -> str:
         "its lane holds another entity's op behind the queued one": queued.followed,
         "the new one waits for an op that the queued one does not wait for": new.after
         not in {None, queued.seq, queued.after},
+        "the new one is to be given up earlier": (new.expires or math.inf) < (queued.expires or math.inf),
         "their preconditions differ": new.if_match not in {None, queued.if_match},
         "they go to different places": (queued.kind, queued.entity, queued.route) != (new.kind, new.entity, new.route),
     }

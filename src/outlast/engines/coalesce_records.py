@@ -24,6 +24,7 @@ class OpView:
         route: Whatever else must agree, such as target, lane and schema version.
         group: The transaction that it belongs to, or None.
         after: The place of the op that it waits for, or None.
+        expires: Unix seconds at which it is given up, or None.
         sealed: Whether it was ever claimed, also under an earlier generation.
         awaited: Whether an op waits for it, or one of another entity refers to what it creates.
         followed: Whether its lane holds an op of another entity behind it.
@@ -40,6 +41,7 @@ class OpView:
     route: tuple[str | int | None, ...] = ()
     group: str | None = None
     after: int | None = None
+    expires: float | None = None
     sealed: bool = False
     awaited: bool = False
     followed: bool = False
@@ -97,9 +99,11 @@ class NoOp:
 
     Args:
         seq: The place of that op.
+        expires: Until when it is wanted now, which is as long as the new write is, or None.
     """
 
     seq: int
+    expires: float | None = None
 
 
 Decision = Append | Replace | Annihilate | Reject | NoOp

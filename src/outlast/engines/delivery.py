@@ -186,8 +186,9 @@ def after_sending(
         spent = spend(_budgets(policy), Spent(rejected=history.refused), Failure.REJECTED, wall=wall)
         if not isinstance(spent, Exhausted):
             step = Postpone(policy.backoff.wait(attempt, chance), step.reason)
-    if isinstance(step, Postpone) and history.expires is not None:
-        # What expires meanwhile is looked at then, and not when the server would have liked it to come back.
+    if isinstance(step, Postpone) and not step.pause_origin and history.expires is not None:
+        # What expires meanwhile is looked at then, and not when the server would have liked it to come back; but while
+        # the whole origin rests, nothing of it is looked at, and the rest is as long for all.
         step = replace(step, wait=min(step.wait, max(0.0, history.expires - wall)))
     return step
 
@@ -207,8 +208,9 @@ def after_asking(policy: DeliveryPolicy, verb: Verb, attempt: int, answer: Answe
             return settle(policy, verb, attempt, answer, chance)
         case NotApplied() | InDoubt():
             return Await(None, policy.backoff.wait(attempt, chance))
-        case Busy(retry_after=after):
-            return Await(None, max(min(after or 0.0, policy.max_retry_after), policy.backoff.wait(attempt, chance)))
+        case Busy(retry_after=after, whole_origin=whole):
+            wait = max(min(policy.max_retry_after, after or 0.0), policy.backoff.wait(attempt, chance))
+            return Await(None, wait, pause_origin=whole)
         case Stale(reason=reason) | Gone(reason=reason):
             return Compare(f"the server had accepted it, and then: {reason}")
         case Rejected(reason=reason):

@@ -230,10 +230,12 @@ class Await:
     Args:
         url: Where, or None for where one asked before.
         wait: Seconds until then.
+        pause_origin: Whether nothing else may be sent to that origin meanwhile.
     """
 
     url: str | None
     wait: float
+    pause_origin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +354,7 @@ def _later(
 
 
 def _believed(policy: DeliveryPolicy, retry_after: float | None) -> float:
-    return min(retry_after or 0.0, policy.max_retry_after)
+    return min(policy.max_retry_after, retry_after or 0.0)  # what is no number is as long as is believed
 
 
 def _gone(verb: Verb, reason: str) -> Step:

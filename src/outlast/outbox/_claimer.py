@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final
 
 from outlast.engines.op import DeliveryPolicy
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, OutlastError
 from outlast.outbox import _queries as sql
 from outlast.outbox._accounts import Accounts
 from outlast.outbox._core import OutboxCore
@@ -87,7 +90,7 @@ class Claimer:
         Raises:
             LeaseLostError: Another process has taken over.
 
-        Cancel: what was chosen goes back to the lanes; whether it was claimed shows when it is claimed again.
+        Cancel: what was chosen goes back to the lanes; a claim that has begun is waited for and taken back.
         """
         if not self._lanes.any_ready(self._core.clock.now()):
             return [], False
@@ -133,13 +136,41 @@ class Claimer:
             suspects=self.suspects.intersection(seqs),
         )
         claims: list[sql.Claim] = []
+        orders: list[Future[list[sql.Claim]]] = []
+
+        def order() -> Future[list[sql.Claim]]:
+            orders.append(self._core.claim(self._lease.fence, seqs, terms))
+            return orders[-1]
+
         try:
-            claims = await patiently(self._core, lambda: self._core.claim(self._lease.fence, seqs, terms))
+            claims = await patiently(self._core, order)
+        except asyncio.CancelledError:
+            await self._take_back(orders[-1])
+            raise
         finally:
             # All of them when it failed, and the last ones when those in front of them are large.
             for seq in seqs[len(claims) :]:
                 self._lanes.give_back(seq)
         return claims
+
+    async def _take_back(self, order: Future[list[sql.Claim]]) -> None:
+        """Say of what was claimed, and will not be sent, that it did not kill this process."""
+        if order.cancelled():
+            return
+        with suppress(OutlastError):  # nothing was claimed
+            claims = await self._core.result(order)
+            unsent = [one for one in claims if isinstance(one, Claimed)]
+            orders = [self._recorder.release(claimed, doubt=claimed.history.doubt) for claimed in unsent]
+            for claimed in claims:
+                match claimed:
+                    case Unsendable(op=op, reason=reason):
+                        self._recorder.bury(op, reason)
+                    case Withdrawn(seq=seq):
+                        self._lanes.remove(seq)
+                    case Claimed() | Passed():
+                        pass
+            for released in orders:
+                await self._core.result(released)
 
     def _board(self, claims: Sequence[sql.Claim], routes: Routes, permits: Permits) -> tuple[list[Flight], bool]:
         passed = False

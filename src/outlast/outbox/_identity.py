@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from outlast.errors import CorruptError
+
+_NUMBERS: Final = re.compile(r":(\d{1,19}):(\d{1,19})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,19 @@ class Identity:
         if seq <= last:
             epoch = next((name for last, name in reversed(self.epochs) if seq > last), self.epochs[0][1])
         return f"{self.store}.{epoch}:{seq}:{generation}"
+
+    def place(self, key: str) -> int | None:
+        """Return the place of the op that a key names, None if it is the key of somebody else.
+
+        >>> identity = Identity("a1", ((0, "1"), (7, "2-c4")))
+        >>> identity.place("a1.2-c4:8:3"), identity.place("a1.1:8:0"), identity.place("b2.1:7:0")
+        (8, None, None)
+        """
+        found = _NUMBERS.search(key)
+        if found is None:
+            return None
+        seq, generation = map(int, found.groups())
+        return seq if self.key(seq, generation) == key else None
 
     def next_generation(self, seq: int, generation: int) -> int:
         """Return the generation of an op whose content changes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -49,6 +50,7 @@ from outlast.outbox._transport import Batching, Polling
 
 _TOO_LARGE: Final = 413
 _ANSWERS: Final[tuple[type[Answer], ...]] = get_args(Answer)
+_READ_BACKS: Final[tuple[type[ReadBack], ...]] = get_args(ReadBack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,29 +192,23 @@ class Judge:
         return Judged(claimed, step, answer, doubt)
 
     async def _send(self, route: Route, claimed: Claimed) -> Answer:
-        try:
-            answer: Any = await route.transport.send(claimed.op, self._signed(claimed.request))
-        except Exception as error:
-            return InDoubt(_raised(error))
-        return _checked(answer)
+        request = self._signed(claimed.request)
+        return _checked(await _tried(lambda: route.transport.send(claimed.op, request), InDoubt))
 
     def _signed(self, request: SealedRequest) -> SealedRequest:
         return request._replace(term=self._term())
 
     async def _ask(self, route: Route, claimed: Claimed) -> Answer:
-        if not isinstance(route.transport, Polling):
+        transport, url = route.transport, claimed.status_url or ""
+        if not isinstance(transport, Polling):
             return Gone("the transport cannot ask about it")
-        try:
-            answer: Any = await route.transport.poll(claimed.op, claimed.request, claimed.status_url or "")
-        except Exception as error:
-            return InDoubt(_raised(error))
-        return _checked(answer)
+        return _checked(await _tried(lambda: transport.poll(claimed.op, claimed.request, url), InDoubt))
 
     async def _read_back(self, route: Route, claimed: Claimed) -> ReadBack:
-        try:
-            return await route.transport.read_back(claimed.op, claimed.request)
-        except Exception as error:
-            return Unreadable(_raised(error))
+        found = await _tried(lambda: route.transport.read_back(claimed.op, claimed.request), Unreadable)
+        if isinstance(found, _READ_BACKS):
+            return found
+        return Unreadable(f"the transport returned {found!r}, which is nothing that was read back")
 
     def limits(self, route: Route) -> BatchLimits | None:
         """Return how large a batch of a route may be now, None when its ops travel alone."""
@@ -244,7 +240,13 @@ class Judge:
                 middle = len(parts[0])
                 found = await self.carry_batch(route, claims[:middle])
                 return {**found, **await self.carry_batch(route, claims[middle:])}
+        if isinstance(answer, Stale | Gone):
+            return await self._send_alone(route, claims)
         return spread(_items(claims), answer)
+
+    async def _send_alone(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer]:
+        """Send each by itself: that there is no place for batches, or a quarrel there, says nothing of any entity."""
+        return {one.op.seq: await self._send(route, one) for one in claims}
 
     def _grow(self, route: Route) -> None:
         known = self._limits.get(id(route.transport))
@@ -253,13 +255,10 @@ class Judge:
             self._limits[id(route.transport)] = grown(known, wanted)
 
     async def _send_batch(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer] | Answer:
-        assert isinstance(route.transport, Batching)  # noqa: S101 - `cut` makes batches for no other
-        term = self._term()
+        transport, term = route.transport, self._term()
+        assert isinstance(transport, Batching)  # noqa: S101 - `cut` makes batches for no other
         parcels = [(one.op, one.request._replace(term=term)) for one in claims]
-        try:
-            answer: Any = await route.transport.send_batch(parcels)
-        except Exception as error:
-            return InDoubt(_raised(error))
+        answer = await _tried(lambda: transport.send_batch(parcels), InDoubt)
         if not isinstance(answer, Mapping):
             return _checked(answer)
         return {seq: _checked(one) for seq, one in cast("Mapping[int, Any]", answer).items()}
@@ -280,8 +279,20 @@ def _items(claims: Sequence[Claimed]) -> Batch:
     return tuple(BatchItem(one.op.seq, one.op.lane, len(one.request.body or b"")) for one in claims)
 
 
-def _raised(error: Exception) -> str:
-    return f"the transport raised {type(error).__name__}: {error}"
+async def _tried(call: Callable[[], Awaitable[Any]], failed: Callable[[str], Any]) -> Any:
+    """Return what a transport gives, or what stands for its error.
+
+    Cancel: goes through; but one that comes from the transport itself is an error as any other.
+    """
+    try:
+        return await call()
+    except Exception as error:
+        return failed(f"the transport raised {type(error).__name__}: {error}")
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return failed("the transport gave up: something that it waited for was cancelled")
 
 
 def _checked(answer: Any) -> Answer:

@@ -338,7 +338,8 @@ class LaneIndex:
         if seq in self._awaited.get(before, ()):
             self._awaited[before].remove(seq)
         lane = self._lane[seq]
-        if self._state_of(lane) == "blocked":
+        # It waits, where those in front of it may be passed and wait for their next attempt.
+        if self._state_of(lane) in {"blocked", "waiting"}:
             self._go_on(lane)
 
     def follower(self, seq: int) -> int | None:

@@ -243,7 +243,7 @@ class DeliveryLoop:
         flight.permit.ignore()
         for seq in flight.open:
             self._lanes.give_back(seq)
-        error = None if task.cancelled() else task.exception()
+        error = _cut_short(task) if task.cancelled() else task.exception()
         # What an earlier run has sent says nothing about the credentials of this one.
         if error is not None and not (flight.earlier and isinstance(error, AuthenticationError)):
             self._failures.append(error)
@@ -325,6 +325,13 @@ class DeliveryLoop:
         for order in orders:
             with contextlib.suppress(OutlastError):
                 await self._core.result(order)
+
+
+def _cut_short(task: asyncio.Task[None]) -> OutlastError | None:
+    """Return what stands for a cancellation that nobody here has asked for, or it would be tried again without end."""
+    if task.cancelling():
+        return None
+    return OutlastError("a resolver or before_settle gave up: something that it waited for was cancelled")
 
 
 def _wake(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.bounds import OutboxLimits, Patience
@@ -21,10 +21,13 @@ from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued
 from outlast.outbox._retention import Pruned, Retention, aprune
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick_parked, placed
+from outlast.outbox._ticket import TicketCore, Wait, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
+
+_ONE_LOOK: Final = 5.0
+"""Seconds that one look may take, also where no time is left."""
 
 
 class Ticket(TicketCore):
@@ -44,7 +47,8 @@ class Ticket(TicketCore):
         """Wait until the write is delivered, in conflict or dead, and return its status.
 
         Args:
-            timeout: Seconds to wait at most, or None for ever.
+            timeout: Seconds to wait at most, or None for ever. With 0 it is looked at once. A database that does not
+                answer takes 5 s more at most.
 
         Raises:
             TimeoutError: It is still on its way; nothing is lost, ask again.
@@ -52,9 +56,10 @@ class Ticket(TicketCore):
 
         Cancel: only the waiting ends.
         """
-        async with asyncio.timeout(timeout):
-            while (status := await self.status()).state not in SETTLED:
-                await self._core.clock.asleep(POLL_EVERY)
+        wait = Wait(self._core.clock, timeout)
+        async with asyncio.timeout(None if timeout is None else timeout + _ONE_LOOK):
+            while not wait.over(status := await self.status()):
+                await self._core.clock.asleep(wait.pause())
         return status
 
 
@@ -300,7 +305,8 @@ class Outbox:
         """Send a conflicting or dead write again, at its old place.
 
         A changed request goes under a new key. An unchanged one keeps its key, because an attempt before the one that
-        was refused may have taken effect unheard; a server that honours keys does it once.
+        was refused may have taken effect unheard; a server that honours keys does it once. One that has expired goes
+        all the same, and expires no more.
 
         Args:
             seq: Its place.

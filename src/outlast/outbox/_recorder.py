@@ -223,8 +223,8 @@ class Recorder:
                 self._park(claimed.op, step)
             case Postpone() as step:
                 self._postpone(route, claimed, step, patient=judged.patient)
-            case Await(wait=wait):
-                self._wait(claimed, wait, "the server has accepted it", patient=True)
+            case Await() as step:
+                self._await(route, claimed, step)
             case Renew(reason=reason):
                 self.lanes.give_back(op.seq)
                 self.emit(OpResolved, op, resolution=reason)
@@ -270,19 +270,27 @@ class Recorder:
     def _postpone(self, route: Route, claimed: Claimed, step: Postpone, *, patient: bool) -> None:
         self._wait(claimed, step.wait, step.reason, patient=patient)
         if step.pause_origin:
-            self._gates.of(route).pause(step.wait)
-            self._core.bus.emit(
-                OriginPaused, source=self._core.name, at=self._core.clock.now(), origin=route.transport.origin,
-                wait=step.wait, reason=step.reason,
-            )  # fmt: skip
+            self._pause(route, step.wait, step.reason)
+
+    def _await(self, route: Route, claimed: Claimed, step: Await) -> None:
+        self._wait(claimed, step.wait, "the server has accepted it", patient=True)
+        if step.pause_origin:
+            self._pause(route, step.wait, "asked about what it has accepted, it wants a rest")
+
+    def _pause(self, route: Route, wait: float, reason: str) -> None:
+        self._gates.of(route).pause(wait)
+        self._core.bus.emit(
+            OriginPaused, source=self._core.name, at=self._core.clock.now(), origin=route.transport.origin, wait=wait,
+            reason=reason,
+        )  # fmt: skip
 
     def _wait(self, claimed: Claimed, wait: float, reason: str, *, patient: bool) -> None:
         self.lanes.postpone(claimed.op.seq, self._core.clock.now() + wait, patient=patient)
         self.emit(OpPostponed, claimed.op, attempt=claimed.attempt, wait=wait, reason=reason)
 
-    def release(self, claimed: Claimed) -> Future[None]:
+    def release(self, claimed: Claimed, *, doubt: bool = True) -> Future[None]:
         """Say of an attempt that was cut off that its process did not die of it."""
-        report = sql.Report(step=Postpone(0.0, "it was cut off when the delivery ended"))
+        report = sql.Report(step=Postpone(0.0, "it was cut off when the delivery ended"), doubt=doubt)
         return self._core.settle(self._lease.fence, claimed, report)
 
     def emit(self, kind: type[OpEvent], op: Op, **fields: object) -> None:

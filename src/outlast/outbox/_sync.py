@@ -21,7 +21,7 @@ from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing
 from outlast.outbox._records import KEEP, Counts, Op, OpStatus, Queued
 from outlast.outbox._retention import Pruned, Retention, prune
-from outlast.outbox._ticket import POLL_EVERY, SETTLED, TicketCore, pick_parked, placed
+from outlast.outbox._ticket import TicketCore, Wait, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
@@ -42,14 +42,9 @@ class SyncTicket(TicketCore):
 
     def settled(self, timeout: float | None = None) -> OpStatus:
         """Wait until the write is delivered, in conflict or dead; see `Ticket.settled`."""
-        clock = self._core.clock
-        end = None if timeout is None else clock.now() + timeout
-        while (status := self.status()).state not in SETTLED:
-            if end is not None and clock.now() >= end:
-                raise TimeoutError(
-                    f"write {self.seq} is still {status.state.value} after {timeout:g} s; nothing is lost"
-                )
-            clock.sleep(POLL_EVERY)
+        wait = Wait(self._core.clock, timeout)
+        while not wait.over(status := self.status()):
+            self._core.clock.sleep(wait.pause())
         return status
 
 

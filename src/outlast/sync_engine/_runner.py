@@ -31,6 +31,7 @@ from outlast.sync_engine._conflict import Resolver
 from outlast.sync_engine._reconciler import Reconciler
 
 R = TypeVar("R", bound=Resolver)
+T = TypeVar("T")
 
 DEFAULT_RETENTION: Final = Retention()
 Conflicts = ConflictPolicy | ConflictPolicies | Mapping[str, ConflictPolicy]
@@ -148,17 +149,13 @@ class Runner:
         Raises:
             LeaseHeldError: Another live process delivers from this outbox.
         """
-        acquiring = asyncio.create_task(asyncio.to_thread(self._lease.acquire))
         try:
-            fence = await asyncio.shield(acquiring)
+            fence = await _to_its_end(self._lease.acquire)
             core = self._core
             core.bus.emit(LeaseTaken, source=core.name, at=core.clock.now(), fence=fence, reason=self._lease.reason)
             await self._loop.load()
         except BaseException:
-            # The thread takes the lease also when nobody waits for it any longer.
-            await asyncio.wait([acquiring])
-            if acquiring.exception() is None:
-                await asyncio.to_thread(self._lease.release)
+            await _to_its_end(self._lease.release)
             raise
         if self._retention is not None:
             self._pruning = asyncio.create_task(keep_pruned(core, self._retention))
@@ -173,7 +170,7 @@ class Runner:
         try:
             await self.drain()
         finally:
-            await asyncio.to_thread(self._lease.release)
+            await _to_its_end(self._lease.release)
 
     async def run_until_idle(self) -> None:
         """Deliver until nothing is left that could be delivered.
@@ -192,6 +189,20 @@ class Runner:
     async def run_forever(self) -> None:
         """Deliver until cancelled; raises as `run_until_idle` does."""
         await self._loop.run(until_idle=False)
+
+
+async def _to_its_end(function: Callable[[], T]) -> T:
+    """Return what a function gives in a thread.
+
+    Cancel: it is waited for all the same, so that afterwards nobody holds the lease without knowing.
+    """
+    # No task: a loop that ends cancels all of those, and then nobody would wait.
+    running = asyncio.get_running_loop().run_in_executor(None, function)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _policies(conflicts: Conflicts | None) -> ConflictPolicies:

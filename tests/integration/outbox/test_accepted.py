@@ -153,3 +153,17 @@ async def test_who_cannot_ask_looks(place):
         await deliver(box, CallableTransport(Server(a=[Accepted()]), read_back=read_back), policy=SOON)
 
         assert await box.counts() == Counts(delivered=1)
+
+
+async def test_a_server_that_wants_a_rest_when_it_is_asked_is_given_one(place):
+    """A 429 to the asking pauses the origin as one to a sending does, also across a restart."""
+    server = Later(Busy("429", 3000.0, whole_origin=True))
+    for entity in "ab":
+        async with opened(place) as box, runner(box, CallableTransport(server, poll=server.poll)) as run:
+            await box.enqueue(put(entity))
+            running = asyncio.create_task(run.run_forever())
+            await until(lambda: run._loop.gates.closed_for() > 2000.0)
+            await asyncio.sleep(0.05)
+            running.cancel()
+
+            assert (server.sent, len(server.asked)) == (["a"], 1)

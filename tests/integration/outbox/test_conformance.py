@@ -81,10 +81,18 @@ def test_waiting_for_a_write_ends_in_time(face, box):
     """A ticket that is not settled in time raises, and the write is still there."""
     ticket = face.do(box.put("note", "n1", {}))
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"write 1 is still ready after 0\.15 s; nothing is lost"):
         face.do(ticket.settled(timeout=0.15))
 
     assert face.do(box.ticket(ticket.seq).status()).state is OpState.READY
+
+
+def test_a_write_is_looked_at_however_little_time_there_is(face, box):
+    """With no time to wait a settled write is told all the same."""
+    ticket = face.do(box.put("note", "n1", {}))
+    face.deliver(box, lambda op: Applied())
+
+    assert face.do(ticket.settled(timeout=0)).state is OpState.DELIVERED
 
 
 def test_a_ticket_works_in_any_process_that_has_the_outbox_open(face, box, place):

@@ -7,8 +7,9 @@ import contextlib
 
 import pytest
 
-from delivering import Server, opened, put, runner, until
-from outlast.outbox import Counts, Rejected
+from delivering import Server, deliver, opened, put, runner, until
+from outlast.outbox import Counts, OpState, Rejected
+from outlast.testing import ManualClock
 
 
 @pytest.mark.timeout(600)
@@ -160,3 +161,20 @@ async def test_a_decision_about_what_was_parked_just_now_is_not_overlooked(place
 
         assert turns == [1]
         assert await box.counts() == Counts(delivered=2 if decision == "replay" else 1)
+
+
+async def test_what_has_expired_goes_when_somebody_sends_it_again(place):
+    """A decision to send an expired write holds; one that has not expired yet still may."""
+    clock = ManualClock()
+    server = Server(b=[Rejected("422")])
+    async with opened(place, clock=clock) as box:
+        late, later = await box.enqueue(put("a", expires=5.0), put("b", expires=60.0))
+        clock.advance(10.0)
+        await deliver(box, server)
+        states = [(await ticket.status()).state for ticket in (late, later)]
+        for ticket in (late, later):
+            await box.replay(ticket.seq)
+        left = [op.expires_at is None for op in await box.pending("note")]
+        await deliver(box, server)
+
+        assert (states, left, server.entities) == ([OpState.DEAD] * 2, [True, False], ["b", "a", "b"])

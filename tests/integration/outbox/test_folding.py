@@ -164,3 +164,31 @@ def test_what_is_replayed_is_left_alone(face, box):
     face.do(box.patch("notes", "a", {"n": 2}))
 
     assert waiting(box) == [(1, Verb.PUT, b'{"n":1}'), (2, Verb.PATCH, b'{"n":2}')]
+
+
+def test_what_comes_after_a_folded_write_comes_after_the_one_that_took_it_up(face, box):
+    """A ticket whose write was folded into an older one still says what must be delivered first."""
+    face.do(box.patch("notes", "a", {"tags": 5}))
+    folded = face.do(box.patch("notes", "a", {"tags": {"z": 1}}))  # no patch says that a number becomes an object
+    face.do(box.put("notes", "a", {"n": 1}))
+    face.do(box.put("notes", "b", {}, after=folded))
+
+    assert folded.seq == 2
+    assert [(op.seq, op.after) for op in box.core.pending("notes").result(30)] == [(1, None), (3, 1)]
+
+
+def test_a_write_is_not_given_up_with_a_later_one_that_expires(face, box):
+    """What is to be given up before the one that waits stays apart; what is wanted for longer keeps that one alive."""
+    face.do(box.create("notes", "a", {"n": 1}))
+    face.do(box.patch("notes", "a", {"n": 2}, expires=60.0))
+    for expires in ({"expires": 60.0}, {}):
+        face.do(box.delete("notes", "b", **expires))
+    for expires in ({"expires": 60.0}, {"expires": 90.0}, {}):
+        face.do(box.put("notes", "c", {}, **expires))
+
+    assert [(op.entity, op.verb, op.expires_at is None) for op in box.core.pending("notes").result(30)] == [
+        ("a", Verb.CREATE, True),
+        ("a", Verb.PATCH, False),
+        ("b", Verb.DELETE, True),
+        ("c", Verb.PUT, True),
+    ]

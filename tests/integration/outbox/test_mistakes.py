@@ -7,14 +7,14 @@ import asyncio
 import pytest
 
 from delivering import Server, opened, put, runner
-from outlast.errors import ConfigError
+from outlast.errors import ConfigError, OutlastError
 from outlast.events import OpEvent
 from outlast.outbox import Applied, Counts, OpState, Stale
 from outlast.sync_engine import CallableTransport
 from outlast.testing import Recorder
 
 
-@pytest.mark.parametrize("broken", ["send", "read_back", "garbage"])
+@pytest.mark.parametrize("broken", ["send", "read_back", "garbage", "cancelled", "nothing-read"])
 async def test_a_transport_that_breaks_its_promise_is_in_doubt(place, broken):
     """What it raises, or returns instead of an answer, ends neither the loop nor the op; it is tried again."""
     turns = []
@@ -26,9 +26,13 @@ async def test_a_transport_that_breaks_its_promise_is_in_doubt(place, broken):
                 return Applied()
             if broken == "send":
                 raise RuntimeError("bug")
+            if broken == "cancelled":
+                raise asyncio.CancelledError  # of something of its own that it waited for
             return None if broken == "garbage" else Stale("412")
 
         async def read_back(self, op, request):
+            if broken == "nothing-read":
+                return
             raise RuntimeError("bug")
 
     async with opened(place) as box:
@@ -99,3 +103,20 @@ async def test_the_callback_is_told_before_the_commit(place):
         assert states == [OpState.SENT, OpState.SENT]
         assert keys == [ticket.key] * 2
         assert (await ticket.status()).state is OpState.DELIVERED
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises(place):
+    """The write is not sent again and again without a pause, and the caller is told."""
+
+    async def give_up(op, step):
+        raise asyncio.CancelledError
+
+    server = Server()
+    async with opened(place) as box:
+        await box.enqueue(put("a"))
+        async with runner(box, server, before_settle=give_up) as run, asyncio.timeout(50):
+            with pytest.raises(OutlastError, match="before_settle gave up"):
+                await run.run_until_idle()
+
+        assert (server.entities, (await box.counts()).waiting) == (["a"], 1)

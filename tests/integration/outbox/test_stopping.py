@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from delivering import Server, opened, put, runner
-from outlast.errors import AuthenticationError, StorageFullError
-from outlast.outbox import Applied, AuthNeeded, Counts, SealedRequest
+from delivering import Server, opened, put, runner, until
+from outlast.errors import AuthenticationError, ConfigError, StorageFullError
+from outlast.outbox import Applied, AuthNeeded, Counts, Outbox, SealedRequest
 from outlast.sync_engine import CallableTransport
 
 
@@ -133,3 +134,83 @@ async def test_a_claim_that_fails_leaves_everything_as_it_was(place):
 
         assert len(server.seen) == 8
         assert await box.counts() == Counts(delivered=8)
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_loop_that_ends_while_the_lease_is_taken_leaves_it_free(place):
+    """Whoever is cancelled together with all other tasks gives back what a thread takes for him."""
+
+    async def enter(box):
+        async with runner(box, Server()):
+            raise AssertionError("it was cancelled before")
+
+    async def end_early():
+        box = await Outbox.open(str(place))
+        held, free = threading.Event(), threading.Event()
+        box.core.database.write(lambda db: (held.set(), free.wait(60)))
+        asyncio.get_running_loop().call_later(0.05, free.set)
+        await asyncio.to_thread(held.wait, 60)
+        tasks.append(asyncio.create_task(enter(box)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return box
+
+    async def later(box):
+        async with box, runner(box, Server()) as run:
+            return run._lease.fence
+
+    tasks = []
+
+    assert asyncio.run(later(asyncio.run(end_early()))) > 0
+    assert tasks[0].cancelled()
+
+
+async def test_a_run_that_is_cancelled_while_it_claims_takes_the_claim_back(place):
+    """The process did not die of it, nothing counts as sent, and a write that it buried holds back its lane."""
+    sealing, go = threading.Event(), threading.Event()
+
+    class Sealing(CallableTransport):
+        def seal(self, op):
+            if op.entity == "bad":
+                raise ConfigError("no such route")
+            sealing.set()
+            assert go.wait(60)
+            return super().seal(op)
+
+    server = Server()
+    async with opened(place) as box:
+        await box.enqueue(put("bad", lane="l"), put("behind", lane="l"), put("a"))
+        async with runner(box, Sealing(server)) as run:
+            running = asyncio.create_task(run.run_until_idle())
+            await until(sealing.is_set)
+            running.cancel()
+            asyncio.get_running_loop().call_later(0.02, go.set)
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            claimed = place.execute("SELECT seq, due IS NULL, unreported, doubt FROM $seal")
+            async with asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert [tuple(map(int, row)) for row in claimed] == [(3, 0, 0, 0)]
+        assert (server.entities, await box.counts()) == (["a"], Counts(ready=1, dead=1, delivered=1))
+
+
+async def test_who_is_cancelled_while_he_leaves_has_given_the_lease_back(place):
+    """Another runner may come at once, however long the giving back took."""
+    free, runs = threading.Event(), []
+
+    async def leave(box):
+        async with runner(box, Server()) as run:
+            runs.append(run)
+            box.core.database.write(lambda db: free.wait(60))
+
+    async with opened(place) as box:
+        leaving = asyncio.create_task(leave(box))
+        await until(lambda: runs and runs[0]._lease.fence == 0)
+        leaving.cancel()
+        asyncio.get_running_loop().call_later(0.02, free.set)
+        await asyncio.wait([leaving])
+
+        assert leaving.cancelled()
+        async with runner(box, Server()) as run:
+            assert run._lease.held

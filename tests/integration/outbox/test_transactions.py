@@ -105,3 +105,26 @@ def test_what_is_not_there_cannot_come_first(face, box):
         face.do(box.put("notes", "a", {}, after=9))
 
     assert face.do(box.counts()).total == 0
+
+
+def test_one_that_was_known_before_does_not_cut_them_apart(face, box):
+    """A write in the middle that was queued under its name before comes first, and the rest go in their order."""
+    known = face.do(box.put("notes", "k", {}, once="k"))
+
+    def collect(tx):
+        tx.put("notes", "a", {})
+        tx.put("notes", "k", {}, once="k")
+        tx.put("notes", "b", {})
+
+    async def awaited():
+        async with box.transaction() as tx:
+            collect(tx)
+
+    def blocking():
+        with box.transaction() as tx:
+            collect(tx)
+
+    face.do(awaited() if hasattr(box, "aclose") else blocking())
+
+    assert known.seq == 1
+    assert [(op.entity, op.after) for op in box.core.pending("notes").result(30)] == [("k", None), ("a", 1), ("b", 2)]

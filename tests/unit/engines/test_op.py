@@ -42,6 +42,7 @@ CREATE, PUT, PATCH, DELETE, POST = Verb.CREATE, Verb.PUT, Verb.PATCH, Verb.DELET
         (Busy("503", retry_after=9.0), Postpone(9.0, "503")),
         (Busy("429", retry_after=9.0, whole_origin=True), Postpone(9.0, "429", pause_origin=True)),
         (Busy("503", retry_after=1e6), Postpone(100.0, "503")),
+        (Busy("503", retry_after=float("nan")), Postpone(100.0, "503")),
         (Rejected("too large", 413), Die("too large")),
         (AuthNeeded("401"), AskCredentials("401")),
     ],

@@ -394,3 +394,15 @@ def test_an_op_that_comes_back_goes_before_one_that_may_pass():
     lanes.add(3, 1)
 
     assert lanes.take(0.0, 9) == [3]
+
+
+def test_what_may_pass_goes_as_soon_as_what_it_comes_after_is_delivered():
+    """An op behind one that waits and lets others pass does not wait for that one too."""
+    lanes = index((2, 2))
+    lanes.add(1, 1, passable=True)
+    lanes.add(3, 1, after=2)
+    taken = lanes.take(0.0, 9)
+    lanes.postpone(1, 60.0, patient=True)
+    lanes.remove(2)
+
+    assert (sorted(taken), lanes.take(0.0, 9)) == ([1, 2], [3])

@@ -39,8 +39,11 @@ class Change:
             raise ConfigError(f"must be a whole number from 0, not {self.schema!r}", path="schema")
 
 
-def replay(db: Tables, seq: int, change: Change) -> None:
-    """Put a parked op back at its old place; another request is another generation, and so has another key."""
+def replay(db: Tables, seq: int, change: Change, wall: float) -> None:
+    """Put a parked op back at its old place; another request is another generation, and so has another key.
+
+    One that has expired is wanted all the same by whoever sends it again, and expires no more.
+    """
     _note_decision(db)
     bodies = db.ways.bodies
     found = db.execute("SELECT body, if_match, base, theirs, generation FROM $parked WHERE seq = ?", (seq,)).fetchone()
@@ -56,9 +59,9 @@ def replay(db: Tables, seq: int, change: Change) -> None:
     # group of its own it is folded with nothing, because its bytes may be known under that key.
     db.execute(
         f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CAST(? AS BIGINT), target, content_type, ?,"
-        " created, coalesce(?, body), coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds, expires, ?,"
-        " passable FROM $parked WHERE seq = ?",
-        (generation, if_match, bodies.pack(change.body), change.schema, base, seq),
+        " created, coalesce(?, body), coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds,"
+        " CASE WHEN expires > ? THEN expires END, ?, passable FROM $parked WHERE seq = ?",
+        (generation, if_match, bodies.pack(change.body), change.schema, wall, base, seq),
     )
     db.execute("DELETE FROM $parked WHERE seq = ?", (seq,))
 

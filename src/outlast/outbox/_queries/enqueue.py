@@ -20,6 +20,7 @@ _FIXED: Final = {"generation": "0", "grp": "NULL", "rounds": "0"}
 _PLAIN: Final = _FIXED | {"schema_v": "0", "passable": "FALSE"}
 _UNSAID: Final = ("target", "if_match", "grp", "after_seq", "expires", "base")
 """What is empty in a write of which only its content is said, and so needs no mention."""
+_INTO: Final = "SELECT outcome FROM $receipt WHERE seq = ? AND outcome LIKE 'merged:%'"
 _NOT_YET: Final = Queued(0)
 
 
@@ -138,11 +139,18 @@ def _name(items: Sequence[_Item], known: dict[str, int], named: dict[str, _Item]
 
 
 def _chain(group: Sequence[_Item]) -> Plan[None]:
-    """Let each write of a transaction come after the one in front of it."""
-    for before, item in pairwise(group):
-        if item.queued.how == "queued":
-            yield Ask("UPDATE $op SET after_seq = ? WHERE seq = ?", (before.queued.seq, item.queued.seq))
-    places = [item.queued.seq for item in group if item.queued.how == "queued"]
+    """Let each write of a transaction come after the one in front of it.
+
+    What was known by its name before is in front of all others then, for a write comes after one other only.
+    """
+    fresh = [item for item in group if item.queued.how == "queued"]
+    if not fresh:
+        return
+    places = [item.queued.seq for item in fresh]
+    known = [item.queued.seq for item in group[: group.index(fresh[-1])] if item.queued.seq < places[0]]
+    before = [max(known)] if known and fresh[0].write.after is None else []
+    for first, then in pairwise([*before, *places]):
+        yield Ask("UPDATE $op SET after_seq = ? WHERE seq = ?", (first, then))
     for seq in places:
         yield Ask("UPDATE $op SET grp = ? WHERE seq = ?", (places[0], seq))
 
@@ -167,6 +175,8 @@ def _insert(ways: Ways, rows: Sequence[_Row]) -> Plan[list[int]]:
     for count in chunks(len(rows)):
         some = rows[len(places) : len(places) + count]
         plain = all(write.is_plain for write, _, _ in some)
+        if not plain:
+            some = yield from _led_on(some)
         values = _values(ways.bodies, some, plain=plain)
         given = yield Ask(_statement(count, ways.returning, plain=plain), values)
         begin = len(places)
@@ -174,6 +184,17 @@ def _insert(ways: Ways, rows: Sequence[_Row]) -> Plan[list[int]]:
         if not plain:
             _check_order(some, places[begin:])
     return places
+
+
+def _led_on(rows: Sequence[_Row]) -> Plan[list[_Row]]:
+    """Let what comes after a write that was folded come after the one that has taken it up."""
+    found: list[_Row] = []
+    for write, lane, wall in rows:
+        after = write.after
+        while after is not None and (into := (yield Ask(_INTO, (after,)))):
+            after = int(into[0][0].removeprefix("merged:"))
+        found.append((write if after == write.after else write._replace(after=after), lane, wall))
+    return found
 
 
 def _check_order(rows: Sequence[_Row], places: Sequence[int]) -> None:

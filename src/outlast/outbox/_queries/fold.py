@@ -61,17 +61,18 @@ class Coalescing:
             ConfigError: What waits already forbids it, such as a second create.
         """
         views = yield from _views(ways, write)
-        match self._coalescer.coalesce(_seen(views, write), _view(write)):
+        match self._coalescer.coalesce(_seen(views, write), _view(write, wall)):
             case Append():
                 return None
-            case NoOp(seq=seq):
+            case NoOp(seq=seq, expires=expires):
+                yield Ask("UPDATE $op SET expires = ? WHERE seq = ?", (expires, seq))
                 return Queued(seq, "merged")
             case Reject(reason=reason):
                 raise ConfigError(reason, path="write")
             case Replace(op=op, removed=removed):
                 yield Ask(
                     "UPDATE $op SET verb = ?, body = ?, content_type = ?, expires = ? WHERE seq = ?",
-                    (op.verb.value, ways.bodies.pack(op.body), op.content_type, _expiry(write, wall), op.seq),
+                    (op.verb.value, ways.bodies.pack(op.body), op.content_type, op.expires, op.seq),
                 )
                 yield from _take_out(removed, f"merged:{op.seq}", wall)
                 return Queued(op.seq, "merged")
@@ -112,14 +113,16 @@ def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
     return OpView(
         seq=op.seq, verb=op.verb, kind=op.kind, entity=op.entity, body=op.body, content_type=op.content_type,
         if_match=op.if_match, route=(op.target, op.schema), group=None if op.group is None else str(op.group),
-        after=op.after, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed, base=op.base,
+        after=op.after, expires=op.expires_at, sealed=sealed or op.generation > 0, awaited=awaited, followed=followed,
+        base=op.base,
     )  # fmt: skip
 
 
-def _view(write: Write) -> OpView:
+def _view(write: Write, wall: float) -> OpView:
     return OpView(
         verb=write.verb, kind=write.kind, entity=write.entity, body=write.body, content_type=write.content_type,
         if_match=write.if_match, route=(write.target, write.schema), after=write.after,
+        expires=None if write.expires is None else wall + write.expires,
     )  # fmt: skip
 
 
@@ -142,11 +145,6 @@ def _saw(queued: OpView, base: bytes) -> bool:
         return queued.body == base or same(left, decode(base))
     except ValueError:
         return False
-
-
-def _expiry(write: Write, wall: float) -> float | None:
-    """Return until when the newest wish counts, which is what the op stands for from now on."""
-    return None if write.expires is None else wall + write.expires
 
 
 def _take_out(places: Sequence[int], outcome: str, wall: float) -> Plan[None]:

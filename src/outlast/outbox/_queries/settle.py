@@ -138,9 +138,11 @@ def _keep(db: Tables, claimed: Claimed, step: Postpone | AskCredentials | Await,
                 _pause(db, report.origin, wait, reason, wall)
         case AskCredentials(reason=reason):
             _postpone(db, claimed, 0.0, reason, report=report, wall=wall)
-        case Await(url=url, wait=wait):
+        case Await(url=url, wait=wait, pause_origin=paused):
             _await(db, claimed, url, wall)
             _postpone(db, claimed, wait, "the server has accepted it", report=report, wall=wall)
+            if paused:
+                _pause(db, report.origin, wait, "asked about what it has accepted, it wants a rest", wall)
 
 
 def _show(db: Tables, seq: int, step: Conflict) -> None:
