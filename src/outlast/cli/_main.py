@@ -6,7 +6,6 @@ A new command is a module of this room with a typer `app`, and a line in `_COMMA
 from __future__ import annotations
 
 import difflib
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: What stands after `outlast` on the command line. Default: what the process was started with.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # so that no letter of an id ends a command
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")  # so that no letter of an id ends a command
     try:
         code = _dispatch(words)
         sys.stdout.flush()
