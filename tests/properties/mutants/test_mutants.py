@@ -221,7 +221,7 @@ MUTANTS = [
     Mutant(
         "a-busy-server-outlives-the-op",
         "engines/delivery.py",
-        "if isinstance(step, Postpone) and history.expires is not None:",
+        "if isinstance(step, Postpone) and not step.pause_origin and history.expires is not None:",
         "if False:",
         DELIVERY,
     ),
