@@ -54,7 +54,7 @@ FAULTS = (
     ),
     Fault(
         "G2", "A decision changes the request and keeps its key",
-        (("outbox/_queries/decide.py", "int(not same_body or if_match != found[1])", "0"),),
+        (("outbox/_queries/decide.py", "changed = not same_body or if_match != found[1]", "changed = False"),),
         ("tests/issues/test_sync_key_is_kept_when_the_body_changes.py",),
     ),
     Fault(
@@ -109,7 +109,7 @@ FAULTS = (
     ),
     Fault(
         "P4", "A dead letter is sent again unchanged under a new key, though an attempt before may have taken effect",
-        (("outbox/_queries/decide.py", "int(not same_body or if_match != found[1])", "1"),),
+        (("outbox/_queries/decide.py", "changed = not same_body or if_match != found[1]", "changed = True"),),
         ("tests/issues/test_replay_doubles_what_was_in_doubt.py",),
     ),
     Fault(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from outlast.errors import (
     AuthenticationError,
@@ -77,6 +79,35 @@ _CODES: tuple[tuple[type[OutlastError], ExitCode], ...] = (
     (ConfigError, ExitCode.USAGE),
 )
 """The first row that fits counts, so a class stands above those it derives from."""
+
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when nothing more can be written."""
+
+
+def of_system(error: OSError) -> CommandError:
+    """Return what ends a command that the system has refused something.
+
+    Args:
+        error: What it said.
+    """
+    where = "" if error.filename is None else f"{error.filename}: "
+    return CommandError(
+        ExitCode.DISK_FULL if error.errno in FULL else ExitCode.FAILED, f"{where}{error.strerror or error}"
+    )
+
+
+def end_output() -> None:
+    """Write nothing more to standard output, not even at the end: whoever read it has had enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def say(text: str) -> None:
+    """Print a result; whether somebody reads it changes nothing of how the command ended."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        end_output()
 
 
 def code_of(error: OutlastError) -> ExitCode:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from outlast.cli._exit import CommandError, ExitCode, code_of
+from outlast.cli._exit import CommandError, ExitCode, code_of, end_output, of_system
 from outlast.errors import OutlastError
 
 _COMMANDS = {
@@ -31,12 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: What stands after `outlast` on the command line. Default: what the process was started with.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")  # so that no letter of an id ends a command
     try:
         code = _dispatch(words)
+        sys.stdout.flush()
     except CommandError as error:
         code = _complain(error.text, error.code)
     except OutlastError as error:
         code = _complain(str(error), code_of(error))
+    except OSError as error:
+        code = _refused(error)
     except KeyboardInterrupt:
         code = _complain("interrupted; nothing was under way", ExitCode.INTERRUPTED)
     except Exception as error:
@@ -46,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         advice = "Set OUTLAST_TRACEBACK=1 and run it again to see where; please report it."
         code = _complain(f"{said}\n{advice}", ExitCode.FAILED)
     sys.exit(int(code))
+
+
+def _refused(error: OSError) -> ExitCode:
+    if isinstance(error, BrokenPipeError):
+        end_output()
+        return ExitCode.DELIVERED
+    found = of_system(error)
+    return _complain(found.text, found.code)
 
 
 def _complain(text: str, code: ExitCode) -> ExitCode:

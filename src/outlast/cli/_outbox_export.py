@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from outlast.cli._exit import CommandError, ExitCode
+from outlast.cli._exit import FULL, CommandError, ExitCode
 from outlast.cli._outbox_json import sheet_as_json
+from outlast.cli._visible import json_text
 from outlast.outbox import Inspection
 from outlast.storage import publish
 
@@ -18,7 +17,7 @@ from outlast.storage import publish
 def export_lines(seen: Inspection) -> Iterator[str]:
     """Yield each write that waits, conflicts or is dead as a line of JSON, by place."""
     for sheet in seen.undelivered():
-        yield json.dumps(sheet_as_json(sheet), ensure_ascii=False)
+        yield json_text(sheet_as_json(sheet))
 
 
 def write_whole(path: Path, lines: Iterable[str]) -> int:
@@ -40,6 +39,6 @@ def write_whole(path: Path, lines: Iterable[str]) -> int:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        code = ExitCode.DISK_FULL if error.errno == errno.ENOSPC else ExitCode.USAGE
+        code = ExitCode.DISK_FULL if error.errno in FULL else ExitCode.USAGE
         raise CommandError(code, f"--to: {path}: {error.strerror}; nothing was written") from error
     return number

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from outlast.cli._exit import CommandError, ExitCode, error_as_json
+from outlast.cli._exit import CommandError, ExitCode, end_output, error_as_json, of_system
 from outlast.cli._outbox_codec import load_codec
+from outlast.cli._visible import json_text
 from outlast.errors import OutlastError
 from outlast.events import EventBus
 from outlast.outbox import Inspection, ParkedOp, SyncOutbox
@@ -31,8 +30,9 @@ def told(*, as_json: bool) -> Generator[None]:
         except LookupError as error:
             raise CommandError(ExitCode.USAGE, str(error)) from error
         except BrokenPipeError:
-            # Whoever read has had enough; nothing may be written at the end either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            end_output()
+        except OSError as error:
+            raise of_system(error) from error
     except (CommandError, OutlastError) as error:
         if as_json:
             print_json(error_as_json(error))
@@ -41,7 +41,7 @@ def told(*, as_json: bool) -> Generator[None]:
 
 def print_json(value: dict[str, Any]) -> None:
     """Print a value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value, indent=2))
 
 
 def check_place(where: str) -> None:
@@ -74,11 +74,12 @@ def places_of(texts: Sequence[str]) -> list[int]:
     Raises:
         CommandError: One is no place; it is not shown, for it may be an address in the wrong place.
     """
-    if not all(text.isdecimal() and int(text) for text in texts):
+    if not all(text.isdecimal() and len(text) <= len(str(_LAST)) and 0 < int(text) <= _LAST for text in texts):
         raise CommandError(ExitCode.USAGE, "SEQ must be the place of a write, a whole number from 1", _ORDER)
     return list(dict.fromkeys(map(int, texts)))
 
 
+_LAST = (1 << 63) - 1
 _ORDER = "The outbox comes first, then the places; outlast outbox list OUTBOX shows them."
 
 

@@ -10,17 +10,31 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from outlast.cli._visible import visible
 from outlast.outbox import Counts, Finding, OpSheet, OpStatus, ParkedOp, SalvageReport, Why
 
 _LONGEST = 4000
 _SHOWN = 20
 
 
-def show(*parts: RenderableType | str) -> None:
-    """Print on standard output; an id or a server's word in brackets is no style."""
-    console = Console(highlight=False, soft_wrap=False)
+class _Output(Console):
+    """Let whoever prints know that nobody reads any more, as Python itself does."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise again what was raised."""
+        raise BrokenPipeError
+
+
+def show(*parts: RenderableType | str, err: bool = False) -> None:
+    """Print on standard output or standard error; an id or a server's word in brackets is no style."""
+    console = _Output(highlight=False, soft_wrap=False, stderr=err)
     for part in parts:
-        console.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+        console.print(_text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+
+
+def _text(text: str) -> Text:
+    """Return a line of words of others, which stays one."""
+    return Text(visible(text))
 
 
 def moment(seconds: float) -> str:
@@ -43,6 +57,7 @@ def body_text(body: bytes | None, *, absent: str = "(nothing)") -> str:
         found = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         found = body.decode() if _is_text(body) else body.hex(" ")
+    found = visible(found, lines=True)
     return found if len(found) <= _LONGEST else f"{found[:_LONGEST]}\n... ({len(body):,} bytes; --json has all)"
 
 
@@ -56,7 +71,7 @@ def _is_text(body: bytes) -> bool:
 
 def counts_table(name: str, counts: Counts, notes: Sequence[str]) -> RenderableType:
     """Return how many writes are where."""
-    table = Table(title=Text(name), title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title=_text(name), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
@@ -69,7 +84,7 @@ def counts_table(name: str, counts: Counts, notes: Sequence[str]) -> RenderableT
         ("folded", counts.folded, "taken up by others before they were sent"),
     ):
         table.add_row(label, f"{number:,}", meaning)
-    return Group(table, *map(Text, notes))
+    return Group(table, *map(_text, notes))
 
 
 def statuses_table(statuses: Sequence[OpStatus]) -> RenderableType:
@@ -80,14 +95,14 @@ def statuses_table(statuses: Sequence[OpStatus]) -> RenderableType:
     for one in statuses:
         what = f"{one.verb.value if one.verb is not None else ''} {one.kind} {one.entity}".strip()
         row = (str(one.seq), one.state.value, what, str(one.attempts), moment(one.at), one.reason)
-        table.add_row(*map(Text, row))
+        table.add_row(*map(_text, row))
     return table
 
 
 def sides(parked: ParkedOp) -> RenderableType:
     """Return a conflict: base, ours and theirs beside each other, and what is open."""
     op = parked.op
-    table = Table(title_justify="left", title=Text(f"{op.seq}: {op.verb.value} {op.kind} {op.entity}"), expand=True)
+    table = Table(title_justify="left", title=_text(f"{op.seq}: {op.verb.value} {op.kind} {op.entity}"), expand=True)
     for name in ("base", "ours", "theirs"):
         table.add_column(name, ratio=1)
     gone = "(gone)" if parked.found is False else "(not known)"
@@ -99,14 +114,14 @@ def sides(parked: ParkedOp) -> RenderableType:
     said += [f"their version: {parked.etag}"] if parked.etag is not None else []
     open_paths = [field["path"] for field in (parked.report or {}).get("fields", ()) if field["source"] == "open"]
     said += [f"to be decided: {', '.join(open_paths)}"] if open_paths else []
-    return Group(table, *map(Text, said))
+    return Group(table, *map(_text, said))
 
 
 def dead_lines(parked: ParkedOp) -> RenderableType:
     """Return a dead letter."""
     op = parked.op
     head = f"{op.seq}: {op.verb.value} {op.kind} {op.entity}, since {moment(parked.at)}, {parked.attempts} attempts"
-    return Text(f"{head}\n    {parked.reason}")
+    return Group(_text(head), _text(f"    {parked.reason}"))
 
 
 def sheet_lines(sheet: OpSheet, why: Sequence[Why]) -> RenderableType:
@@ -124,7 +139,7 @@ def sheet_lines(sheet: OpSheet, why: Sequence[Why]) -> RenderableType:
     lines |= _given({"version": status.etag, "last word": status.reason or None})
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in lines.items():
-        table.add_row(Text(name), Text(value))
+        table.add_row(name, _text(value))
     body = [] if sheet.op is None else [Text(f"\n{body_text(sheet.op.body)}\n")]
     return Group(table, *body, *why_lines(why))
 
@@ -136,15 +151,15 @@ def _given(values: Mapping[str, object | None]) -> dict[str, str]:
 def why_lines(why: Sequence[Why]) -> list[RenderableType]:
     """Return why a write does not go."""
     found = [f"- {one.text}" + (f" ({one.remedy})" if one.remedy else "") for one in why]
-    return [Text(line) for line in found]
+    return [_text(line) for line in found]
 
 
 def findings_lines(findings: Sequence[Finding]) -> list[RenderableType]:
     """Return what is wrong, the first ones of very many."""
-    lines = [Text(f"- {one.text}") for one in findings[:_SHOWN]]
+    lines = [_text(f"- {one.text}") for one in findings[:_SHOWN]]
     more = len(findings) - _SHOWN
     lines += [Text(f"... and {more} more; --json has all")] if more > 0 else []
-    return [*lines, *(Text(f"-> {remedy}") for remedy in dict.fromkeys(one.remedy for one in findings))]
+    return [*lines, *(_text(f"-> {remedy}") for remedy in dict.fromkeys(one.remedy for one in findings))]
 
 
 def salvage_lines(report: SalvageReport) -> list[RenderableType]:
@@ -165,7 +180,7 @@ def salvage_lines(report: SalvageReport) -> list[RenderableType]:
     lines += _losses(report)
     if report.whole:
         lines.append("everything could be read")
-    return [Text(line) for line in lines] + findings_lines(report.findings)
+    return [_text(line) for line in lines] + findings_lines(report.findings)
 
 
 def _losses(report: SalvageReport) -> Iterator[str]:

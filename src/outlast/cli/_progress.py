@@ -12,6 +12,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from outlast.cli._visible import visible
+
 _WINDOW = 10.0
 _LINE_EVERY = 5.0
 _UNITS = ((3600, "h"), (60, "min"))
@@ -88,7 +90,7 @@ def trouble(view: View) -> str:
     if not view.trouble:
         return ""
     after = f"; next try in {view.next_try:.0f} s" if round(view.next_try) else ""
-    return f"{view.trouble[:100]}{after}"
+    return f"{visible(view.trouble[:100])}{after}"
 
 
 class Display(Protocol):

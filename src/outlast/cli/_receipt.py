@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from outlast.cli._exit import ExitCode
+from outlast.cli._visible import json_text, visible
 from outlast.outbox import Counts, OpState, OpStatus, Outbox
 
 _LOOKED_AT = 10_000
@@ -93,7 +93,7 @@ class Receipt:
             "origin": self.origin,
             "outbox": self.outbox,
         }
-        return json.dumps(value, ensure_ascii=False)
+        return json_text(value)
 
     def as_text(self) -> str:
         """Return it for people, on one screen."""
@@ -139,7 +139,10 @@ class Receipt:
 def _lines_of(reason: Reason) -> list[str]:
     some = ", ".join(reason.examples)
     more = ", ..." if reason.count > len(reason.examples) else ""
-    return [f"{reason.count:,} {reason.state}: {reason.reason or 'no answer recorded'}", f"    {some}{more}"]
+    return [
+        f"{reason.count:,} {reason.state}: {visible(reason.reason) or 'no answer recorded'}",
+        f"    {visible(some)}{more}",
+    ]
 
 
 async def find_reasons(box: Outbox) -> tuple[Reason, ...]:

@@ -189,16 +189,16 @@ def discard(
         places = places_of(seqs)
         with open_to_decide(where, places, codec) as (box, waiting):
             if not yes:
-                _ask(waiting)
+                _ask(waiting, as_json=as_json)
             for one in waiting:
                 box.discard(one.seq)
         _say("discarded", places, as_json=as_json)
 
 
-def _ask(waiting: list[ParkedOp]) -> None:
+def _ask(waiting: list[ParkedOp], *, as_json: bool) -> None:
     if not sys.stdin.isatty():
         raise CommandError(ExitCode.USAGE, "nobody can be asked here; nothing was discarded", "Say it with --yes.")
-    show(*map(dead_lines, waiting))
+    show(*map(dead_lines, waiting), err=as_json)
     if not typer.confirm(f"Forget {'these' if len(waiting) > 1 else 'this'} for ever?", err=True):
         raise CommandError(ExitCode.USAGE, "nothing was discarded")
 

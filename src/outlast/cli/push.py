@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from outlast.cli._delivery import Delivery
-from outlast.cli._exit import CommandError, ExitCode, error_as_json
+from outlast.cli._exit import CommandError, ExitCode, error_as_json, say
 from outlast.cli._options import (
     Method,
     Pace,
@@ -26,6 +25,7 @@ from outlast.cli._options import (
 from outlast.cli._progress import open_display
 from outlast.cli._records import InputFormat, format_of, read_records
 from outlast.cli._template import Template
+from outlast.cli._visible import json_text
 from outlast.cli._writes import Planned, plan_writes
 from outlast.errors import OutlastError
 
@@ -108,7 +108,7 @@ def push(
         code = _dry_run(options, as_json=as_json) if dry_run else _run(options, as_json=as_json, quiet=quiet)
     except (CommandError, OutlastError) as error:
         if as_json:
-            print(json.dumps(error_as_json(error), ensure_ascii=False))
+            say(json_text(error_as_json(error)))
         raise
     except KeyboardInterrupt:
         # Before the delivery listens to signals itself, as while standard input is read.
@@ -156,7 +156,7 @@ def _run(options: PushOptions, *, as_json: bool, quiet: bool) -> ExitCode:
         receipt = asyncio.run(Delivery(options, planned, display).run())
     finally:
         display.close()
-    print(receipt.as_json() if as_json else receipt.as_text())
+    say(receipt.as_json() if as_json else receipt.as_text())
     return receipt.code
 
 
@@ -174,7 +174,7 @@ def _dry_run(options: PushOptions, *, as_json: bool) -> ExitCode:
         "outbox": str(options.outbox),
     }
     if as_json:
-        print(json.dumps({"exit_code": 0, "exit": "delivered", "dry_run": True, **shown}, ensure_ascii=False))
+        say(json_text({"exit_code": 0, "exit": "delivered", "dry_run": True, **shown}))
         return ExitCode.DELIVERED
     lines = [
         f"{len(planned):,} records are well formed; nothing was queued or sent.",
@@ -183,5 +183,5 @@ def _dry_run(options: PushOptions, *, as_json: bool) -> ExitCode:
         f"Guarantee: {shown['guarantee']}.",
         f"Outbox: {options.outbox}",
     ]
-    print("\n".join(lines))
+    say("\n".join(lines))
     return ExitCode.DELIVERED

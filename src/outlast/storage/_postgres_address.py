@@ -69,6 +69,7 @@ def parse_address(text: str) -> PostgresAddress:
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         query = urlencode([pair for pair in pairs if pair[0] != "schema"])
         words = psycopg.conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=query)))
+        _check_whole(parts.fragment, words)
     except (ValueError, psycopg.Error):
         raise ConfigError(
             "is no PostgreSQL address; write postgresql://user:password@host:port/database, with special characters of "
@@ -78,6 +79,17 @@ def parse_address(text: str) -> PostgresAddress:
     schema = dict(pairs).get("schema", "outlast")
     postgres_dialect(schema)
     return PostgresAddress(_name(words, schema), schema, {**_DEFAULTS, **words})
+
+
+def _check_whole(fragment: str, words: dict[str, Any]) -> None:
+    """Refuse an address that a special character has cut at the wrong place, so that a part of the password is a name.
+
+    Raises:
+        ValueError: It seems to be.
+    """
+    names = f"{words.get('host', '')}{words.get('dbname', '')}"
+    if fragment or "@" in names or not re.fullmatch(r"[0-9,]*", str(words.get("port", ""))):
+        raise ValueError
 
 
 def postgres_dialect(schema: str) -> Dialect:

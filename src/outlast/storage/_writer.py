@@ -298,13 +298,22 @@ class GroupCommitWriter:
             results = self._transact(lambda db: _run_jobs(db, group))
         except GroupRefusedError as refusal:
             return [Failed(self._translate(refusal.cause)) for _ in range(count)]
-        except Exception as error:
+        except BaseException as error:  # a codec in Rust panics with one, and the writer goes on
             if count == 1:
-                return [Failed(self._translate(error))]
+                return [Failed(self._translate(self._ordinary(error)))]
             first, second = _halves(group)
             return self._commit(first) + self._commit(second)
         self.commits += 1
         return results
+
+    def _ordinary(self, error: BaseException) -> Exception:
+        """Return what may be raised elsewhere: what ends a thread, a task or a process is not the caller's."""
+        if isinstance(error, Exception):
+            return error
+        said = f"{self._name}: what was to be written ended with {type(error).__name__}: {error}"
+        found = StorageError(said, operation="write")
+        found.__cause__ = error
+        return found
 
 
 def _halves(group: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:

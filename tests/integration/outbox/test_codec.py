@@ -173,3 +173,31 @@ async def test_what_the_transport_sends_is_kept_too(place, key):
         await deliver(box, Wrapping(Server(a=[NotApplied("cut")])))
 
     assert seen == [b'{"data": ' + secret() + b"}"] * 2
+
+
+async def test_a_codec_that_panics_costs_only_its_own_write(place):
+    """What a library in Rust raises is no `Exception`; whoever writes is told, and the next ones are served."""
+
+    class PanicError(BaseException):
+        pass
+
+    class Panicking:
+        name = "panicking"
+
+        def encode(self, body):
+            if SECRET in body:
+                raise PanicError("at src/lib.rs:1")
+            return body
+
+        def decode(self, stored):
+            return stored
+
+    async with opened(place, codec=Panicking()) as box, asyncio.timeout(30):
+        # Several at once are written by the writer's own thread.
+        found = await asyncio.gather(
+            *(box.enqueue(put("a"), put(f"b{number}", secret())) for number in range(3)), return_exceptions=True
+        )
+        await box.enqueue(put("c"), put("d"))
+
+        assert [str(error).rpartition(": ")[2] for error in found] == ["at src/lib.rs:1"] * 3
+        assert [op.entity for op in await box.pending("note")] == ["c", "d"]

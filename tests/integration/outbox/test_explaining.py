@@ -84,3 +84,17 @@ async def test_a_process_that_delivers_leaves_nothing_to_explain(place):
 
     assert codes == [("ready", 2)]
     assert conflict.state is OpState.CONFLICT
+
+
+async def test_what_is_in_the_way_twice_is_explained_once(place):
+    """A write may be behind another one in its lane and come after it, too; a row of such writes is soon explained."""
+    async with opened(place) as box:
+        last = None
+        for _ in range(24):
+            ticket = await box.put("note", "a", {}, after=last)
+            last = ticket.seq
+
+    found = causes(place, last)
+
+    assert found[:4] == [("lane", 24), ("lane", 23), ("lane", 22), ("lane", 21)]
+    assert sorted(found[:-1]) == sorted((code, seq) for seq in range(4, 25) for code in ("lane", "after"))

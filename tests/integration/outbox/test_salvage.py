@@ -355,3 +355,30 @@ async def test_bodies_whose_codec_is_lost_are_not_sent_as_they_are(tmp_path, wha
         assert [op.body for op in await box.pending("note")] == [b'{"n":1}']
     with pytest.raises(ConfigError, match="the codec 'mirror'"):
         SyncOutbox.open(new, bus=EventBus())
+
+
+def varint_ends(content, at):
+    """Return where a number of SQLite's ends."""
+    while content[at] & 0x80:
+        at += 1
+    return at + 1
+
+
+def test_a_write_that_lost_its_place_has_a_key_that_nobody_has_seen(tmp_path, sound):
+    """Behind the last place that is known others may have been given and sent, so its new one is of the new epoch."""
+    content = bytearray(sound.content)
+    at = (leaf_of(sound.path, "op") - 1) * PAGE
+    first, second = (at + int.from_bytes(content[at + 8 + 2 * n : at + 10 + 2 * n], "big") for n in (0, 1))
+    rowids = [varint_ends(content, cell) for cell in (first, second)]
+    for number in range(2):  # both of two bytes
+        content[rowids[1] + number] = content[rowids[0] + number]
+    path = tmp_path / "app.db"
+    path.write_bytes(content)
+
+    report = salvage(path, tmp_path / "new.db")
+
+    (stray,) = [one.seq for one in report.doubtful if "cannot be its own" in one.why]
+    with SyncOutbox.open(tmp_path / "new.db", bus=EventBus()) as box:
+        found = {letter.seq: letter.op.key for letter in box.dead()}
+        assert f".{report.epoch}:{stray}:" in found[stray]
+        assert box.put("note", "later", {}).seq > stray

@@ -202,6 +202,10 @@ SECRET = "s3cr3t%2Fx"
         pytest.param(f"postgresql://me:{SECRET}@h/db?schema", id="query"),
         pytest.param(f"postgresql://me:{SECRET}@[h/db", id="host"),
         pytest.param(f"postgresql://me:{SECRET}@h/db?schema=a%3Bdrop", id="schema"),
+        pytest.param("postgresql://me:x@s3cr3t@h/db", id="at sign in it"),
+        pytest.param("postgresql://me:x/s3cr3t@h/db", id="slash in it"),
+        pytest.param("postgresql://me:s3cr3t#x@h/db", id="number sign in it"),
+        pytest.param("postgresql://me:s3cr3t?x@h/db", id="question mark in it"),
     ],
 )
 def test_a_wrong_address_does_not_show_its_password(address):

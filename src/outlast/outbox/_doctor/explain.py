@@ -55,7 +55,7 @@ def explain(seen: Inspection, seq: int) -> list[Why]:
     sheet = seen.show(seq)
     found = list(_own(seen, sheet))
     if sheet.op is not None and sheet.parked is None:
-        found += _in_front(seen, sheet.op, depth=_CHAIN)
+        found += _in_front(seen, sheet.op, {seq})
         found += _paused(seen, sheet)
         found += nobody(seen)
     return found or [Why("ready", "nothing is in its way; it is the next of its lane", "", seq)]
@@ -83,8 +83,14 @@ def _waiting(sheet: OpSheet, wall: float) -> Iterator[Why]:
         yield Why("due", said, "", sheet.status.seq)
 
 
-def _in_front(seen: Inspection, op: Op, *, depth: int) -> Iterator[Why]:
-    """Yield what must go first: parked writes of its lane, the head of its lane, and what it comes after."""
+def _in_front(seen: Inspection, op: Op, named: set[int]) -> Iterator[Why]:
+    """Yield what must go first: parked writes of its lane, the head of its lane, and what it comes after.
+
+    Args:
+        seen: The outbox.
+        op: The write.
+        named: The writes that are explained already, for one may be in the way in more than one way.
+    """
     held = seen.db.execute("SELECT min(seq) FROM $parked WHERE lane = ?", (op.lane,)).get
     if held is not None:
         remedy = f"outlast outbox replay OUTBOX {held}, or discard OUTBOX {held}"
@@ -99,18 +105,19 @@ def _in_front(seen: Inspection, op: Op, *, depth: int) -> Iterator[Why]:
     ):
         if place is not None and seen.db.execute(_UNDELIVERED, (place, place)).get:
             yield Why(code, f"{text.format(place)}, which is not delivered", "", op.seq)
-            if depth:
-                yield from _further(seen, place, depth=depth - 1)
+            if place not in named and len(named) <= _CHAIN:
+                named.add(place)
+                yield from _further(seen, place, named)
 
 
 _UNDELIVERED: Final = "SELECT seq FROM $op WHERE seq = ? UNION ALL SELECT seq FROM $parked WHERE seq = ?"
 
 
-def _further(seen: Inspection, seq: int, *, depth: int) -> Iterator[Why]:
+def _further(seen: Inspection, seq: int, named: set[int]) -> Iterator[Why]:
     sheet = seen.show(seq)
     yield from _own(seen, sheet)
     if sheet.op is not None and sheet.parked is None:
-        yield from _in_front(seen, sheet.op, depth=depth)
+        yield from _in_front(seen, sheet.op, named)
 
 
 def _paused(seen: Inspection, sheet: OpSheet) -> Iterator[Why]:

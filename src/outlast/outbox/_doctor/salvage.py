@@ -307,7 +307,7 @@ class _Filling:
                 db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
         identity = finds.identity()
         identity = identity if identity.store else type(identity)(self._chance, identity.epochs)
-        identity = identity.after(last, self._chance[:4])
+        identity = identity.after(finds.last, self._chance[:4])  # those without a place of their own have new keys
         write_identity(tables, identity)
         self.epoch = identity.epoch
         db.execute("DELETE FROM sqlite_sequence WHERE name = 'op'")
