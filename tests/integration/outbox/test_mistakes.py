@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from delivering import Server, opened, put, runner
+from delivering import Server, carry, opened, put, runner
 from outlast.errors import ConfigError, OutlastError
 from outlast.events import OpEvent
-from outlast.outbox import Applied, Counts, OpState, Stale
+from outlast.outbox import Applied, Busy, Counts, Found, OpState, Rejected, Stale
 from outlast.sync_engine import CallableTransport
 from outlast.testing import Recorder
 
@@ -120,3 +120,34 @@ async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises
                 await run.run_until_idle()
 
         assert (server.entities, (await box.counts()).waiting) == (["a"], 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (Applied(5), "its etag is of the type int"),
+        (Applied('"\0"'), "its etag is no text that can be stored"),
+        (Busy("503", "5"), "its retry_after is of the type str"),
+        (Rejected(None), "its reason is None"),
+        (Rejected(KeyError("x")), "its reason is of the type KeyError"),
+        (Found(equal=True, etag=b"5"), "its etag is of the type bytes"),
+        (Found(equal=False, body={"a": 1}), "its body is of the type dict"),
+    ],
+)
+async def test_an_answer_with_wrong_fields_harms_its_write_only(place, wrong, why):
+    """The others are delivered, the run goes on, and the write says what the transport has returned."""
+    found = isinstance(wrong, Found)
+    server = Server(a=[Stale("412") if found else wrong])
+
+    async def read_back(op):
+        return wrong
+
+    async with opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        with Recorder(box.core.bus, OpEvent) as seen:
+            async with runner(box, carry(server, read_back=read_back)) as run, asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert await box.counts() == Counts(delivered=2)
+        (reason,) = [event.reason for event in seen.events if event.event_type == "OpPostponed"]
+        assert reason.endswith(why)
