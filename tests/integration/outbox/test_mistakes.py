@@ -9,7 +9,7 @@ import pytest
 from delivering import Server, carry, opened, put, runner
 from outlast.errors import ConfigError, OutlastError
 from outlast.events import OpEvent
-from outlast.outbox import Applied, Busy, Counts, Found, OpState, Rejected, Stale
+from outlast.outbox import Applied, Busy, Counts, Found, OpState, Rejected, SealedRequest, Stale
 from outlast.sync_engine import CallableTransport
 from outlast.testing import Recorder
 
@@ -105,6 +105,36 @@ async def test_the_callback_is_told_before_the_commit(place):
         assert (await ticket.status()).state is OpState.DELIVERED
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # nothing of it reaches a store
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (None, "made a NoneType of it"),
+        (SealedRequest(None, "u"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "u\0"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "\ud800"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "u", (), "text"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "u", (("a", object()),)), "TypeError: Object of type object"),
+    ],
+)
+async def test_what_cannot_be_frozen_dies_alone(place, made, why):
+    """A transport that makes no request of a write keeps no other one from going."""
+
+    class Careless(CallableTransport):
+        def seal(self, op):
+            return made if op.entity == "a" else super().seal(op)
+
+    server = Server()
+    async with opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        async with runner(box, Careless(server)) as run, asyncio.timeout(50):
+            await run.run_until_idle()
+        (dead,) = await box.list(OpState.DEAD)
+
+        assert (server.entities, dead.seq) == (["b"], 1)
+        assert why in dead.reason
+
+
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises(place):
     """The write is not sent again and again without a pause, and the caller is told."""
@@ -122,6 +152,7 @@ async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises
         assert (server.entities, (await box.counts()).waiting) == (["a"], 1)
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # nothing of it reaches a store
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
