@@ -93,7 +93,7 @@ class LadderMachine(RuleBasedStateMachine):
             self.asked, self.attempts, self.quiet = 0, 0, 0.0
         elif trouble == "refuses":
             self.refused = True
-            self.ladder.refused(refreshable=True)
+            self.ladder.refused(self.now, chance, refreshable=True)
         else:
             self.attempts += 1
             self.ladder.failed(self.now, chance, trouble, at_least=asked)
@@ -106,6 +106,9 @@ class LadderMachine(RuleBasedStateMachine):
         if trouble == "opens":
             self.ladder.heard()
             self.quiet = 0.0
+        elif trouble == "refuses":
+            self.refused = True
+            self.ladder.refused(self.now, chance, refreshable=True)
         elif trouble is Trouble.UNSUPPORTED or seconds == math.inf:
             self.ladder.failed(self.now, chance, Trouble.LOST)
         else:

@@ -46,7 +46,8 @@ def print_json(value: dict[str, Any]) -> None:
 
 def check_place(where: str) -> None:
     """Refuse what is neither an address nor a file; what may hold a password is not shown."""
-    if is_address(where) or Path(where).is_file():
+    # Where only the log is left, whoever opens it says so.
+    if is_address(where) or Path(where).is_file() or Path(f"{where}-wal").is_file():
         return
     if "://" in where or "@" in where:
         said = "OUTBOX is neither a file nor an address that begins with postgresql:// (it is not shown here)"

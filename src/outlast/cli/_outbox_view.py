@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
@@ -29,7 +29,10 @@ def moment(seconds: float) -> str:
     >>> moment(0.0)
     '1970-01-01 00:00:00Z'
     """
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
+    except (OSError, OverflowError, ValueError):  # a damaged one may be
+        return str(seconds)
 
 
 def body_text(body: bytes | None, *, absent: str = "(nothing)") -> str:
@@ -154,16 +157,26 @@ def salvage_lines(report: SalvageReport) -> list[RenderableType]:
     ]
     if report.unseen_commits:
         lines.append(f"{report.unseen_commits} commits that SQLite had left out are in the new file")
+    if report.unfinished_commits:
+        lines.append(f"{report.unfinished_commits} commits that a crash left half written are left out")
     if report.doubtful:
         lines.append(f"{len(report.doubtful):,} writes are doubtful and lie in the dead letters:")
         lines += [f"    {one.seq}: {one.why}" for one in report.doubtful[:_SHOWN]]
-    if report.missing:
-        some = ", ".join(f"{low}-{high}" if low != high else str(low) for low, high in report.missing[:_SHOWN])
-        lines.append(f"LOST or settled without a trace: whatever lay at the places {some}")
-    if report.open_end:
-        lines.append("LOST: whatever was queued last; how much that was nobody can tell")
-    if report.names_lost:
-        lines.append("LOST: some names of what is queued once; such a write may be queued a second time")
+    lines += _losses(report)
     if report.whole:
         lines.append("everything could be read")
     return [Text(line) for line in lines] + findings_lines(report.findings)
+
+
+def _losses(report: SalvageReport) -> Iterator[str]:
+    if report.missing:
+        some = ", ".join(f"{low}-{high}" if low != high else str(low) for low, high in report.missing[:_SHOWN])
+        yield f"LOST or settled without a trace: whatever lay at the places {some}"
+    if report.open_end:
+        yield "LOST: whatever was queued last; how much that was nobody can tell"
+    if report.names_lost:
+        yield "LOST: some names of what is queued once; such a write may be queued a second time"
+    if report.receipts_lost:
+        yield "LOST: some receipts; what became of those writes is not known, and none of them is sent again"
+    if report.self_lost:
+        yield "LOST: some of what it knew of itself: its name, without which its keys are new, or its codec"

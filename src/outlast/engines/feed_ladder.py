@@ -94,6 +94,7 @@ class FeedLadder:
         self._falls = 0  # how often upper rungs were tried again in vain, or opened and did not last
         self._outage = False  # no rung answered, so the present one was not chosen for its own sake
         self._asked = False  # new credentials were asked for, and no connection has been open since
+        self._hasty = False  # new credentials were asked for, and no connection has been stable since
 
     def __repr__(self) -> str:
         """Return the whole state."""
@@ -173,9 +174,7 @@ class FeedLadder:
             trouble: How.
             at_least: Seconds that the server has asked to wait.
         """
-        if isinstance(self._phase, _Open) and now - self._phase.since >= self._config.stable_after:
-            self._here = self._failures = 0
-            self._falls = self._falls if self._place else 0
+        self._forgive(now)
         asked = min(at_least, _LONGEST_ASKED)
         if self._home is not None:
             self._step_back()
@@ -187,11 +186,24 @@ class FeedLadder:
             self._place, self._here = self._place + 1, 0
             self._pause(now, asked, _Ready())
             return
+        self._count(trouble)
+        self._pause(now, max(asked, self._wait(chance)), _Ready())
+
+    def _count(self, trouble: Trouble) -> None:
         self._failures += 1
         self._here += 1
         if self._here >= self._config.falls_after or trouble is Trouble.UNSUPPORTED:
             self._fall(trouble)
-        self._pause(now, max(asked, self._wait(chance)), _Ready())
+
+    def _forgive(self, now: float) -> None:
+        """Forget failures when the connection that ends now has lived for long; a stream dies as it falls silent."""
+        if not isinstance(self._phase, _Open):
+            return
+        silent = self._phase.quiet if self.rung is Rung.SSE else 0.0
+        if now - self._phase.since - silent >= self._config.stable_after:
+            self._here = self._failures = 0
+            self._falls = self._falls if self._place else 0
+            self._hasty = False
 
     def _step_back(self) -> None:
         """Leave a rung that a climb has tried in vain."""
@@ -216,13 +228,21 @@ class FeedLadder:
         ended = most is not None and self._attempts >= most
         self._phase = _Ended() if ended else _Waiting(now + seconds, then)
 
-    def refused(self, *, refreshable: bool) -> None:
+    def refused(self, now: float, chance: float, *, refreshable: bool) -> None:
         """Note that the credentials were refused.
 
         Args:
+            now: The present moment.
+            chance: A random number from [0, 1).
             refreshable: Whether there is somebody to ask for new ones.
         """
-        self._phase = _Refused(refreshable and not self._asked)
+        self._forgive(now)
+        refresh = refreshable and not self._asked
+        if refresh and self._hasty:  # the last ones were good for a moment only, and the next may be no better
+            self._count(Trouble.LOST)
+            self._pause(now, self._wait(chance), _Refused(refresh))
+        else:
+            self._phase = _Refused(refresh)
 
     def refresh_failed(self, now: float, chance: float) -> None:
         """Note that who was asked for new credentials has failed."""
@@ -236,7 +256,7 @@ class FeedLadder:
         Args:
             asked: Whether they were asked for after a refusal; brought ones start afresh.
         """
-        self._asked = asked
+        self._asked = self._hasty = asked
         if not isinstance(self._phase, _Open):
             self._attempts = self._attempts if asked else 0
             self._phase = _Ready()

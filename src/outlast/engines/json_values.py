@@ -7,6 +7,7 @@ that is absent.
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from enum import Enum
 from typing import Any, Final, Literal, TypeGuard
 
@@ -53,6 +54,19 @@ def same(a: Any, b: Any) -> bool:
     if is_array(a) and is_array(b):
         return len(a) == len(b) and all(map(same, a, b))
     return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
+
+
+def identity(value: Any) -> Hashable:
+    """Return what two JSON values have in common exactly if they are the `same`, to find one among many.
+
+    >>> identity({"n": 1, "t": [None]}) == identity({"t": [None], "n": 1.0}), identity(True) == identity(1)
+    (True, False)
+    """
+    if is_object(value):
+        return frozenset((name, identity(member)) for name, member in value.items())
+    if is_array(value):
+        return tuple(map(identity, value))
+    return isinstance(value, bool), value
 
 
 def decode(body: bytes) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from outlast.engines.json_values import ABSENT, encode, is_array, is_object, same
+from outlast.engines.json_values import ABSENT, encode, identity, is_array, is_object
 
 
 class Rule(StrEnum):
@@ -128,22 +128,18 @@ def _union(conflict: FieldConflict) -> Settled | Unsettled:
     if not (is_array(ours) and is_array(theirs)):
         return Unsettled("both sides changed it, and union needs two lists")
     base: list[Any] = conflict.base if is_array(conflict.base) else []
-    kept = [item for item in base if _has(ours, item) and _has(theirs, item)]
+    in_base, in_ours, in_theirs = (set(map(identity, items)) for items in (base, ours, theirs))
+    kept = [item for item in base if identity(item) in in_ours and identity(item) in in_theirs]
     # Sorted, so that the result does not depend on which side is called ours.
-    added = sorted((item for item in chain(ours, theirs) if not _has(base, item)), key=_rank)
+    added = sorted((item for item in chain(ours, theirs) if identity(item) not in in_base), key=_rank)
     return Settled(_distinct([*kept, *added]), why)
 
 
-def _has(items: list[Any], wanted: Any) -> bool:
-    return any(same(item, wanted) for item in items)
-
-
 def _distinct(items: list[Any]) -> list[Any]:
-    found: list[Any] = []
+    found: dict[Hashable, Any] = {}
     for item in items:
-        if not _has(found, item):
-            found.append(item)
-    return found
+        found.setdefault(identity(item), item)
+    return list(found.values())
 
 
 def _rank(item: Any) -> tuple[str, float, bytes]:

@@ -5,6 +5,9 @@ their places. To roll one back is to take it out and replay the others; a copy m
 also undo what came after it. A delivered op goes on being replayed until a pull has landed that contains its
 version, or the value would jump back for a moment.
 
+What nobody pulls is kept in one piece: behind a delivered op that says all of the entity, those in front of it that
+were delivered too show nothing, and are forgotten.
+
 A pull contains a delivered op if it shows the op's version, or the entity is known to come after it: by a pull
 that began after the answer, by a higher number, or by the op's key in the pulled event.
 
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from outlast.engines.json_values import ABSENT
 from outlast.engines.merge_patch import apply_patch
@@ -49,7 +52,12 @@ class LocalOp:
 
 
 Effect = Callable[[Any, LocalOp], Any]
-"""Say what an op makes of a value, either of which may be ABSENT; pure."""
+"""Say what an op makes of a value, either of which may be ABSENT; pure.
+
+A create, a put and a delete say all that the entity will be: what is made of them must not depend on the value.
+"""
+
+WHOLE: Final = frozenset({Verb.CREATE, Verb.PUT, Verb.DELETE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,8 @@ class OverlayEngine:
         known, _ = self._landed.get(op.entity, (None, 0))
         if seq in self._echoed or _contains(known, version):
             self._drop(op.entity, seq)
+        elif op.verb in WHOLE:
+            self._drop(op.entity, seq - 1)
 
     def start_pull(self) -> int:
         """Return the mark of a pull that begins now."""

@@ -11,6 +11,7 @@ DONE, RETRY and FAIL answer a known sync engine whose single yes or no sent a fi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from outlast.engines.json_values import ABSENT, UNKNOWN, Nothing, is_object
@@ -101,7 +102,8 @@ def _differing(policy: ConflictPolicy, dispute: Dispute, theirs: Any, etag: str 
         if policy.on_duplicate is OnDuplicate.ASK:
             rules = None
     hidden = policy.server_fields
-    merged = _merge(dispute, _without(dispute.base, hidden), _without(theirs, hidden), rules or MergeRules())
+    ours = replace(dispute, body=_without(dispute.body, hidden))
+    merged = _merge(ours, _without(dispute.base, hidden), _without(theirs, hidden), rules or MergeRules())
     if rules is None:
         return Ask(step.reason, merged)
     if merged.nothing_to_send:

@@ -27,7 +27,7 @@ from outlast.http._receiver_records import (
 from outlast.http._receiver_rules import ReceiverRules, is_final
 from outlast.http._receiver_unit import connection_of
 from outlast.http._receiver_wsgi import WsgiReceiver
-from outlast.http._status import answer_for
+from outlast.http._status import answer_for, etag_of
 from outlast.http._wsgi import WsgiMiddleware
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "connection_of",
     "default_pipeline",
     "error_for",
+    "etag_of",
     "fingerprint",
     "format_timeout",
     "is_final",

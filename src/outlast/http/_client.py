@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from outlast.errors import Category, Outcome, classify
+from outlast.errors import Category, Outcome, RemoteError, classify
 from outlast.storage import require
 
 
 class AsyncHttpxClient(Protocol):
     """Be a client of httpx2 or of httpx, by its shape."""
 
-    async def request(self, method: str, url: str, *, headers: Any, content: Any) -> Any:
-        """Send a request and return the whole answer."""
+    def stream(
+        self, method: str, url: str, *, headers: Any, content: Any, follow_redirects: bool
+    ) -> AbstractAsyncContextManager[Any]:
+        """Send a request and give the answer, its body not read yet."""
         ...
 
     async def aclose(self) -> None:
@@ -58,19 +61,30 @@ class NoAnswer:
 class HttpClient:
     """Send single HTTP requests, each within one overall limit, and never raise for what the network does.
 
+    A redirect is an answer and is never followed, whatever the client does otherwise: the write would become a GET, and
+    the credentials would be shown to whoever it leads to.
+
     Args:
         call_timeout: Seconds for one whole call: connecting, sending and reading. Default 10.
         connections: Connections at once. Default 100.
         client: A client of httpx2 (or httpx) to use instead of an own one; it is not closed here.
+        max_answer_bytes: The largest body of an answer that is read, 1 or more; one above is cut, as by a lost
+            connection. Default 64 MiB.
 
     Raises:
         MissingExtraError: httpx2 is not installed.
     """
 
     def __init__(
-        self, *, call_timeout: float = 10.0, connections: int = 100, client: AsyncHttpxClient | None = None
+        self,
+        *,
+        call_timeout: float = 10.0,
+        connections: int = 100,
+        client: AsyncHttpxClient | None = None,
+        max_answer_bytes: int = 64 << 20,
     ) -> None:
         self._call_timeout = call_timeout
+        self._max_answer_bytes = max_answer_bytes
         self._owned = client is None
         self._client = client if client is not None else _open(call_timeout, connections)
 
@@ -89,12 +103,22 @@ class HttpClient:
         """
         try:
             async with asyncio.timeout(self._call_timeout):
-                response = await self._client.request(method, url, headers=dict(headers or {}), content=body)
+                return await self._answer(method, url, dict(headers or {}), body)
         except Exception as error:
             meaning = classify(error)
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             return NoAnswer(said, meaning.category, meaning.outcome, error)
-        return HttpAnswer(response.status_code, response.headers, response.content)
+
+    async def _answer(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> HttpAnswer:
+        found = bytearray()
+        asked = self._client.stream(method, url, headers=headers, content=body, follow_redirects=False)
+        async with asked as response:
+            async for part in response.aiter_bytes():
+                found += part
+                if len(found) > self._max_answer_bytes:
+                    said = f"the answer is larger than {self._max_answer_bytes} bytes"
+                    raise RemoteError(said, category=Category.FATAL, outcome=Outcome.IN_DOUBT)
+        return HttpAnswer(response.status_code, response.headers, bytes(found))
 
     async def aclose(self) -> None:
         """Close the connections, unless the client was brought by the caller."""

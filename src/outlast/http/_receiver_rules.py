@@ -158,6 +158,11 @@ class ReceiverRules:
         """Return the answer to a request whose body did not come whole; its sender is gone, as a rule."""
         return self._problem(HTTPStatus.BAD_REQUEST, "request-broken-off", "the body is shorter than it says")
 
+    def unmeasured_request(self) -> StoredResponse:
+        """Return the answer to a request in chunks from a server that does not say where they end: none was read."""
+        said = "send the body with a Content-Length"
+        return self._problem(HTTPStatus.LENGTH_REQUIRED, "request-without-length", said)
+
     def instead_of(self, error: Exception) -> StoredResponse:
         """Return the answer when the application's own could not be given, and all was rolled back.
 

@@ -46,6 +46,15 @@ def connection_of(request: Any) -> Any:
     return connection
 
 
+class _NotCommittedError(Exception):
+    """Tell whoever gave a connection that its work failed, lest it commit what strays wrote after our rollback."""
+
+
+def _leaving(*, committed: bool) -> tuple[type[_NotCommittedError] | None, _NotCommittedError | None, None]:
+    """Return what whoever gave a connection is told when it is given back."""
+    return (None, None, None) if committed else (_NotCommittedError, _NotCommittedError("rolled back"), None)
+
+
 class Unit:
     """Hold a transaction in the thread that calls.
 
@@ -57,6 +66,7 @@ class Unit:
     def __init__(self, manager: AbstractContextManager[Any], max_wait: float) -> None:
         self._manager = manager
         self._max_wait = max_wait
+        self._committed = False
         self.connection: Any = None
 
     def open(self, ask: Ask | None) -> Claim | None:
@@ -68,6 +78,7 @@ class Unit:
         """Keep the answer, if there is a claim, and commit."""
         _check_still_open(self.connection)
         perform(self.connection, committing(dialect_of(self.connection), claim, response))
+        self._committed = True
 
     def close(self) -> None:
         """Roll back what is not committed, and give the connection back."""
@@ -80,7 +91,7 @@ class Unit:
                     perform(self.connection, rolling_back())
         finally:
             self.connection = None
-            self._manager.__exit__(None, None, None)
+            self._manager.__exit__(*_leaving(committed=self._committed))
 
 
 class AsyncUnit(Protocol):
@@ -116,6 +127,7 @@ class AwaitedUnit:
 
     def __init__(self, manager: AbstractAsyncContextManager[Any]) -> None:
         self._manager = manager
+        self._committed = False
         self.connection: Any = None
 
     async def open(self, ask: Ask | None, /) -> Claim | None:
@@ -129,6 +141,7 @@ class AwaitedUnit:
         """Keep the answer, if there is a claim, and commit."""
         _check_still_open(self.connection)
         await aperform(self.connection, committing(dialect_of(self.connection), claim, response))
+        self._committed = True
 
     async def close(self) -> None:
         """Roll back what is not committed, and give the connection back."""
@@ -140,7 +153,7 @@ class AwaitedUnit:
                     await aperform(self.connection, rolling_back())
         finally:
             self.connection = None
-            await self._manager.__aexit__(None, None, None)
+            await self._manager.__aexit__(*_leaving(committed=self._committed))
 
 
 class Turns:

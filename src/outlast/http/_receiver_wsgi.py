@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from http import HTTPStatus
 from typing import Any
 
@@ -51,15 +51,18 @@ class WsgiReceiver:
         """Serve one request."""
         if environ["REQUEST_METHOD"] not in self._rules.methods:
             return self._app(environ, start_response)
-        answer = self._answer(environ)
-        start_response(f"{answer.status} {_phrase(answer.status)}", list(answer.headers))
-        return [answer.body]
+        with ExitStack() as after:
+            answer = self._answer(environ, after)
+            start_response(f"{answer.status} {_phrase(answer.status)}", list(answer.headers))
+            return _Body(answer.body, after.pop_all())
 
-    def _answer(self, environ: Environ) -> StoredResponse:
+    def _answer(self, environ: Environ, after: ExitStack) -> StoredResponse:
         rules = self._rules
         write = rules.admit(environ.get(_variable(rules.key_header)), environ.get(_variable(FENCE_HEADER)))
         if isinstance(write, StoredResponse):
             return write
+        if _is_endless(environ):
+            return rules.unmeasured_request()
         body = _read(environ, rules.max_body_bytes + 1)
         if body is None:
             return rules.broken_off_request()
@@ -68,7 +71,7 @@ class WsgiReceiver:
         # Whatever the server keeps in its own environ, the application reads the body from here.
         inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         inner.pop("HTTP_TRANSFER_ENCODING", None)
-        return self._served(inner, self._ask(environ, write, body))
+        return self._served(inner, self._ask(environ, write, body), after)
 
     def _ask(self, environ: Environ, write: Write, body: bytes) -> Ask | None:
         if write.key is None:
@@ -78,17 +81,18 @@ class WsgiReceiver:
         digest = fingerprint(environ["REQUEST_METHOD"], target, body)
         return self._receiver.ask(write.key, digest, scope, write.fence)
 
-    def _served(self, environ: Environ, ask: Ask | None) -> StoredResponse:
+    def _served(self, environ: Environ, ask: Ask | None, after: ExitStack) -> StoredResponse:
         try:
             unit = Unit(self._connect(), self._rules.max_wait)
         except Exception as error:
             return self._rules.instead_of(error)
         try:
-            return self._worked(unit, environ, ask)
+            return self._worked(unit, environ, ask, after)
         finally:
+            environ.pop(CONNECTION, None)
             unit.close()
 
-    def _worked(self, unit: Unit, environ: Environ, ask: Ask | None) -> StoredResponse:
+    def _worked(self, unit: Unit, environ: Environ, ask: Ask | None, after: ExitStack) -> StoredResponse:
         rules = self._rules
         try:
             claim = unit.open(ask)
@@ -99,7 +103,7 @@ class WsgiReceiver:
             return given
         environ[CONNECTION] = unit.connection
         try:
-            response = _collect(self._app, environ, rules.max_body_bytes)
+            response = _collect(self._app, environ, rules.max_body_bytes, after)
         except TooLargeError as error:
             return rules.instead_of(error)
         kept = rules.kept(response)
@@ -122,6 +126,12 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
+def _is_endless(environ: Environ) -> bool:
+    """Tell whether there is a body of which only its end would be told, by a server that cannot; it is not empty."""
+    known = environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")
+    return not known and "HTTP_TRANSFER_ENCODING" in environ
+
+
 def _read(environ: Environ, most: int) -> bytes | None:
     """Read the body, up to so many bytes; None when it broke off, for half a body is no request."""
     length = environ.get("CONTENT_LENGTH") or ""
@@ -132,8 +142,29 @@ def _read(environ: Environ, most: int) -> bytes | None:
     return bytes(environ["wsgi.input"].read(most)) if environ.get("wsgi.input_terminated") else b""
 
 
-def _collect(app: WsgiApp, environ: Environ, most: int) -> StoredResponse:
-    """Return the whole answer of an application."""
+class _Body:
+    """Be the body of an answer; what the application does when it was sent has no part in the transaction.
+
+    Args:
+        body: The body.
+        after: Closes what the application gave.
+    """
+
+    def __init__(self, body: bytes, after: ExitStack) -> None:
+        self._body = body
+        self._after = after
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give all of it."""
+        return iter((self._body,))
+
+    def close(self) -> None:
+        """Let the application know."""
+        self._after.close()
+
+
+def _collect(app: WsgiApp, environ: Environ, most: int, after: ExitStack) -> StoredResponse:
+    """Return the whole answer of an application, and note how it is closed."""
     collected = Collected(most)
 
     def start_response(status: str, headers: list[tuple[str, str]], error: Any = None) -> Callable[[bytes], None]:
@@ -143,11 +174,9 @@ def _collect(app: WsgiApp, environ: Environ, most: int) -> StoredResponse:
         return collected.add
 
     body = app(environ, start_response)
-    try:
-        for part in body:
-            collected.add(part)
-    finally:
-        close = getattr(body, "close", None)
-        if close is not None:
-            close()
+    close = getattr(body, "close", None)
+    if close is not None:
+        after.callback(close)
+    for part in body:
+        collected.add(part)
     return collected.whole()

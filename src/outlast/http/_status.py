@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
 from outlast.engines.retry_after import parse_retry_after
+from outlast.http._receiver_records import REPLAYED_HEADER
 
 _BUSY: Final = frozenset({408, 423, 425, 429, 503, 529})
 _NEVER: Final = frozenset({501, 505})
@@ -40,8 +41,10 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
     Busy(reason='429', retry_after=7.0, whole_origin=True, in_doubt=False)
     """
     if status in _APPLIED:
-        return Applied(headers.get("etag"), status)
+        return Applied(etag_of(headers), status)
     reason, problem_type = _explain(status, body)
+    if headers.get(REPLAYED_HEADER.lower()) == "true":
+        reason += "; it is what was answered before, and kept under this key"
     in_doubt = status in _FAILED and status not in _BUSY | _NEVER
     if in_doubt or status in _BUSY or _not_refused(status, problem_type):
         after = parse_retry_after(headers, wall)
@@ -55,6 +58,20 @@ def answer_for(status: int, headers: Mapping[str, str], body: bytes, wall: float
     if status in _MOVED and "location" in headers:
         return Rejected(f"{reason}: it moved to {headers['location']}", status)
     return Rejected(reason, status)
+
+
+def etag_of(headers: Mapping[str, str]) -> str | None:
+    """Return the version that an answer names, None where it names none that could be sent back.
+
+    Args:
+        headers: The answer's headers; names in lower case.
+
+    >>> etag_of({"etag": '"7"'}), etag_of({"etag": '"ä"'})
+    ('"7"', None)
+    """
+    etag = headers.get("etag")
+    # As If-Match of the next write it would keep that from ever being sent.
+    return etag if etag and etag.isascii() and etag.isprintable() else None
 
 
 def _not_refused(status: int, problem_type: str) -> bool:

@@ -49,7 +49,7 @@ from outlast.outbox._outbox import Outbox, Ticket
 from outlast.outbox._parked import ParkedOp
 from outlast.outbox._queries import BodyCodec, Coalescing, Report, Terms
 from outlast.outbox._recorder import LoopStats
-from outlast.outbox._records import Claimed, Counts, Op, OpStatus, SealedRequest, Shadow, Term
+from outlast.outbox._records import Claimed, Counts, Op, OpContent, OpStatus, PendingDiff, SealedRequest, Shadow, Term
 from outlast.outbox._retention import Pruned, Retention, keep_pruned
 from outlast.outbox._routes import BeforeSettle, Route, Routes
 from outlast.outbox._sync import SyncOutbox, SyncTicket
@@ -88,6 +88,7 @@ __all__ = [
     "Missing",
     "NotApplied",
     "Op",
+    "OpContent",
     "OpSheet",
     "OpState",
     "OpStatus",
@@ -97,6 +98,7 @@ __all__ = [
     "OutboxLimits",
     "Parcel",
     "ParkedOp",
+    "PendingDiff",
     "Polling",
     "ProcessingLease",
     "Pruned",

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -18,7 +18,7 @@ from outlast.errors import OutboxFullError, ShuttingDownError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
-from outlast.outbox._enqueue_in import borrow_beside, plan_in
+from outlast.outbox._enqueue_in import borrow_beside, plan_in, whole
 from outlast.outbox._lanes import LaneIndex
 from outlast.outbox._layout import open_database
 from outlast.outbox._make_write import encode_body
@@ -28,7 +28,9 @@ from outlast.outbox._records import (
     Claimed,
     Counts,
     Op,
+    OpContent,
     OpStatus,
+    PendingDiff,
     Queued,
     Shadow,
 )
@@ -197,7 +199,7 @@ class OutboxCore:
         plan = plan_in(
             self.ways, writes, self.clock.wall(), self.identity, coalescing=self._coalescing, limits=self.limits
         )
-        return borrowed, plan
+        return borrowed, whole(borrowed, plan)
 
     def _announce(self, calls: Sequence[sql.Call], outcomes: Sequence[list[Queued] | Failed]) -> None:
         if any(isinstance(outcome, list) for outcome in outcomes):
@@ -328,6 +330,17 @@ class OutboxCore:
     def pending(self, kind: str, after: int = 0, limit: int | None = None) -> Future[list[Op]]:
         """List the undelivered ops of a kind, oldest first, in the newest shape that is known."""
         return self._read(lambda db: list(map(self.upcasters.show, sql.pending(db, self.identity, kind, after, limit))))
+
+    def diff_pending(
+        self, kind: str, contents: Mapping[int, OpContent], places: Collection[int]
+    ) -> Future[PendingDiff]:
+        """Compare the undelivered ops of a kind with what somebody knows of them."""
+
+        def diff(db: sql.Tables) -> PendingDiff:
+            found = sql.diff_pending(db, self.identity, kind, contents, places)
+            return found._replace(changed=list(map(self.upcasters.show, found.changed)))
+
+        return self._read(diff)
 
     def lanes(self) -> Future[LaneIndex]:
         """Return an index of all that waits, made in the reader's thread."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from outlast.clock import SYSTEM_CLOCK
 from outlast.engines.bounds import OutboxLimits
@@ -14,6 +15,8 @@ from outlast.outbox._layout import INSIDE
 from outlast.outbox._sizes import check_bodies
 from outlast.outbox._write import Write
 from outlast.storage import Borrowed, Dialect, borrow, postgres_dialect
+
+T = TypeVar("T")
 
 _APART: Final = (
     "is of Python's sqlite3, and this process has the file open with apsw: two copies of SQLite in one process undo "
@@ -28,7 +31,7 @@ def enqueue_in(
     limits: OutboxLimits | None = None,
     codec: sql.BodyCodec | None = None,
 ) -> list[int]:
-    """Queue writes in the transaction that a connection is in, and return their places.
+    """Queue writes in the transaction that a connection is in, all of them or none, and return their places.
 
     For programs that only produce: nothing has to be open. The tables must be there, so the outbox was opened
     once, with `inside=True` where they lie in a SQLite file of your own. The delivery sees the writes after the
@@ -48,7 +51,7 @@ def enqueue_in(
     """
     borrowed = borrow(connection)
     ways = _ways(borrowed, schema, codec)
-    plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
+    plan = whole(borrowed, plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits()))
     return sql.run(plan, ways.dialect.text, borrowed.execute)
 
 
@@ -65,7 +68,7 @@ async def aenqueue_in(
     """
     borrowed = borrow(connection)
     ways = _ways(borrowed, schema, codec)
-    plan = plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits())
+    plan = whole(borrowed, plan_in(ways, writes, SYSTEM_CLOCK.wall(), None, limits=limits or OutboxLimits()))
     return await sql.arun(plan, ways.dialect.text, borrowed.aexecute)
 
 
@@ -86,6 +89,29 @@ def borrow_beside(connection: Any, dialect: Dialect) -> Borrowed:
     if borrowed.library == "sqlite3":
         raise ConfigError(_APART, path="connection")
     return borrowed
+
+
+def whole(borrowed: Borrowed, plan: sql.Plan[T]) -> sql.Plan[T]:
+    """Let a plan do all that it does or nothing, also where the caller goes on after its error and commits.
+
+    Args:
+        borrowed: The connection. Where its driver would begin a transaction only later, one that may write is begun
+            now: meanwhile another program could queue a write under the same name.
+        plan: The plan.
+    """
+    begins = borrowed.kind == "sqlite" and not borrowed.is_open
+    yield sql.Ask("BEGIN IMMEDIATE" if begins else "SAVEPOINT outlast_enqueue")
+    try:
+        result = yield from plan
+    except Exception:
+        with suppress(Exception):  # a connection that cannot undo it has lost its transaction
+            yield sql.Ask("ROLLBACK" if begins else "ROLLBACK TO SAVEPOINT outlast_enqueue")
+            if not begins:
+                yield sql.Ask("RELEASE SAVEPOINT outlast_enqueue")
+        raise
+    if not begins:
+        yield sql.Ask("RELEASE SAVEPOINT outlast_enqueue")
+    return result
 
 
 def plan_in(

@@ -12,6 +12,7 @@ from typing import Final, Self
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.op import OpState
 from outlast.engines.origin_pause import OriginPause
+from outlast.errors import CorruptError
 from outlast.outbox import _queries as sql
 from outlast.outbox._layout import INSIDE, OUTBOX, POSTGRES_OUTBOX
 from outlast.outbox._parked import ParkedOp
@@ -159,12 +160,16 @@ class Inspection:
         if row is None or op is None:
             return None
         attempts, due, first_sent, reason, doubt, accepted, method, url, headers, body = row
-        pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
+        try:
+            pairs = tuple((str(name), str(value)) for name, value in json.loads(headers))
+            status_url = None if accepted is None else json.loads(accepted)["url"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptError(f"what was sealed of write {seq} is damaged; see: outlast outbox doctor") from error
         content = op.body if body is None else self.db.ways.bodies.unpack(body)
         request = SealedRequest(method=method, url=url, headers=pairs, body=content)
         return Sealed(
             request=request, attempts=attempts, due=due, first_sent=first_sent, reason=reason,
-            doubt=bool(doubt) or due is None, status_url=None if accepted is None else json.loads(accepted)["url"],
+            doubt=bool(doubt) or due is None, status_url=status_url,
         )  # fmt: skip
 
     def pauses(self) -> Mapping[str, OriginPause]:
@@ -175,4 +180,7 @@ class Inspection:
         """Yield every write that waits, conflicts or is dead, by place."""
         places = self.db.execute("SELECT seq FROM $op UNION ALL SELECT seq FROM $parked ORDER BY seq")
         for (seq,) in [*places]:
-            yield self.show(seq)
+            try:
+                yield self.show(seq)
+            except LookupError as error:
+                raise CorruptError(f"write {seq} is listed and cannot be found; see: outlast outbox doctor") from error

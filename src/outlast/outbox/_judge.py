@@ -241,7 +241,13 @@ class Judge:
                 middle = len(parts[0])
                 found = await self.carry_batch(route, claims[:middle])
                 return {**found, **await self.carry_batch(route, claims[middle:])}
+        if isinstance(answer, Stale | Gone):
+            return await self._send_alone(route, claims)
         return spread(_items(claims), answer)
+
+    async def _send_alone(self, route: Route, claims: Sequence[Claimed]) -> Mapping[int, Answer]:
+        """Send each by itself: that there is no place for batches, or a quarrel there, says nothing of any entity."""
+        return {one.op.seq: await self._send(route, one) for one in claims}
 
     def _grow(self, route: Route) -> None:
         known = self._limits.get(id(route.transport))

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.bounds import OutboxLimits, Patience
@@ -25,6 +25,9 @@ from outlast.outbox._ticket import TicketCore, Wait, pick_parked, placed
 from outlast.outbox._transaction import Transaction, begin
 from outlast.outbox._upcasters import Upcasters
 from outlast.outbox._write import Write
+
+_ONE_LOOK: Final = 5.0
+"""Seconds that one look may take, also where no time is left."""
 
 
 class Ticket(TicketCore):
@@ -44,7 +47,8 @@ class Ticket(TicketCore):
         """Wait until the write is delivered, in conflict or dead, and return its status.
 
         Args:
-            timeout: Seconds to wait at most, or None for ever. With 0 it is looked at once.
+            timeout: Seconds to wait at most, or None for ever. With 0 it is looked at once. A database that does not
+                answer takes 5 s more at most.
 
         Raises:
             TimeoutError: It is still on its way; nothing is lost, ask again.
@@ -53,8 +57,9 @@ class Ticket(TicketCore):
         Cancel: only the waiting ends.
         """
         wait = Wait(self._core.clock, timeout)
-        while not wait.over(status := await self.status()):
-            await self._core.clock.asleep(wait.pause())
+        async with asyncio.timeout(None if timeout is None else timeout + _ONE_LOOK):
+            while not wait.over(status := await self.status()):
+                await self._core.clock.asleep(wait.pause())
         return status
 
 

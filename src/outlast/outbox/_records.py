@@ -234,6 +234,24 @@ class Changes:
     parked: set[int] | None
 
 
+OpContent = tuple[str, bytes | None]
+"""What an op does, as it is stored; to be compared, not read."""
+
+
+class PendingDiff(NamedTuple):
+    """Tell what is otherwise than somebody knows of the undelivered ops of a kind.
+
+    Args:
+        changed: The ops that are new, or do something else than is known, oldest first.
+        contents: What each of these does, by its place, to be known from now on.
+        absent: The places asked about where none is, in the order of the question.
+    """
+
+    changed: list[Op]
+    contents: dict[int, OpContent]
+    absent: list[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Count the writes of an outbox by what became of them.

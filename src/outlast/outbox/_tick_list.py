@@ -67,9 +67,10 @@ class TickList(Generic[I, T]):
         Cancel: an item that nobody has begun with is not done; one that was begun is done to its end.
         """
         if not self._waiting:
-            self._loop.call_soon(self.flush)
-            # A loop that keeps what is to be run elsewhere has nothing here even now.
-            self._tells = bool(getattr(self._loop, "_ready", None))
+            handle = self._loop.call_soon(self.flush)
+            # A loop that keeps it elsewhere may have other things here, but not this.
+            ready = cast("deque[object]", getattr(self._loop, "_ready", _NOTHING))
+            self._tells = bool(ready) and ready[-1] is handle
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((item, future))
         return future

@@ -8,7 +8,7 @@ from outlast.storage._host import FileLock, boot_id
 from outlast.storage._layouts import Dialect, FileFormat
 from outlast.storage._postgres import PostgresDatabase
 from outlast.storage._postgres_address import is_address, postgres_dialect
-from outlast.storage._quarantine import check_closed, publish, quarantine
+from outlast.storage._quarantine import check_closed, check_unchanged, publish, quarantine, stamps
 from outlast.storage._reading import Reading, open_reading
 from outlast.storage._salvage import SalvageReader
 from outlast.storage._sqlite import SqliteDatabase
@@ -33,6 +33,7 @@ __all__ = [
     "boot_id",
     "borrow",
     "check_closed",
+    "check_unchanged",
     "is_address",
     "open_reading",
     "postgres_dialect",
@@ -40,4 +41,5 @@ __all__ = [
     "quarantine",
     "recognise",
     "require",
+    "stamps",
 ]

@@ -62,7 +62,7 @@ def recognise(connection: Any) -> Borrowed:
     """Return a caller's connection as something that runs our statements, in a transaction or not.
 
     Raises:
-        ConfigError: It is no connection that we know.
+        ConfigError: It is no connection that we know, or one of psycopg in pipeline mode.
     """
     for base in type(connection).__mro__:
         kind = _KINDS.get((base.__module__.partition(".")[0], base.__name__))
@@ -77,7 +77,9 @@ def recognise(connection: Any) -> Borrowed:
 
 def _apsw(connection: Any) -> Borrowed:
     def execute(statement: str, bindings: Sequence[Any]) -> Rows:
-        return list(connection.execute(statement, bindings))
+        cursor = connection.cursor()
+        cursor.row_trace = _as_it_is
+        return list(cursor.execute(statement, bindings))
 
     return Borrowed("sqlite", "apsw", bool(connection.in_transaction), False, execute, _blocking(execute))
 
@@ -86,7 +88,12 @@ def _sqlite3(connection: Any) -> Borrowed:
     def execute(statement: str, bindings: Sequence[Any]) -> Rows:
         cursor = connection.cursor()
         cursor.row_factory = None
-        return list(cursor.execute(statement, bindings))
+        # Of the connection, and so the caller's again afterwards; as bytes no text would be equal to ours.
+        texts, connection.text_factory = connection.text_factory, str
+        try:
+            return list(cursor.execute(statement, bindings))
+        finally:
+            connection.text_factory = texts
 
     # One with an isolation level begins a transaction by itself before the first row is written.
     begins = connection.isolation_level is not None and getattr(connection, "autocommit", None) is not True
@@ -123,7 +130,18 @@ def _blocking(execute: Execute) -> Callable[[str, Sequence[Any]], Awaitable[Rows
 
 
 def _is_open(connection: Any) -> bool:
+    if connection.info.pipeline_status:
+        raise ConfigError(
+            "is in pipeline mode, in which an answer comes only later; call this before or after the block of "
+            "`connection.pipeline()`, in the same transaction",
+            path="connection",
+        )
     return bool(connection.info.transaction_status != _IDLE)
+
+
+def _as_it_is(_cursor: Any, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Keep a row a tuple, whatever the caller's connection makes of it."""
+    return row
 
 
 def _tuples(_cursor: Any) -> type[tuple[Any, ...]]:

@@ -15,6 +15,29 @@ from outlast.storage._pages import FRAME_HEADER, WAL_HEADER, PageFile, WalState
 _log = logging.getLogger("outlast.storage")
 
 
+def log_size(path: Path) -> int:
+    """Return how many bytes the log beside a database has, 0 if there is none; another process may just delete it."""
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def check_log_has_file(path: Path) -> None:
+    """Refuse a log whose database is gone or empty, before SQLite takes it for a leftover and deletes it.
+
+    Raises:
+        CorruptError: Whatever was acknowledged lies in the log only.
+    """
+    if log_size(path) > WAL_HEADER and not (path.exists() and path.stat().st_size):
+        raise CorruptError(
+            f"{path} is {'empty' if path.exists() else 'gone'}, but its log {path.name}-wal is there, with commits "
+            f"that would be missing; nothing was changed. Put the file back, or save what is in the log with: "
+            f"outlast outbox doctor {path} --salvage NEW",
+            operation="storage",
+        )
+
+
 def has_more(path: Path, frames: int, page_size: int) -> bool:
     """Tell whether a log seems to hold commits behind the frames that SQLite has read; a cheap look at their headers.
 
@@ -23,6 +46,8 @@ def has_more(path: Path, frames: int, page_size: int) -> bool:
         frames: How many frames SQLite has read.
         page_size: The bytes of a page.
     """
+    if not frames:
+        return log_size(path) > WAL_HEADER + FRAME_HEADER + page_size  # its very beginning may be damaged
     step = FRAME_HEADER + page_size
     with Path(f"{path}-wal").open("rb") as log:
         log.seek(WAL_HEADER + 8)

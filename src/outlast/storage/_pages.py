@@ -87,9 +87,8 @@ class PageFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._main = Path(path).read_bytes()
-        log = Path(f"{path}-wal")
-        self._log = log.read_bytes() if log.exists() else b""
+        own = Path(path).resolve()  # beside it lies the log, not beside a link to it
+        self._main, self._log = (file.read_bytes() if file.exists() else b"" for file in (own, Path(f"{own}-wal")))
         self.size = self._page_size()
         self._frames: dict[int, int] = {}
         self.suspect: set[int] = set()
@@ -117,10 +116,10 @@ class PageFile:
         content = self._main[(number - 1) * self.size : number * self.size]
         return content and content.ljust(self.size, b"\0")
 
-    @property
+    @cached_property
     def usable(self) -> int:
         """Return how many bytes of a page hold content."""
-        return self.size - (self._main[20] if self.headed else 0)
+        return self.size - (self.page(1)[20] if self.headed else 0)
 
     @property
     def headed(self) -> bool:
@@ -155,6 +154,12 @@ class PageFile:
         magic, *_ = struct.unpack(">I", head[:4])
         return magic & ~1 == _WAL_MAGIC and _checksum((0, 0), head[:24], self._order) == struct.unpack(">II", head[24:])
 
+    def _first_salt(self, places: Sequence[int]) -> bytes:
+        """Return what marks the frames of the present log, where its header does not tell: they are the first ones."""
+        salts = [self._log[at + 8 : at + 16] for at in places] or [b""]
+        # What was damaged with the header may be the first frames, too.
+        return next((one for one, other in pairwise(salts) if one == other != bytes(8)), salts[0])
+
     @property
     def _order(self) -> str:
         return ">" if self._log[3] & 1 else "<"
@@ -162,9 +167,9 @@ class PageFile:
     def _parsed(self) -> Iterator[_Frame]:
         """Yield the frames of the present log, and nothing of earlier ones, whose frames have another salt."""
         before: tuple[int, ...] = struct.unpack(">II", self._log[24:WAL_HEADER])
-        salt = self._log[16:24] if self._log_headed else self._log[WAL_HEADER + 8 : WAL_HEADER + 16]
         step = FRAME_HEADER + self.size
         places = range(WAL_HEADER, len(self._log) - step + 1, step)
+        salt = self._log[16:24] if self._log_headed else self._first_salt(places)
         last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
         linked, gap, last_sound, computed = True, 0, True, before
         for at in range(WAL_HEADER, last + 1, step):

@@ -14,7 +14,7 @@ from outlast.storage._connection import Connection, Session
 from outlast.storage._extras import require
 from outlast.storage._failures import translate
 from outlast.storage._layouts import Dialect, FileFormat, check_owner, check_version, stored_version
-from outlast.storage._log_check import check_log, has_more
+from outlast.storage._log_check import check_log, check_log_has_file, has_more, log_size
 from outlast.storage._postgres_address import PostgresAddress, is_address, parse_address, postgres_dialect
 from outlast.storage._postgres_failures import translate as translate_postgres
 from outlast.storage._postgres_link import PostgresLink, PostgresSession
@@ -40,12 +40,12 @@ class Reading:
 
 
 def connect_to_read(path: Path) -> Connection:
-    """Open a SQLite file so that not even a file beside it is made."""
+    """Open a SQLite file, by its own name and no link, so that not even a file beside it is made."""
     apsw = require("apsw", extra="store", purpose="the file")
     # Even a reader leaves files beside a database in WAL mode, unless it is told that nobody writes; and that may
     # be said only where no such file holds a part of it.
     logged, cut = (Path(f"{path}{end}").exists() for end in ("-wal", "-journal"))
-    uri = f"{path.resolve().as_uri()}?immutable={int(not logged and not cut)}"
+    uri = f"{path.as_uri()}?immutable={int(not logged and not cut)}"
     # Whoever reads a file whose commit was cut off must roll that back first, which a mere reader may not.
     flags = apsw.SQLITE_OPEN_READWRITE if cut else apsw.SQLITE_OPEN_READONLY
     connection: Connection = apsw.Connection(uri, flags=flags | apsw.SQLITE_OPEN_URI)
@@ -72,29 +72,30 @@ def open_reading(where: str | os.PathLike[str], layout: FileFormat, *, inside: s
         with _postgres(str(where), layout) as reading:
             yield reading
     else:
-        with _sqlite(Path(where), layout, inside) as reading:
+        with _sqlite(Path(where).resolve(), layout, inside, str(where)) as reading:
             yield reading
 
 
 @contextmanager
-def _sqlite(path: Path, layout: FileFormat, inside: str) -> Generator[Reading]:
+def _sqlite(path: Path, layout: FileFormat, inside: str, name: str) -> Generator[Reading]:
+    check_log_has_file(path)
     if not path.is_file():
-        raise StorageError(f"{path}: there is no such file" if not path.exists() else f"{path} is no file")
+        raise StorageError(f"{name}: there is no such file" if not path.exists() else f"{name} is no file")
     connection: Connection | None = None
     try:
         connection = connect_to_read(path)
         _check_log(path, connection)
         connection.execute("BEGIN")
-        yield Reading(connection, _sqlite_dialect(connection, layout, inside, str(path)), str(path))
+        yield Reading(connection, _sqlite_dialect(connection, layout, inside, name), name)
     except Exception as error:
-        raise translate(error, str(path)) from error
+        raise translate(error, name) from error
     finally:
         if connection is not None:
             connection.close()
 
 
 def _check_log(path: Path, connection: Connection) -> None:
-    if Path(f"{path}-wal").exists():
+    if log_size(path):
         apsw = require("apsw", extra="store", purpose="the file")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # before its first look it knows no log
         frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)

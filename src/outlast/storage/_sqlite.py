@@ -14,7 +14,6 @@ from outlast.errors import (
     ConfigError,
     CorruptError,
     ForkedError,
-    NotOursError,
     OutlastError,
     ShuttingDownError,
     StorageError,
@@ -34,7 +33,8 @@ from outlast.storage._layouts import (
     stored_version,
 )
 from outlast.storage._log import Log
-from outlast.storage._log_check import check_log, has_more
+from outlast.storage._log_check import check_log, check_log_has_file, has_more, log_size
+from outlast.storage._place import Place, check_file
 from outlast.storage._reading import connect_to_read
 from outlast.storage._space import SpaceWatch, judge, outside
 from outlast.storage._writer import Batch, Failed, GroupCommitWriter, GroupRefusedError
@@ -42,7 +42,6 @@ from outlast.storage._writer import Batch, Failed, GroupCommitWriter, GroupRefus
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
 
-_HEADER = b"SQLite format 3\x00"
 _SAFE_SINCE = (3, 51, 3)
 _BUSY_MS = 10_000
 _MARKS = (
@@ -86,7 +85,7 @@ class SqliteDatabase:
     ) -> None:
         if durability not in _SYNCHRONOUS:
             raise ConfigError(f"is one of {', '.join(_SYNCHRONOUS)}, not {durability!r}", path="durability")
-        self.path = Path(path)
+        self.path = Path(path).resolve()  # SQLite keeps its log where a link leads to, and the locks must lie there
         self.layout = layout
         self.name = str(path)
         self.dialect = Dialect("sqlite", inside)
@@ -95,9 +94,10 @@ class SqliteDatabase:
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
-        _check_file(self.path, layout)
+        check_file(self.path, layout)
+        check_log_has_file(self.path)
         opened: list[Connection] = []
-        logged = Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size > 0
+        logged = log_size(self.path) > 0
         try:
             self._inspect()
             opened.append(self._connect(durability))
@@ -105,6 +105,7 @@ class SqliteDatabase:
             if logged:  # before anything is written: SQLite takes a file for empty that lies in a damaged log only
                 self._check_log(*opened, flushed=durability == "power")
             self._prepare(opened[0])
+            self._place = Place(self.path)
         except Exception as error:
             for connection in opened:
                 connection.close()
@@ -247,6 +248,7 @@ class SqliteDatabase:
 
     def _begin(self) -> None:
         try:
+            self._place.check()
             self._main.execute("BEGIN IMMEDIATE")
         except Exception as error:  # no job has run, and each of them would only wait as long again
             raise GroupRefusedError(error) from error
@@ -345,6 +347,12 @@ class SqliteDatabase:
             raise StorageError(
                 f"SQLite {'.'.join(map(str, version))} can damage WAL files; install apsw 3.51.3 or newer"
             )
+        # First, for what is brought up from damaged pages is a shorter queue on sound ones.
+        found = connection.execute("PRAGMA quick_check(1)").get
+        if found != "ok":
+            raise CorruptError(
+                f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
+            )
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._migrate(connection)
@@ -353,11 +361,6 @@ class SqliteDatabase:
             if connection.in_transaction:  # a full disk has ended it already
                 connection.execute("ROLLBACK")
             raise
-        found = connection.execute("PRAGMA quick_check(1)").get
-        if found != "ok":
-            raise CorruptError(
-                f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
-            )
 
     def _check_owner(self, connection: Connection) -> None:
         if self.dialect.prefix:
@@ -384,15 +387,3 @@ class SqliteDatabase:
 
 def _do_nothing() -> None:
     """Stop what never began."""
-
-
-def _check_file(path: Path, layout: FileFormat) -> None:
-    if path.is_dir():
-        raise NotOursError(f"{path} is a folder; name a file for the {layout.name}")
-    if not path.parent.is_dir():
-        raise StorageError(f"the folder {path.parent} does not exist; make it, or name another place")
-    # The header may be missing where the very first commit was cut off; what its journal holds goes back first.
-    if path.exists() and path.stat().st_size and not Path(f"{path}-journal").exists():
-        with path.open("rb") as file:
-            if file.read(len(_HEADER)) != _HEADER:
-                raise NotOursError(f"{path} is not an {layout.name} file; name another file. It was not touched")

@@ -20,12 +20,16 @@ from outlast.store._pending import WHOLE, PendingWrite, PendingWrites
 from outlast.sync_engine import Runner
 
 _LOOK_EVERY: Final = 0.25
+_REST: Final = 4.0
+"""Times as long as a look took are waited before the next: a long queue is looked at less often."""
 _TRY_AGAIN: Final = 5.0
 _HEAD_START: Final = 0.3
 """Seconds, a little more than the delivery loop sleeps at most."""
 
 _TURNS: Final[WeakKeyDictionary[OutboxCore, asyncio.Lock]] = WeakKeyDictionary()
 """Stores that share an outbox share a runner: one of them runs it, for the kinds of all."""
+
+_WAITING: Final = frozenset({OpState.READY, OpState.SENT, OpState.WAITING, OpState.ACCEPTED})
 
 Show = Callable[[str, bytes | None, str | None], Awaitable[None]]
 Refresh = Callable[[str], Awaitable[None]]
@@ -111,8 +115,7 @@ class StoreDelivery:
 
     async def start(self) -> None:
         """Begin to deliver, unless the settings leave that to others, and to watch the file."""
-        self._pending.look()
-        self._pending.adopt(await self._outbox.pending(self._backend.kind))
+        await self._compare()
         self._subscription = self._outbox.core.bus.subscribe(self._settled, OpDelivered, OpConflicted, OpDied)
         self._tasks.append(asyncio.create_task(self._watch(), name="outlast-store-watch"))
         if self._config.deliver:
@@ -206,25 +209,28 @@ class StoreDelivery:
         """See what other processes do to the file."""
         core = self._outbox.core
         while True:
+            began = core.clock.now()
             with contextlib.suppress(OutlastError):
                 version = await core.result(core.data_version())
-                if version != self._version:
+                if version != self._version or self._pending.unseen:
                     await self._compare()
                     self._version = version
-            await core.clock.asleep(_LOOK_EVERY)
+            await core.clock.asleep(max(_LOOK_EVERY, _REST * (core.clock.now() - began)))
 
     async def _compare(self) -> None:
-        known = self._pending.look()
-        queued = await self._outbox.pending(self._backend.kind)
-        waiting = {op.seq for op in queued}
-        for key, write in known:
-            if write.seq not in waiting:
-                await self._gone(key, write)
-        self._pending.adopt(queued)
+        core = self._outbox.core
+        contents, known = self._pending.look()
+        found = await core.result(core.diff_pending(self._backend.kind, contents, {**contents, **known}))
+        for seq in found.absent:
+            if seq in known:
+                await self._gone(*known[seq])
+        self._pending.adopt(found)
 
     async def _gone(self, key: str, write: PendingWrite) -> None:
         with contextlib.suppress(LookupError):
             status = await self._outbox.ticket(write.seq).status()
+            if status.state in _WAITING:
+                return  # it was replayed since it was looked for
             if status.state is OpState.DELIVERED and not write.applied:
                 await self._show(key, write.body, status.etag)
             elif status.state is OpState.CONFLICT and write.seq not in self._shown:

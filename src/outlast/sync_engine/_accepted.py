@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from outlast.engines.op import Accepted, Answer, Applied, Gone, Rejected
 from outlast.engines.retry_after import parse_retry_after
-from outlast.http import answer_for
+from outlast.http import answer_for, etag_of
 
 _DONE: Final = frozenset({"succeeded", "success", "completed", "complete", "done", "finished", "applied"})
 _FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled", "rejected", "aborted"})
@@ -55,7 +55,7 @@ def progress(status: int, headers: Mapping[str, str], body: bytes, wall: float) 
         return answer_for(status, headers, body, wall)
     match _state(body):
         case state if state in _DONE or not state:
-            return Applied(headers.get("etag") if not state else None, status)
+            return Applied(etag_of(headers) if not state else None, status)
         case state if state in _FAILED:
             found = answer_for(HTTPStatus.UNPROCESSABLE_ENTITY, headers, body, wall)
             reason = found.reason if isinstance(found, Rejected | Gone) else state

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
+
+from outlast.errors import ConfigError
 
 HeaderMap = Mapping[str, str]
 Headers = HeaderMap | Callable[[], HeaderMap]
@@ -36,6 +38,19 @@ async def headers_of(credentials: CredentialsLike | None) -> HeaderMap:
         return {}
     found = credentials.headers() if isinstance(credentials, Credentials) else credentials()
     return await found if inspect.isawaitable(found) else found
+
+
+def check_headers(headers: HeaderMap) -> HeaderMap:
+    """Return headers that can be sent.
+
+    Raises:
+        ConfigError: One cannot, such as a token with the line break of its file; what it holds is not shown.
+    """
+    for name, value in headers.items():
+        text = cast("object", value)  # a function may give anything
+        if not (isinstance(text, str) and text.isascii() and (text.isprintable() or not text)):
+            raise ConfigError(f"the header {name!r} cannot be sent: its value is one line of ASCII", path="headers")
+    return headers
 
 
 async def refresh(credentials: CredentialsLike | None) -> None:

@@ -118,8 +118,7 @@ class FeedHttp:
 
         Cancel: the connection is closed.
         """
-        resume = {} if position.cursor is None else {"Last-Event-ID": position.cursor}
-        headers = {"Accept": _PUSHED, "Cache-Control": "no-store", **resume}
+        headers: dict[str, str | bytes] = {"Accept": _PUSHED, "Cache-Control": "no-store", **_resumed(position.cursor)}
         params = self._form.query(position.cursor, self._page_limit, None)
         with as_trouble(Trouble.UNREACHABLE):
             async with asyncio.timeout(self.call_timeout):
@@ -137,7 +136,7 @@ class FeedHttp:
         if response.status_code != HTTPStatus.OK or kind != _PUSHED:
             raise RungError(Trouble.UNSUPPORTED, f"the server answered with {kind or 'nothing'}, not with events")
 
-    async def _send(self, rung: Rung, params: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+    async def _send(self, rung: Rung, params: Mapping[str, str], headers: Mapping[str, str | bytes]) -> Any:
         request = self._client.build_request(
             "GET", self._addresses[rung], params=params, headers={**self.headers(), **headers}
         )
@@ -152,6 +151,13 @@ class FeedHttp:
         """Close the connections, unless the client was brought by the caller."""
         if self._owned:
             await self._client.aclose()
+
+
+def _resumed(cursor: str | None) -> Mapping[str, bytes]:
+    # As browsers write it. What no header can hold stands in the query alone.
+    if cursor is None or not cursor.isprintable() or cursor != cursor.strip():
+        return {}
+    return {"Last-Event-ID": cursor.encode()}
 
 
 def _open() -> StreamingClient:

@@ -84,47 +84,53 @@ class FeedIntake:
         """Apply what a rung has brought; tell whether everything up to now is known."""
         if isinstance(came, FeedPage):
             self.stats.pulls += 1
-            await self._take_page(came)
-            if came.more:
+            if not await self._take_page(came) or came.more:
                 await self.catch_up("gap")
             return True
         found = sort_pushed(self.position.seq, came)
         self.stats.duplicates += found.duplicates
+        gap = found.gap
         if found.fresh:
             last = found.fresh[-1]
-            await self._commit(found.fresh, Position(last.cursor, last.seq))
-        if found.gap:
+            gap |= not await self._commit(found.fresh, Position(last.cursor or self.position.cursor, last.seq))
+        if gap:
             self.stats.gaps += 1
             await self.catch_up("gap")
-        return found.gap
+        return gap
 
     async def catch_up(self, reason: str) -> None:
         """Pull until there is no more; raises as `FeedHttp.pull` does."""
+        await self.load()
         pages, before = 0, self.stats.applied
+        seen = {None, self.position.cursor}
         more = True
         while more:
             page = await self._http.pull(self.position)
             self.stats.pulls += 1
             pages += 1
             more = page.more
-            if more and (page.cursor is None or page.cursor == self.position.cursor):
+            if more and page.cursor in seen:
                 raise RungError(Trouble.UNREACHABLE, "the server says that there is more, and gives no new cursor")
-            await self._take_page(page)
+            seen.add(page.cursor)
+            more |= not await self._take_page(page)
         events = self.stats.applied - before
         self._emit(FeedResynced, reason=reason, events=events, pages=pages)
 
-    async def _take_page(self, page: FeedPage) -> None:
+    async def _take_page(self, page: FeedPage) -> bool:
         found = sort_pulled(self.position.seq, page.events)
         self.stats.duplicates += found.duplicates
         seqs = [event.seq for event in found.fresh if event.seq is not None]
         known = page.seq if page.seq is not None else self.position.seq
         after = Position(page.cursor or self.position.cursor, seqs[-1] if seqs else known)
-        if found.fresh or after != self.position:
-            await self._commit(found.fresh, after)
+        return not (found.fresh or after != self.position) or await self._commit(found.fresh, after)
 
-    async def _commit(self, events: Sequence[FeedEvent], after: Position) -> None:
+    async def _commit(self, events: Sequence[FeedEvent], after: Position) -> bool:
+        """Store events and tell the readers; False says that the place has been moved by somebody else."""
         marked = [replace(event, own=self._is_own(event)) for event in events]
         fresh = await self._applied(marked, after)
+        if fresh is None:
+            await self.load()
+            return False
         self.position = after
         self.stats.applied += len(fresh)
         for event in fresh:
@@ -133,15 +139,16 @@ class FeedIntake:
             else:
                 for reader in tuple(self.readers):
                     await reader.put(event)
+        return True
 
     def _is_own(self, event: FeedEvent) -> bool:
         return self._own is not None and event.key is not None and self._own(event.key)
 
-    async def _applied(self, events: Sequence[FeedEvent], after: Position) -> Sequence[FeedEvent]:
+    async def _applied(self, events: Sequence[FeedEvent], after: Position) -> Sequence[FeedEvent] | None:
         attempt = 0
         while True:
             try:
-                return await self._store.commit(events, after)
+                return await self._store.commit(events, after, behind=self.position)
             except Exception as error:
                 if self._retry_apply is None:
                     raise

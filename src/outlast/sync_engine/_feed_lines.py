@@ -13,7 +13,7 @@ from outlast.sync_engine._feed_records import HINT, FeedEvent, FeedFormat, FeedP
 from outlast.sync_engine._feed_trouble import RungError
 
 _NOT_HELD: Final = 3
-"""Empty answers in a row that came at once, after which the server is taken to hold no requests."""
+"""Answers in a row that came at once and brought nothing, after which the server is taken to hold no requests."""
 
 
 class Line(Protocol):
@@ -72,7 +72,9 @@ class LongPollLine:
         loop = asyncio.get_running_loop()
         asked = loop.time()
         page = await self._http.pull(position, hold=self._hold)
-        held = bool(page.events) or page.more or loop.time() - asked >= min(1.0, self._hold / 2)
+        # The same events again are no news: a server may know nothing of cursors.
+        news = bool(page.events) and page.cursor not in {None, position.cursor}
+        held = news or page.more or loop.time() - asked >= min(1.0, self._hold / 2)
         self._not_held = 0 if held else self._not_held + 1
         if self._not_held >= _NOT_HELD:
             raise RungError(Trouble.UNSUPPORTED, "the server does not hold the requests of a long poll")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 from outlast.sync_engine._feed_records import FeedEvent
@@ -17,10 +18,12 @@ class FeedMessages:
 
     Args:
         max_buffer: Events that may lie here unread.
+        over: Returns why no event will come, or None while some may; a feed may have ended before its reader came.
     """
 
-    def __init__(self, max_buffer: int) -> None:
+    def __init__(self, max_buffer: int, over: Callable[[], BaseException | None]) -> None:
         self._max = max_buffer
+        self._over = over
         self._events: deque[FeedEvent] = deque()
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
@@ -59,6 +62,9 @@ class FeedMessages:
         while not self._events:
             if self._ended:
                 raise self._failure or StopAsyncIteration
+            over = self._over()
+            if over is not None:
+                raise over
             self._readable.clear()
             await self._readable.wait()
         self._writable.set()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
+
+_SEQS: Final = 1 << 63
+"""No place may be as great: SQLite numbers end there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,9 @@ class JsonFeed:
 
     A pull is `GET URL?cursor=17&limit=500` (with `&wait=25` to be held), and its answer
     `{"events": [...], "cursor": "19", "more": false}`. An event, pulled or pushed, is an object with the members of
-    `FeedEvent`; all are optional. Where it has no `cursor`, the id of the server-sent event or the `seq` is taken.
+    `FeedEvent`; all are optional. Where it has no `cursor`, the id of the server-sent event or the `seq` is taken, and
+    where a page has none, that of its last event. What could not be stored is not read: text that is no Unicode, and a
+    `seq` of more than 64 bits.
 
     >>> JsonFeed().push('{"seq": 18, "entity": "note/1", "body": {"text": "hello"}}', "").cursor
     '18'
@@ -104,7 +109,8 @@ class JsonFeed:
             return FeedPage((), None)
         value = _object(json.loads(body))
         read = tuple(_event(_object(event), "") for event in _list(value.get("events")))
-        return FeedPage(read, _text(value, "cursor"), bool(value.get("more")), _whole(value, "seq"))
+        cursor = _text(value, "cursor") or (read[-1].cursor if read else None)
+        return FeedPage(read, cursor, bool(value.get("more")), _whole(value, "seq"))
 
     def push(self, data: str | bytes, event_id: str) -> FeedEvent:
         """Read a push."""
@@ -138,9 +144,13 @@ def _list(value: Any) -> Sequence[Any]:
 
 def _text(value: Mapping[str, Any], name: str) -> str | None:
     member = value.get(name)
-    return None if member is None else str(member)
+    if member is None:
+        return None
+    text = str(member)
+    text.encode()  # half of a surrogate pair, which JSON can hold, raises a ValueError
+    return text
 
 
 def _whole(value: Mapping[str, Any], name: str) -> int | None:
     member = value.get(name)
-    return member if isinstance(member, int) and not isinstance(member, bool) else None
+    return member if isinstance(member, int) and not isinstance(member, bool) and abs(member) < _SEQS else None

@@ -32,8 +32,10 @@ class FeedKeeper(Protocol):
         """Return up to where events were applied."""
         ...
 
-    async def commit(self, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
-        """Apply events and move on, both or neither; return those that were new."""
+    async def commit(
+        self, events: Sequence[FeedEvent], position: Position, *, behind: Position | None = None
+    ) -> Sequence[FeedEvent] | None:
+        """Apply events and move on, both or neither; return those that were new, or None if `behind` is outdated."""
         ...
 
 
@@ -93,17 +95,30 @@ class FeedStore:
 
     async def position(self) -> Position:
         """Return up to where events were applied."""
+        await self._prepare()
+        return await asyncio.wrap_future(self.database.read(self._position))
+
+    async def _prepare(self) -> None:
+        """Make the tables, which a database of the caller may not have yet."""
         if not self._ready:
             await asyncio.wrap_future(self.database.write(lambda db: db.execute(_TABLES)))
             self._ready = True
-        return await asyncio.wrap_future(self.database.read(self._position))
 
     def _position(self, db: Connection) -> Position:
         row = db.execute("SELECT cursor, seq FROM outlast_feed WHERE name = ?", (self.feed,)).fetchone()
         return Position() if row is None else Position(*row)
 
-    async def commit(self, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
+    async def commit(
+        self, events: Sequence[FeedEvent], position: Position, *, behind: Position | None = None
+    ) -> Sequence[FeedEvent] | None:
         """Apply events and move the cursor, both or neither; return those that were new.
+
+        Args:
+            events: The events.
+            position: The place behind them.
+            behind: The place that they follow on, None for wherever the feed is. Where no numbers tell which events are
+                new, and another place is stored by now, nothing is done and None is returned: somebody else has moved
+                on, or `reset` was called, and what lies between has to be pulled.
 
         Raises:
             StorageError: The database refused.
@@ -111,11 +126,16 @@ class FeedStore:
 
         Cancel: the commit takes place or does not; the stored position says which.
         """
-        return await asyncio.wrap_future(self.database.write(lambda db: self._commit(db, events, position)))
+        await self._prepare()
+        return await asyncio.wrap_future(self.database.write(lambda db: self._commit(db, events, position, behind)))
 
-    def _commit(self, db: Connection, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
+    def _commit(
+        self, db: Connection, events: Sequence[FeedEvent], position: Position, behind: Position | None
+    ) -> Sequence[FeedEvent] | None:
         # Whoever else writes here may have been quicker, so what is stored decides what is new, and never goes back.
         stored = self._position(db)
+        if behind is not None and behind != stored and not _tells(stored.seq, behind.seq, events):
+            return None
         fresh = sort_pulled(stored.seq, events).fresh
         for event in fresh:
             self._apply(db, event)
@@ -141,6 +161,7 @@ class FeedStore:
         return await self._rows("")
 
     async def _rows(self, which: str, *values: str) -> list[FeedRow]:
+        await self._prepare()
         query = f"SELECT entity, seq, body FROM outlast_feed_row WHERE feed = ? {which} ORDER BY entity"  # noqa: S608 - put together from constants
         found = self.database.read(lambda db: list(db.execute(query, (self.feed, *values))))
         return [FeedRow(entity, seq, json.loads(body)) for entity, seq, body in await asyncio.wrap_future(found)]
@@ -150,6 +171,7 @@ class FeedStore:
 
         It is for a server that has forgotten what lies behind the cursor. Tables of yours are not touched.
         """
+        await self._prepare()
         await asyncio.wrap_future(self.database.write(self._reset))
 
     def _reset(self, db: Connection) -> None:
@@ -169,6 +191,12 @@ class FeedStore:
         await self.aclose()
 
 
+def _tells(stored: int | None, behind: int | None, events: Sequence[FeedEvent]) -> bool:
+    """Tell whether the places of events say which are new, and nothing is missing before them."""
+    numbered = all(event.seq is not None for event in events)
+    return numbered and stored is not None and behind is not None and behind <= stored
+
+
 class MemoryFeedStore:
     """Keep only the place of a feed, and only as long as the process lives: each start pulls from the beginning."""
 
@@ -179,7 +207,10 @@ class MemoryFeedStore:
         """Return up to where events were applied."""
         return self._position
 
-    async def commit(self, events: Sequence[FeedEvent], position: Position) -> Sequence[FeedEvent]:
+    async def commit(
+        self, events: Sequence[FeedEvent], position: Position, *, behind: Position | None = None
+    ) -> Sequence[FeedEvent]:
         """Move on."""
+        del behind  # nobody else moves it
         self._position = position
         return events

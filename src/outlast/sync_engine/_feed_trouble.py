@@ -15,6 +15,8 @@ _REFUSED: Final = frozenset({401, 403})
 _NO_RUNG: Final = 403
 """How some servers and most proxies refuse a WebSocket they do not know; if it is the credentials, the pull says so."""
 _LATER: Final = frozenset({408, 425, 429})
+_ELSEWHERE: Final = frozenset({302, 303, 307})
+"""Redirects for now, which is also how a network answers for everybody until somebody has logged in to it."""
 _NEVER: Final = frozenset({501, 505})
 _SERVER_ERRORS: Final = 500
 
@@ -50,13 +52,15 @@ def judge_status(status: int, headers: Mapping[str, str], wall: float, *, rung: 
     """
     if status in range(200, 300):
         return None
-    reason = f"the server answered {status}"
+    reason = f"the server answered {status}{_points(status, headers)}"
     if status in _REFUSED and not (rung and status == _NO_RUNG):
         return RefusedError(reason)
     if status in _LATER or (status >= _SERVER_ERRORS and status not in _NEVER):
         return RungError(Trouble.UNREACHABLE, reason, parse_retry_after(headers, wall) or 0.0)
     if rung:
         return RungError(Trouble.UNSUPPORTED, reason)
+    if status in _ELSEWHERE:
+        return RungError(Trouble.UNREACHABLE, reason)
     if status == HTTPStatus.GONE:
         return SyncError(
             "the server no longer knows what lies behind the cursor (410); forget it with `await store.reset()`, "
@@ -64,6 +68,11 @@ def judge_status(status: int, headers: Mapping[str, str], wall: float, *, rung: 
             status_code=status,
         )
     return remote_error(status, f"the feed cannot be pulled: {reason}")
+
+
+def _points(status: int, headers: Mapping[str, str]) -> str:
+    place = headers.get("location", "").partition("?")[0] if status in range(300, 400) else ""
+    return f" and points to {place}; no redirect is followed, since it would take the credentials there" * bool(place)
 
 
 @contextmanager

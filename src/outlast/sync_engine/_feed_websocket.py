@@ -14,8 +14,9 @@ from outlast.sync_engine._feed_lines import read_push
 from outlast.sync_engine._feed_records import FeedEvent, FeedFormat, FeedPage, Position
 from outlast.sync_engine._feed_trouble import RefusedError, RungError, judge_status
 
-_REFUSED: Final = frozenset({1008, 3000, 3003, 4401, 4403})
-"""Closing codes that mean credentials: policy violation; unauthorised and forbidden, registered and customary."""
+_REFUSED: Final = frozenset({3000, 3003, 4401, 4403})
+"""Closing codes that mean credentials: unauthorised and forbidden, registered and customary. 1008 may mean anything
+that a server does not like; if it is the credentials, the pull says so."""
 _CLOSE_TIMEOUT: Final = 1.0
 """Seconds that a closing handshake may take: the place in the feed is stored, so nothing is lost without one."""
 
@@ -80,8 +81,9 @@ class WebSocketLine:
         try:
             return cls(await connecting, form, heartbeat)
         except InvalidStatus as error:
-            response = error.response
-            refusal = judge_status(response.status_code, response.headers, wall, rung=True)
+            # Their own mapping refuses to read a header that came twice.
+            headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
+            refusal = judge_status(error.response.status_code, headers, wall, rung=True)
             raise refusal or RungError(Trouble.UNSUPPORTED, "the server does not switch to WebSocket") from error
         except (OSError, TimeoutError, EOFError) as error:
             raise RungError(Trouble.UNREACHABLE, f"{type(error).__name__}: {error}") from error

@@ -25,12 +25,12 @@ from outlast.engines.op import (
     Verb,
 )
 from outlast.errors import Category, ConfigError, Outcome
-from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for
+from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for, etag_of
 from outlast.outbox import Op, Parcel, SealedRequest
 from outlast.sync_engine._accepted import accepted, progress
 from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
-from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, headers_of, refresh
+from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, check_headers, headers_of, refresh
 from outlast.sync_engine._http_batch import HttpBatch, decode_batch, encode_batch
 
 _METHODS: Final = {
@@ -162,9 +162,21 @@ class HttpTransport:
         return url
 
     async def credentials(self) -> Mapping[str, str]:
-        """Return the headers that are added to each request and never stored."""
+        """Return the headers that are added to each request and never stored.
+
+        Raises:
+            ConfigError: One of them cannot be sent.
+            Exception: What the function that gives them raises.
+        """
         given = self._headers() if callable(self._headers) else self._headers
-        return {**self._login, **given, **await headers_of(self._credentials)}
+        return check_headers({**self._login, **given, **await headers_of(self._credentials)})
+
+    async def _added(self) -> Mapping[str, str] | NotApplied:
+        """Return the headers to add to a write, or why it stays where it is: without them no byte has left."""
+        try:
+            return await self.credentials()
+        except Exception as error:
+            return NotApplied(f"no credentials to send it with: {type(error).__name__}: {error}")
 
     @property
     def account(self) -> object:
@@ -182,8 +194,11 @@ class HttpTransport:
 
     async def send(self, op: Op, request: SealedRequest) -> Answer:
         """Send a sealed request once; see `Transport.send`."""
+        given = await self._added()
+        if isinstance(given, NotApplied):
+            return given
         sealed = {name.lower() for name, _ in request.headers}
-        added = {name: value for name, value in (await self.credentials()).items() if name.lower() not in sealed}
+        added = {name: value for name, value in given.items() if name.lower() not in sealed}
         headers = {**added, **self._fence(request), **dict(request.headers)}
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         if isinstance(result, NoAnswer):
@@ -237,8 +252,10 @@ class HttpTransport:
         body = None if self._batch is None else encode_batch(signed)
         if self._batch is None or body is None:
             return {op.seq: await self.send(op, request) for op, request in parcels}
-        fence = self._fence(parcels[0][1])
-        headers = {"Content-Type": "application/json", **await self.credentials(), **fence}
+        given = await self._added()
+        if isinstance(given, NotApplied):
+            return given
+        headers = {"Content-Type": "application/json", **given, **self._fence(parcels[0][1])}
         result = await self._http.request("POST", self._join(self._batch.path), headers=headers, body=body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
@@ -257,7 +274,7 @@ class HttpTransport:
                 return Missing()
             case HttpAnswer(status=200, headers=headers, body=body):
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
-                return Found(equal, headers.get("etag"), body)
+                return Found(equal, etag_of(headers), body)
             case HttpAnswer(status=status):
                 return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
             case NoAnswer(reason=reason):

@@ -29,6 +29,7 @@ from outlast.events import (
     OpEnqueued,
     OpFolded,
     OpPostponed,
+    OpResolved,
     OpSent,
     OriginPaused,
 )
@@ -111,6 +112,7 @@ class SyncMetrics:
             OpDelivered: ("outbox", self._delivered),
             OpPostponed: ("outbox", self._postponed),
             OpConflicted: ("outbox", self._conflicted),
+            OpResolved: ("outbox", lambda _: self._count("conflicts", "conflicts_resolved")),
             OpDied: ("outbox", self._died),
             OriginPaused: ("outbox", self._paused),
             LeaseTaken: ("outbox", lambda _: self._count("leases_taken")),

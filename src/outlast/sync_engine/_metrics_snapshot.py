@@ -18,7 +18,7 @@ class SyncSnapshot:
         failed: Times that a write was given up.
         retried: Attempts that settled nothing, so that another follows; they are no failures.
         conflicts: Times that a write was refused because the server holds something else.
-        conflicts_resolved: Writes that were in conflict and were delivered after all.
+        conflicts_resolved: Conflicts that were overcome: that a policy settled, or whose write was delivered after all.
         queue_depth: Writes that wait, neither in conflict nor dead.
         latency_avg: Seconds from a request to its recorded success on average, or None.
         latency_p95: Seconds that 95 % of recent ones stayed below, up to a sixteenth too high, or None.

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from outlast.engines.json_values import ABSENT
 from outlast.engines.overlay import Effect, Seen, Version, effect_of
-from outlast.outbox import Outbox, SyncOutbox, SyncTicket, Ticket, Write
+from outlast.outbox import Outbox, OutboxCore, SyncOutbox, SyncTicket, Ticket, Write
 from outlast.sync_engine._overlay_core import Listener, OnSettled, OverlayCore
 
 _log = logging.getLogger("outlast.sync_engine")
@@ -21,7 +21,8 @@ _log = logging.getLogger("outlast.sync_engine")
 class _OverlayFace:
     """Have what needs no waiting, the same for tasks and threads."""
 
-    def __init__(self, kind: str, shadow: MutableMapping[str, Any] | None, effect: Effect) -> None:
+    def __init__(self, source: OutboxCore, kind: str, shadow: MutableMapping[str, Any] | None, effect: Effect) -> None:
+        self._source = source
         self._kind = kind
         self._core = OverlayCore(kind, shadow, effect)
 
@@ -36,7 +37,7 @@ class _OverlayFace:
         *,
         version: Version = None,
         mark: int | None = None,
-        includes: int | None = None,
+        includes: int | str | None = None,
     ) -> bool:
         """Put what was pulled into the shadow; False says that it is older than what is there, so pull again.
 
@@ -45,8 +46,11 @@ class _OverlayFace:
             value: Its JSON value, None if it does not exist.
             version: Its version, if the server names one.
             mark: What `start_pull` gave before the request; None for an event that the server pushed.
-            includes: The place of an own op that an event is known to come from, by its key.
+            includes: The idempotency key that an event names, or the place of the own op that it comes from: what is
+                shown holds that op already. The key of somebody else's write says nothing.
         """
+        if isinstance(includes, str):
+            includes = self._source.identity.place(includes)
         landed = self._core.land(entity, ABSENT if value is None else value, version, mark, includes)
         self._core.publish()
         return landed
@@ -95,8 +99,8 @@ class Overlay(_OverlayFace):
         effect: Effect = effect_of,
         look_every: float = 0.25,
     ) -> None:
-        super().__init__(kind, shadow, effect)
-        self._box, self._source = box, box.core
+        super().__init__(box.core, kind, shadow, effect)
+        self._box = box
         self._one_look = asyncio.Lock()
         self._look_every = look_every
 
@@ -184,8 +188,8 @@ class SyncOverlay(_OverlayFace):
         shadow: MutableMapping[str, Any] | None = None,
         effect: Effect = effect_of,
     ) -> None:
-        super().__init__(kind, shadow, effect)
-        self._box, self._source = box, box.core
+        super().__init__(box.core, kind, shadow, effect)
+        self._box = box
         self._one_look = threading.Lock()
 
     def enqueue(self, *writes: Write) -> list[SyncTicket]:

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -15,7 +15,7 @@ from outlast.engines.coalesce import MERGE_PATCHES
 from outlast.engines.json_values import ABSENT
 from outlast.engines.op import OpState, Verb
 from outlast.engines.overlay import Effect, LocalOp, OverlayEngine, Seen, Version
-from outlast.outbox import Op, OpStatus, Write
+from outlast.outbox import Op, OpContent, OpStatus, PendingDiff, Write
 
 T = TypeVar("T")
 
@@ -39,8 +39,10 @@ class OverlaySource(Protocol):
         """Return something that is another whenever anybody has committed."""
         ...
 
-    def pending(self, kind: str) -> Future[list[Op]]:
-        """Return the undelivered ops of a kind, oldest first."""
+    def diff_pending(
+        self, kind: str, contents: Mapping[int, OpContent], places: Collection[int]
+    ) -> Future[PendingDiff]:
+        """Compare the undelivered ops of a kind with what is known of them."""
         ...
 
     def statuses(self, state: OpState | None, seq: int | None, limit: int) -> Future[list[OpStatus]]:
@@ -68,7 +70,8 @@ class OverlayCore:
         self._kind = kind
         self.shadow: MutableMapping[str, Any] = {} if shadow is None else shadow
         self._engine = OverlayEngine(effect)
-        self._contents: dict[int, tuple[Verb, bytes | None]] = {}
+        self._written: dict[int, tuple[Verb, bytes | None]] = {}
+        self._contents: dict[int, OpContent] = {}
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self._followers: dict[int, tuple[OnSettled | None, OnSettled | None]] = {}
@@ -83,7 +86,7 @@ class OverlayCore:
                 # One that was folded into an op that is known is left to the next look.
                 if write.kind == self._kind and self._engine.op(seq) is None:
                     self._engine.queue(local_op(seq, write))
-                    self._contents[seq] = write.verb, write.body
+                    self._written[seq] = write.verb, write.body
             self._look_again()
         self._tell([write.entity for write in writes if write.kind == self._kind])
 
@@ -93,9 +96,13 @@ class OverlayCore:
         version = yield source.data_version()
         if version == self._version:
             return
-        for seq in self._adopt((yield source.pending(self._kind))):
-            found = yield source.statuses(None, seq, 1)
-            self._settle(seq, found[0] if found else None)
+        with self._lock:
+            places = {**self._engine.waiting, **self._followers}
+        found = yield source.diff_pending(self._kind, self._contents, places)
+        self._adopt(found)
+        for seq in found.absent:
+            statuses = yield source.statuses(None, seq, 1)
+            self._settle(seq, statuses[0] if statuses else None)
         with self._lock:
             self._version = version if reasons == self._reasons_to_look else None
 
@@ -104,19 +111,16 @@ class OverlayCore:
         self._reasons_to_look += 1
         self._version = None
 
-    def _adopt(self, ops: Sequence[Op]) -> list[int]:
-        """Take over what the outbox holds; returns the places of the ops that it no longer does."""
+    def _adopt(self, found: PendingDiff) -> None:
+        """Take over what the outbox holds that is new here."""
         changed: list[str] = []
         with self._lock:
-            for op in ops:
-                if self._contents.get(op.seq) != (op.verb, op.body):
+            self._contents.update(found.contents)
+            for op in found.changed:
+                if self._written.pop(op.seq, None) != (op.verb, op.body):
                     self._engine.queue(local_op(op.seq, op))
-                    self._contents[op.seq] = op.verb, op.body
                     changed.append(op.entity)
-            queued = {op.seq for op in ops}
-            gone = [seq for seq in {**self._engine.waiting, **self._followers} if seq not in queued]
         self._tell(changed)
-        return gone
 
     def _settle(self, seq: int, status: OpStatus | None) -> None:
         """Note what became of an op that the outbox no longer holds as pending."""
@@ -130,6 +134,7 @@ class OverlayCore:
             else:
                 self._engine.remove(seq)
             self._contents.pop(seq, None)
+            self._written.pop(seq, None)
             on_success, on_error = self._followers.pop(seq, (None, None))
             if status is not None and status.into is not None:
                 self._followers.setdefault(status.into, (on_success, on_error))

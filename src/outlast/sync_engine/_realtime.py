@@ -56,14 +56,14 @@ class RealtimeChannel:
             what was raised, and the events are neither stored nor skipped.
         page_limit: Events to ask for in one pull, >= 1. Default 500.
         hold: Seconds for which a long poll is held, > 0. Default 25.
-        call_timeout: Seconds for one request or handshake, > 0. Default 10.
+        call_timeout: Seconds for one request, handshake or question for a token, > 0. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
         bus: Where events go.
         clock: Where the time comes from.
         random: Where jitter comes from.
 
     Raises:
-        ConfigError: An address or a number makes no sense.
+        ConfigError: An address, a number or the token makes no sense.
         MissingExtraError: httpx2 is not installed; websockets is looked for when that rung is tried.
 
     Thread-safe: no; use it from one event loop.
@@ -111,7 +111,7 @@ class RealtimeChannel:
         opener = RungOpener(self._http, form, addresses, hold=hold, heartbeat=config.heartbeat_timeout, clock=clock)
         self._loop = RealtimeLoop(
             FeedLadder(config), opener, self._intake, self._credentials,
-            say=self._say, on_reconnect=on_reconnect, clock=clock, random=random,
+            say=self._say, on_reconnect=on_reconnect, patience=call_timeout, clock=clock, random=random,
         )  # fmt: skip
         self._states = EventBus()
         self._state = ConnectionChanged(source=self._url, at=clock.now(), phase="stopped", rung=config.rungs[0].value)
@@ -149,6 +149,7 @@ class RealtimeChannel:
                 was given before.
 
         Raises:
+            ConfigError: The token holds what cannot stand in a header.
             ShuttingDownError: The channel was closed.
         """
         if self._closed:
@@ -207,7 +208,7 @@ class RealtimeChannel:
         Cancel: leaving the block in any way ends the stream.
         """
         check_number("max_buffer", max_buffer, least=1)
-        reader = FeedMessages(max_buffer)
+        reader = FeedMessages(max_buffer, self._over)
         self._intake.readers.append(reader)
         try:
             yield reader
@@ -215,28 +216,41 @@ class RealtimeChannel:
             self._intake.readers.remove(reader)
             reader.end()
 
+    def _over(self) -> BaseException | None:
+        """Return why no event will come, or None while some may."""
+        if self._closed:
+            return StopAsyncIteration()
+        task = self._task
+        return None if task is None or not task.done() or task.cancelled() else task.exception()
+
     async def caught_up(self) -> None:
         """Wait until the feed is live; raises what it fails with.
 
         Raises:
             ConfigError: `connect` was not called.
+            ShuttingDownError: The channel was closed before that.
 
         Cancel: only the waiting ends.
         """
+        running = self._running()
         waiting = asyncio.create_task(self._live.wait())
         try:
-            await asyncio.wait([self._running(), waiting], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
-        if not self._live.is_set():
+        if running.done():
             await self.closed()
+            raise ShuttingDownError(f"the channel to {self._url} was closed", operation="caught_up")
 
     async def closed(self) -> None:
-        """Wait for the end of the feed; raises what it has failed with.
+        """Wait for the end of the feed; raises what it has failed with, and returns after `aclose`.
 
         Cancel: only the waiting ends.
         """
-        await asyncio.shield(self._running())
+        task = self._running()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
 
     def _running(self) -> asyncio.Task[None]:
         if self._task is None:
@@ -246,6 +260,8 @@ class RealtimeChannel:
     async def aclose(self) -> None:
         """Close the connection and wait until nothing is left; the failure of the feed is not raised here."""
         self._closed = True
+        for reader in self._intake.readers:
+            reader.end()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -12,7 +12,7 @@ from typing import Protocol
 from outlast.clock import Clock, Random
 from outlast.engines.feed_ladder import FeedLadder
 from outlast.engines.feed_records import Due, GiveUp, Listen, Paused, Refresh, Rung, Step, Trouble, Try, Wait
-from outlast.errors import SyncError
+from outlast.errors import ConfigError, SyncError
 from outlast.sync_engine._feed_intake import FeedIntake
 from outlast.sync_engine._feed_lines import Line
 from outlast.sync_engine._feed_records import FeedEvent, FeedPage, Position
@@ -50,6 +50,7 @@ class RealtimeLoop:
         credentials: Asked for a new token when one is refused.
         say: Told of every state.
         on_reconnect: Called each time that the feed is live again after it was not.
+        patience: Seconds for one request for credentials.
         clock: Where the time comes from.
         random: Where jitter comes from.
     """
@@ -63,6 +64,7 @@ class RealtimeLoop:
         *,
         say: Say,
         on_reconnect: Callable[[], object] | None,
+        patience: float,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -72,6 +74,7 @@ class RealtimeLoop:
         self._credentials = credentials
         self._say = say
         self._on_reconnect = on_reconnect
+        self._patience = patience
         self._clock = clock
         self._random = random
         self._line: Line | None = None
@@ -92,7 +95,7 @@ class RealtimeLoop:
     async def run(self) -> None:
         """Run; raises what ends the feed for good."""
         if self._credentials.missing:
-            self._ladder.refused(refreshable=True)
+            self._ladder.refused(self._clock.now(), self._random.random(), refreshable=True)
         try:
             while True:
                 await self._turn()
@@ -111,7 +114,8 @@ class RealtimeLoop:
         except RefusedError as error:
             await self._close()
             self._reason = str(error)
-            self._ladder.refused(refreshable=self._credentials.refreshable)
+            chance = self._random.random()
+            self._ladder.refused(self._clock.now(), chance, refreshable=self._credentials.refreshable)
 
     async def _act(self, step: Step) -> None:
         match step:
@@ -192,13 +196,18 @@ class RealtimeLoop:
 
     async def _refresh(self) -> None:
         self._say("unauthorised", self._ladder.rung, self._reason)
+        given = self._credentials.given
         try:
-            await self._credentials.refresh()
+            async with asyncio.timeout(self._patience):
+                await self._credentials.refresh()
         except Exception as error:
-            self._reason = f"no new credentials: {type(error).__name__}"
-            self._ladder.refresh_failed(self._clock.now(), self._random.random())
+            said = f": {error}" if isinstance(error, ConfigError) else ""  # other texts may hold the secret
+            self._reason = f"no new credentials: {type(error).__name__}{said}"
+            if self._credentials.given == given:
+                self._ladder.refresh_failed(self._clock.now(), self._random.random())
         else:
-            self._ladder.renewed(asked=True)
+            if self._credentials.given == given:
+                self._ladder.renewed(asked=True)
 
     async def _close(self) -> None:
         """Close the line, whatever comes between; a line that cannot be closed in peace is dropped."""

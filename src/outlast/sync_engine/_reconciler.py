@@ -20,6 +20,7 @@ from outlast.engines.reconcile import after_answer, after_reading
 from outlast.engines.reconcile_records import (
     Ask,
     ConflictPolicies,
+    ConflictPolicy,
     Discard,
     Dispute,
     Fetch,
@@ -61,14 +62,16 @@ class Reconciler:
         theirs = _theirs(disputed)
         dispute = Dispute(op.verb, None if op.verb is Verb.DELETE else ours, disputed.answer, base, op.rounds)
         policy = disputed.policy or self._policies.of(op.kind)
-        resolver = self._resolvers.get(op.kind)
-        if resolver is not None and op.verb is not Verb.POST:
-            return await self._asked(resolver, disputed, dispute, theirs, limit=policy.max_rounds)
-        if theirs is None:
-            following = after_answer(policy, dispute, disputed.step)
-        else:
-            following = after_reading(policy, dispute, theirs, disputed.step)
-        return _step(following, disputed, base, theirs)
+        resolver = self._resolvers.get(op.kind) if op.verb is not Verb.POST else None
+        try:
+            if resolver is not None:
+                return await _asked(resolver, disputed, dispute, theirs, limit=policy.max_rounds)
+            return _merged(policy, disputed, dispute, theirs)
+        except Exception as error:
+            # Of a rule or a resolver, of what they made, or of JSON too deep to be merged: it must not stop the others.
+            who = "the merge" if resolver is None else "the resolver"
+            reason = f"{disputed.step.reason}; {who} raised {type(error).__name__}: {error}"
+            return _inbox(reason, base, theirs, None)
 
     async def _base(self, op: Op) -> Any:
         if op.verb is Verb.CREATE:
@@ -80,20 +83,25 @@ class Reconciler:
             kept = None if shadow is None or shadow.etag != op.if_match else shadow.body
         return _decoded(kept)
 
-    async def _asked(
-        self, resolver: Resolver, disputed: Disputed, dispute: Dispute, theirs: Theirs | None, *, limit: int
-    ) -> Step:
-        conflict = _shown(disputed, dispute, theirs)
-        if dispute.rounds >= limit:
-            reason = f"{disputed.step.reason}; {dispute.rounds} writes of the resolver were refused before it"
-            return _inbox(reason, dispute.base, theirs, None)
-        try:
-            answer = resolver(conflict)
-            decision = await answer if inspect.isawaitable(answer) else answer
-            return _decided(decision, conflict, disputed, theirs)
-        except Exception as error:
-            reason = f"{disputed.step.reason}; the resolver raised {type(error).__name__}: {error}"
-            return _inbox(reason, dispute.base, theirs, None)
+
+async def _asked(
+    resolver: Resolver, disputed: Disputed, dispute: Dispute, theirs: Theirs | None, *, limit: int
+) -> Step:
+    conflict = _shown(disputed, dispute, theirs)
+    if dispute.rounds >= limit:
+        reason = f"{disputed.step.reason}; {dispute.rounds} writes of the resolver were refused before it"
+        return _inbox(reason, dispute.base, theirs, None)
+    answer = resolver(conflict)
+    decision = await answer if inspect.isawaitable(answer) else answer
+    return _decided(decision, conflict, disputed, theirs)
+
+
+def _merged(policy: ConflictPolicy, disputed: Disputed, dispute: Dispute, theirs: Theirs | None) -> Step:
+    if theirs is None:
+        following = after_answer(policy, dispute, disputed.step)
+    else:
+        following = after_reading(policy, dispute, theirs, disputed.step)
+    return _step(following, disputed, dispute.base, theirs)
 
 
 def _decided(decision: Decision, conflict: Conflict, disputed: Disputed, theirs: Theirs | None) -> Step:
@@ -122,6 +130,8 @@ def _whole(conflict: Conflict, value: Any, theirs: Theirs | None) -> Step:
 def _resent(conflict: Conflict, verb: Verb, body: bytes | None, theirs: Theirs | None) -> Step:
     if conflict.theirs is ABSENT and verb is Verb.PUT:
         verb = Verb.CREATE  # what is gone can only be made
+    elif conflict.theirs is not ABSENT and verb is Verb.CREATE:
+        verb = Verb.PUT  # and what is there only be replaced
     return Renew(verb, body, _strong(conflict.etag), _held(theirs), "decided by the resolver")
 
 

@@ -36,6 +36,9 @@ class Plan:
     held: bool = True  # whether long polls are held
     status: int | None = None  # the answer to each pull
     garbage: bool = False  # pulls are answered with a page for people
+    mark: str = ""  # stands before each cursor
+    astray: bool = False  # each page says that there is more, behind one of two cursors
+    deaf: bool = False  # pulls begin at the beginning, whatever the cursor says
     hint: bool = False  # pushes say only that something has happened
 
 
@@ -65,15 +68,23 @@ async def feed(request):
     if refusal is None and hold is None:
         refusal = PLAN.status
     if refusal is not None:
-        return PlainTextResponse("no", refusal)
+        return PlainTextResponse("no", refusal, {"location": "http://portal.example/login?back=17"})
+    if PLAN.astray:
+        cursor = "1" if request.query_params.get("cursor") == "0" else "0"
+        return JSONResponse({"events": [], "cursor": cursor, "more": True})
     if PLAN.garbage:
         return PlainTextResponse("<html>Welcome! Please log in to the network.</html>")
-    after = int(request.query_params.get("cursor", 0))
+    after = 0 if PLAN.deaf else place(request.query_params.get("cursor", "0"))
     if hold is not None and PLAN.held:
         await news(after, float(hold))
     events = LOG[after : after + int(request.query_params.get("limit", 100))]
     last = after + len(events)
-    return JSONResponse({"events": events, "cursor": str(last), "more": last < len(LOG)})
+    return JSONResponse({"events": events, "cursor": f"{PLAN.mark}{last}", "more": last < len(LOG)})
+
+
+def place(cursor):
+    """Return how many events lie before a cursor."""
+    return int(cursor.removeprefix(PLAN.mark))
 
 
 async def news(after, seconds):
@@ -106,7 +117,8 @@ async def stream(request):
     refusal = refused("sse", request)
     if refusal is not None:
         return PlainTextResponse("no", refusal)
-    after = int(request.headers.get("last-event-id", len(LOG)))
+    resumed = request.headers.get("last-event-id", "").encode("latin-1").decode()
+    after = place(resumed or request.query_params.get("cursor", str(len(LOG))))
 
     async def text():
         yield "" if PLAN.mute else ": welcome\n\n"
@@ -116,7 +128,7 @@ async def stream(request):
             if event is None:
                 yield "" if PLAN.mute else ": still here\n\n"
             else:
-                yield f"id: {event.get('seq', '')}\r\ndata: {json.dumps(event)}\r\n\r\n"
+                yield f"id: {PLAN.mark}{event.get('seq', '')}\r\ndata: {json.dumps(event)}\r\n\r\n"
 
     return StreamingResponse(text(), media_type="text/event-stream")
 

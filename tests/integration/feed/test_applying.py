@@ -6,11 +6,11 @@ import tracemalloc
 import pytest
 
 from outlast.engines.backoff import Backoff
-from outlast.errors import Outcome, ShuttingDownError
+from outlast.errors import BadRequestError, Outcome, ShuttingDownError
 from outlast.events import FeedApplyFailed
 from outlast.outbox import Outbox
 from outlast.storage import FileFormat, SqliteDatabase
-from outlast.sync_engine import CallableTransport, FeedStore, Position, Rung, Runner
+from outlast.sync_engine import CallableTransport, FeedEvent, FeedStore, Position, Rung, Runner
 from outlast.testing import Recorder
 
 
@@ -92,6 +92,18 @@ async def test_rows_and_cursor_live_in_tables_of_yours(feed, until, tmp_path):
         assert rows == [("note/0", 0), ("note/1", 1)]
         assert ((await store.position()).seq, (await other.position()).seq) == (2, None)
         assert await other.rows() == []
+
+
+async def test_a_database_of_yours_can_be_read_before_the_first_pull(tmp_path):
+    """Its feed is empty then, and can be reset; the tables of the feed are made when they are needed."""
+    layout = FileFormat("app", 0x41505031, 1, ("CREATE TABLE note (id TEXT PRIMARY KEY, n INTEGER)",))
+    for number, look in enumerate([FeedStore.rows, FeedStore.reset, lambda store: store.get("a")]):
+        database = await asyncio.to_thread(SqliteDatabase, tmp_path / f"{number}.db", layout)
+        async with FeedStore(database) as store:
+            assert not await look(store)
+    database = await asyncio.to_thread(SqliteDatabase, tmp_path / "app.db", layout)
+    async with FeedStore(database) as store:
+        assert len(await store.commit([FeedEvent(seq=1, entity="a", body=1)], Position("1", 1))) == 1
 
 
 async def test_what_is_deleted_is_gone(feed, until):
@@ -193,6 +205,31 @@ async def test_readers_end_with_the_feed(feed, until):
             await channel.connect()
 
 
+async def test_who_comes_after_the_end_is_told_so(feed):
+    """A reader, or who waits, that comes when the feed has failed or was closed does not wait for ever."""
+    async with feed() as world:
+        world.server.tell(status=404)
+        channel = world.channel(rungs=[Rung.POLL])
+        await channel.connect()
+        with pytest.raises(BadRequestError):
+            await channel.closed()
+        async with channel.messages() as messages:
+            with pytest.raises(BadRequestError):
+                await anext(messages)
+            world.server.tell(status=None)
+            await channel.connect()
+            await channel.caught_up()
+            reading, ending = asyncio.create_task(anext(messages, "ended")), asyncio.create_task(channel.closed())
+            await asyncio.sleep(0)
+            await channel.aclose()
+            assert (await reading, await ending) == ("ended", None)
+        async with channel.messages() as messages:
+            assert [event async for event in messages] == []
+        with pytest.raises(ShuttingDownError):
+            await channel.caught_up()
+        await channel.closed()
+
+
 @pytest.mark.parametrize("moment", ["connecting", "catching-up", "live", "waiting"])
 async def test_it_can_be_cancelled_at_any_moment(feed, until, moment):
     """Leaving the block ends everything at once: no task, no socket, and the store goes on where it is."""
@@ -236,3 +273,56 @@ async def test_a_late_channel_does_not_move_the_cursor_back(tmp_path):
         await store.commit([], Position("eight", 8))
 
         assert await store.position() == Position("nine", 9)
+
+
+async def test_two_channels_on_one_store_do_no_harm_without_numbers(feed, until):
+    """Where only a cursor tells the place, each event is applied once as well, and the cursor never goes back."""
+    applied = []
+    async with feed() as world, world.store(apply=lambda db, event: applied.append(event.entity)) as store:
+        channels = world.channel(store, rungs=[Rung.LONG_POLL]), world.channel(store, rungs=[Rung.LONG_POLL])
+        async with channels[0] as one, channels[1] as two:
+            for channel in (one, two):
+                await channel.connect()
+                await channel.caught_up()
+            for length in range(1, 9):
+                world.server.append(1, seq=None, entity=f"note/{length}")
+                await until(lambda length=str(length): one.position.cursor == two.position.cursor == length)
+
+    assert applied == [f"note/{length}" for length in range(1, 9)]
+
+
+async def test_a_late_page_without_numbers_is_not_applied(tmp_path):
+    """What follows on a place that is no longer the stored one would put old rows over new ones."""
+    async with await FeedStore.open(tmp_path / "feed.db") as store:
+        await store.commit([FeedEvent(entity="a", body="new")], Position("nine"), behind=Position())
+
+        assert await store.commit([FeedEvent(entity="a", body="old")], Position("two"), behind=Position("one")) is None
+        assert (await store.position(), (await store.get("a")).body) == (Position("nine"), "new")
+
+
+@pytest.mark.parametrize("seq", [{}, {"seq": None}], ids=["numbered", "cursor"])
+async def test_a_feed_that_is_reset_while_it_is_live_begins_anew(feed, until, seq):
+    """The rows come back with the next event, and none of them is missing after a restart."""
+    async with feed() as world, world.store(apply=None) as store:
+        world.server.append(3, **seq)
+        async with world.channel(store, rungs=[Rung.LONG_POLL]) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await store.reset()
+            world.server.append(1, **seq)
+            await until(lambda: channel.position.cursor == "4" and channel.stats.applied == 7)
+
+        assert [row.entity for row in await store.rows()] == ["note/0", "note/1", "note/2", "note/3"]
+
+
+async def test_a_poll_notices_a_reset_without_any_event(feed, until):
+    """Each pull begins at the place that is stored then."""
+    async with feed() as world, world.store(apply=None) as store:
+        world.server.append(3)
+        async with world.channel(store, rungs=[Rung.POLL]) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await store.reset()
+            await until(lambda: channel.stats.applied == 6)
+
+        assert len(await store.rows()) == 3

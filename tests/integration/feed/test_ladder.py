@@ -10,7 +10,7 @@ from outlast.engines.backoff import Backoff
 from outlast.errors import BadRequestError, ConfigError, SyncError
 from outlast.events import ConnectionChanged, FeedResynced, FeedStopped
 from outlast.lab.proxy import BlackHole, Healthy, Refuse, Status
-from outlast.sync_engine import RealtimeChannel, Rung
+from outlast.sync_engine import LadderConfig, Position, RealtimeChannel, Rung
 from outlast.testing import Recorder
 
 
@@ -183,6 +183,23 @@ async def test_the_servers_wish_is_honoured(feed, until):
             assert 20 < channel.state.wait <= 30
 
 
+async def test_a_header_that_comes_twice_is_no_end(until):
+    """Two proxies in a row may both say when to come again; the handshake is refused, and the feed goes on."""
+
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Away\r\nRetry-After: 30\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        ladder = LadderConfig(rungs=(Rung.WEBSOCKET,))
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/feed"
+        async with RealtimeChannel(url, ladder=ladder) as channel:
+            await channel.connect()
+            await until(lambda: channel.state.phase == "waiting")
+            assert 20 < channel.state.wait <= 40
+
+
 @pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE, Rung.POLL])
 async def test_a_black_hole_is_left(feed, until, rung):
     """A network that swallows everything counts as no answer, within the limit of a call."""
@@ -235,7 +252,12 @@ async def test_it_can_be_connected_anew_after_it_gave_up(feed):
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "said"), [(410, SyncError, "await store.reset"), (404, BadRequestError, "cannot be pulled")]
+    ("status", "error", "said"),
+    [
+        (410, SyncError, "await store.reset"),
+        (404, BadRequestError, "cannot be pulled"),
+        (308, BadRequestError, "308 and points to http://portal.example/login; no"),
+    ],
 )
 async def test_a_feed_that_cannot_be_pulled_stops(feed, status, error, said):
     """What no repetition changes ends the feed, with what can be done about it."""
@@ -244,6 +266,28 @@ async def test_a_feed_that_cannot_be_pulled_stops(feed, status, error, said):
         channel = world.channel()
         with pytest.raises(error, match=said):
             await follow(channel, channel.closed)
+
+
+@pytest.mark.parametrize(
+    ("plan", "healed", "said"),
+    [
+        ({"status": 302}, {"status": None}, "302 and points to http://portal.example/login; no redirect is followed"),
+        ({"astray": True}, {"astray": False}, "says that there is more, and gives no new cursor"),
+    ],
+    ids=["login", "astray"],
+)
+async def test_a_pull_that_leads_nowhere_is_tried_again(feed, until, plan, healed, said):
+    """Neither a network that wants a login nor cursors that go round end the feed, or are followed without a pause."""
+    async with feed() as world:
+        world.server.tell(**plan)
+        async with world.channel(rungs=[Rung.POLL], reconnect=Backoff.fixed(3600.0)) as channel:
+            await channel.connect()
+            await until(lambda: channel.state.phase == "waiting")
+            assert said in channel.state.reason
+            assert world.server.asked["poll"] <= 3
+            world.server.tell(**healed)
+            channel.wake()
+            await channel.caught_up()
 
 
 async def test_a_forgotten_cursor_is_pulled_anew(feed, until):
@@ -263,6 +307,22 @@ async def test_a_forgotten_cursor_is_pulled_anew(feed, until):
         assert await store.get("note/7") is None
 
 
+@pytest.mark.parametrize("mark", ["\u00fc", " ", "\u20ac\u200b"])
+async def test_a_stream_is_resumed_at_any_cursor(feed, until, mark):
+    """A cursor is text of the server's: what a header cannot hold goes without it."""
+    async with feed() as world, world.store() as store, world.channel(store, rungs=[Rung.SSE]) as channel:
+        world.server.tell(mark=mark)
+        await channel.connect()
+        await channel.caught_up()
+        world.server.append(2)
+        await until(lambda: channel.position.seq == 2)
+        await world.cut(channel, until)
+        world.server.append(1)
+        await until(lambda: channel.position == Position(f"{mark}3", 3))
+
+        assert await world.applied(store) == [1, 2, 3]
+
+
 async def test_a_page_of_somebody_else_is_no_answer(feed, until):
     """What a login page of a network says is neither applied nor the end."""
     async with feed() as world, world.store() as store:
@@ -276,10 +336,12 @@ async def test_a_page_of_somebody_else_is_no_answer(feed, until):
             assert channel.position.seq == 2
 
 
-async def test_a_server_that_holds_no_requests_is_not_hammered(feed, until):
-    """Empty answers that come at once mean that there is no long poll, and the next lower rung is taken."""
+@pytest.mark.parametrize("plan", [{"held": False}, {"deaf": True}], ids=lambda plan: next(iter(plan)))
+async def test_a_server_that_holds_no_requests_is_not_hammered(feed, until, plan):
+    """Answers that come at once without news mean that there is no long poll, and the next lower rung is taken."""
     async with feed() as world:
-        world.server.tell(held=False)
+        world.server.tell(**plan)
+        world.server.append(1)
         async with world.channel(rungs=[Rung.LONG_POLL, Rung.POLL], limits={"poll_every": 60.0}) as channel:
             await channel.connect()
             await until(lambda: channel.state.live and channel.state.rung == "poll")
@@ -329,6 +391,20 @@ async def test_a_provider_is_asked_when_a_token_runs_out(feed, until, rung):
             assert given == ["token-0", "token-1"]
 
 
+async def test_a_close_for_another_reason_is_no_refusal(feed, until):
+    """A server that closes with 1008 may mean anything: the feed comes back, and the pull tells of the credentials."""
+    async with feed() as world:
+        world.server.tell(token="good")
+        async with world.channel(rungs=[Rung.WEBSOCKET]) as channel:
+            await channel.connect("good")
+            await channel.caught_up()
+            world.server.tell(close=1008)
+            world.server.append(1)
+            await until(lambda: channel.state.live and channel.stats.connections == 2 and channel.position.seq == 1)
+            world.server.tell(token="better", close=1008)
+            await until(lambda: channel.state.phase == "unauthorised")
+
+
 async def test_a_provider_that_fails_is_asked_again(feed):
     """Who gives out tokens may be away; a token that it gives and that is refused pauses the feed."""
     answers = iter([OSError("away"), "wrong"])
@@ -350,6 +426,40 @@ async def test_a_provider_that_fails_is_asked_again(feed):
                 pass
             await channel.connect("right")
             await channel.caught_up()
+
+
+async def test_a_provider_that_hangs_does_not_hold_the_feed(feed, until):
+    """It is asked again after the time of a call, and a token that is brought meanwhile counts, whatever it says."""
+    asked = []
+
+    async def provide():
+        asked.append(1)
+        await asyncio.sleep(0.1 if len(asked) > 2 else 3600.0)
+        return "late"
+
+    async with feed() as world:
+        world.server.tell(token="brought")
+        async with world.channel(token=provide, call_timeout=0.3) as channel:
+            await channel.connect()
+            await until(lambda: "no new credentials: TimeoutError" in channel.state.reason)
+            await until(lambda: len(asked) == 3)
+            await channel.connect("brought")
+            await channel.caught_up()
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret ", "s3cr\u00e9t", "a\r\nX-Role: s3cret"])
+async def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(feed, until, token):
+    """What was read with the newline at the end of its file is an error at once, which tells nothing of the secret."""
+    async with feed() as world, world.channel(token=lambda: token) as channel:
+        with pytest.raises(ConfigError, match="token: holds what cannot stand in a header") as refused:
+            await channel.connect(token)
+        with pytest.raises(ConfigError, match="token: holds"):
+            world.channel(token=token)
+        await channel.connect()
+        await until(lambda: channel.state.phase == "waiting")
+
+        assert "ConfigError: token: holds" in channel.state.reason
+        assert not any("s3c" in text for text in (str(refused.value), channel.state.reason, repr(channel)))
 
 
 @pytest.mark.parametrize("url", ["ftp://x/feed", "/feed", "http://me:secret@x/feed", "http://x/feed#part"])

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 
+import httpx
+import httpx2
 import pytest
 
 from outlast.errors import Category, Outcome
@@ -76,6 +78,26 @@ async def moved(reader, writer):
     await writer.drain()
 
 
+async def flood(reader, writer):
+    """Send an answer that has no end."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(b"1000\r\n" + bytes(0x1000) + b"\r\n")
+            await writer.drain()
+
+
+async def test_an_answer_without_end_does_not_fill_the_memory():
+    """What is above the limit is not read; the server may have acted."""
+    async with serving(flood) as (url, seen), client(max_answer_bytes=10_000, call_timeout=30.0) as http:
+        answer = await http.request("PUT", url, body=b"x")
+
+    assert (answer.outcome, answer.reason, len(seen)) == (
+        Outcome.IN_DOUBT, "RemoteError: the answer is larger than 10000 bytes", 1,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("act", [reset, half, silence, drip], ids=lambda act: act.__name__)
 async def test_an_answer_that_does_not_come_whole_is_in_doubt_and_asked_for_once(act):
     """The server may have acted, and nothing below the outbox tries again by itself."""
@@ -96,10 +118,11 @@ async def test_nobody_listens():
     assert (answer.category, answer.outcome) == (Category.RETRIABLE, Outcome.NOT_APPLIED)
 
 
-async def test_a_redirect_is_not_followed():
-    """A write is not repeated somewhere else."""
-    async with serving(moved) as (url, seen), client() as http:
-        answer = await http.request("PUT", url, body=b"x")
+@pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
+async def test_a_redirect_is_not_followed(library):
+    """A write does not become a GET somewhere else that succeeds, also with a client that would follow."""
+    async with serving(moved) as (url, seen), library.AsyncClient(follow_redirects=True) as brought:
+        answer = await HttpClient(client=brought).request("PUT", url, body=b"x")
 
     assert isinstance(answer, HttpAnswer)
     assert (answer.status, answer.headers["location"], len(seen)) == (302, "/there", 1)

@@ -93,6 +93,7 @@ def test_contradictions_are_found_and_put_before_a_person(place, tmp_path, code,
 def test_a_sound_file_is_saved_as_it_is(place, tmp_path):
     """Nothing is doubtful, and everything is there: places, names, counts, the fence above the old one."""
     report = salvage(place, tmp_path / "new.db")
+    place.execute("UPDATE op SET grp = coalesce(grp, seq)")  # the only difference: nothing more is folded into them
 
     assert (report.whole, report.damaged, examine(place)) == (True, (), [])
     new = SqlitePlace(tmp_path / "new.db")

@@ -16,7 +16,8 @@ import pytest
 from callers import Apsw, Awaited, Psycopg, Sqlite3
 from delivering import put
 from outlast.errors import ConfigError
-from outlast.outbox import Applied, Counts, OpState, enqueue_in
+from outlast.events import EventBus
+from outlast.outbox import Applied, Coalescing, Counts, OpState, Outbox, SyncOutbox, Verb, enqueue_in
 from outlast.sync_engine import CallableTransport, Runner
 from stores import PostgresPlace, SqlitePlace
 
@@ -67,6 +68,56 @@ async def test_a_name_is_queued_once_in_any_transaction(caller, beside):
 
     assert len(set(places)) == 1
     assert await deliver(caller) == (["a"], Counts(delivered=1))
+
+
+async def test_all_are_queued_or_none(caller, beside):
+    """A caller who goes on after an error, and commits, has not queued the half of it; the transaction is as it was."""
+    async with AsyncExitStack() as stack:
+        box = await caller.open(stack) if beside else None
+        async with caller.transaction() as connection:
+            with pytest.raises(ConfigError, match="there is no write 999999 yet"):
+                await caller.enqueue(connection, box, put("a"), put("b", after=999_999))
+            await caller.enqueue(connection, box, put("c"))
+            await caller.run(connection, "COMMIT")
+
+    assert (caller.rows(), await deliver(caller)) == (1, (["c"], Counts(delivered=1)))
+
+
+async def test_what_cannot_be_folded_leaves_nothing_half_done(tmp_path):
+    """A second create of what waits is refused, and with it the write that came before it in the call."""
+    path = tmp_path / "mine.db"
+    again = put("a", verb=Verb.CREATE)
+    async with await Outbox.open(path, inside=True, coalescing=Coalescing(), bus=EventBus()) as box:
+        await box.enqueue(again)
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute("BEGIN")
+            with pytest.raises(ConfigError, match="create"):
+                await box.enqueue_in(connection, put("b"), again)
+            connection.execute("COMMIT")
+
+        assert await box.counts() == Counts(ready=1)
+
+
+def test_another_program_may_queue_the_same_name_meanwhile(tmp_path):
+    """Python's sqlite3 begins only when it writes; until then another could take the name, and both were queued."""
+    path, write = tmp_path / "mine.db", put("a", once="x")
+    with SyncOutbox.open(path, inside=True, bus=EventBus()):
+        pass
+    with closing(sqlite3.connect(path)) as mine, closing(sqlite3.connect(path)) as other:
+        places = []
+
+        def come_between(statement):
+            if not places and statement.startswith(("BEGIN", "INSERT INTO outlast_op")):
+                places.append(0)
+                with other:
+                    places[:] = enqueue_in(other, write)
+
+        mine.set_trace_callback(come_between)
+        with mine:
+            found = enqueue_in(mine, write)
+
+        assert found == places
+        assert mine.execute("SELECT count(*) FROM outlast_op").fetchone() == (1,)
 
 
 async def test_tickets_know_what_was_committed(caller):

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from delivering import SOON, die_with_claims, opened
+from delivering import SOON, deliver, die_with_claims, opened
 from outlast.errors import LeaseHeldError, StorageError
-from outlast.outbox import Applied, Found, Identity, ProcessingLease, Terms, begin_epoch
+from outlast.outbox import Applied, Coalescing, Found, Identity, ProcessingLease, Rejected, Terms, begin_epoch
 from outlast.sync_engine import CallableTransport, Runner
 from stores import SqlitePlace
 
@@ -68,6 +68,46 @@ async def test_what_was_sent_before_is_read_back(place):
     assert sorted(log) == sorted([("read", keys[0]), ("read", keys[1]), ("send", keys[1])])
 
 
+def remembering(seen, answer):
+    """Return a server that remembers the body of each key."""
+
+    async def send(op):
+        seen.setdefault(op.key, set()).add(op.body)
+        return answer
+
+    return send
+
+
+async def test_nothing_is_folded_into_what_may_have_been_sent(place):
+    """In the backup it was never sent, but since then it may have been; its key stands for the body that it had."""
+    seen, options = {}, {"coalescing": Coalescing()}
+    async with opened(place, **options) as box:
+        await box.put("note", "a", {"v": 1})
+    begin_epoch(place)
+    async with opened(place, **options) as box:
+        await box.put("note", "a", {"v": 2})
+        await deliver(box, remembering(seen, Applied()))
+
+    assert list(seen.values()) == [{b'{"v":1}'}, {b'{"v":2}'}]
+
+
+async def test_another_body_has_a_key_that_nobody_has_seen(tmp_path):
+    """After the backup was made it may have been replayed already, otherwise; that key stands for another request."""
+    seen, file, backup = {}, tmp_path / "app.db", tmp_path / "backup.db"
+    async with opened(file) as box:
+        await box.put("note", "a", {"v": 1})
+        await deliver(box, remembering(seen, Rejected("422")))
+    shutil.copy(file, backup)
+    for number in (2, 3, 4):
+        async with opened(file) as box:
+            await box.replay(1, {"v": number})
+            await deliver(box, remembering(seen, Applied()))
+        shutil.copy(backup, file)
+        begin_epoch(file)
+
+    assert [*seen.values()] == [{b'{"v":%d}' % number} for number in (1, 2, 3, 4)]
+
+
 def test_the_same_backup_twice_is_two_epochs(tmp_path, face):
     """Whoever restores a backup a second time gives no key of the first time again."""
     box = face.open(tmp_path / "app.db")
@@ -113,3 +153,15 @@ def test_an_identity_names_each_epoch():
 
     assert [identity.key(seq, 0) for seq in (4, 5, 9, 10)] == ["s.1:4:0", "s.2-aa:5:0", "s.2-aa:9:0", "s.3-bb:10:0"]
     assert str(identity) == "s.3-bb"
+
+
+def test_each_epoch_has_generations_of_its_own():
+    """What changes once more after another backup was restored is behind all that the epochs before may have used."""
+    first = Identity("s").after(4, "aa")
+    second, other = first.after(4, "bb"), first.after(4, "cc")
+    changed = first.next_generation(4, 0)
+
+    assert (first.next_generation(5, 0), first.next_generation(4, changed)) == (1, changed + 1)
+    assert second.next_generation(4, changed) > changed + 1
+    assert second.next_generation(4, changed) != other.next_generation(4, changed)
+    assert second.next_generation(4, changed) < 2**53  # so that every reader of JSON has the same number

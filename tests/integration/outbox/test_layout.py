@@ -5,8 +5,10 @@ from functools import partial
 
 import pytest
 
+from damaged import PAGE, leaf_of, make
 from outlast.errors import ConfigError, CorruptError
-from outlast.outbox import Pruned, Retention, SyncOutbox, Verb, Write, salvage
+from outlast.events import EventBus
+from outlast.outbox import Pruned, Retention, SyncOutbox, Verb, Write, downgrade, salvage
 from outlast.outbox._layout import INSIDE, OUTBOX, POSTGRES_OUTBOX
 from outlast.storage import PostgresDatabase, SqliteDatabase
 from stores import SqlitePlace
@@ -146,3 +148,18 @@ def test_a_salvage_does_not_read_an_older_layout_wrongly(tmp_path, version):
         salvage(place, tmp_path / "new.db")
 
     assert not list(tmp_path.glob("new*"))
+
+
+def test_a_damaged_file_is_not_brought_up(tmp_path):
+    """SQLite skips the cells that a page denies without a word, and the queue would be shorter, on sound pages."""
+    path = tmp_path / "app.db"
+    make(path)
+    assert downgrade(path, 2) == []
+    content, at = bytearray(path.read_bytes()), (leaf_of(path, "op") - 1) * PAGE
+    content[at + 4] //= 2  # the count of cells
+    path.write_bytes(content)
+
+    with pytest.raises(CorruptError, match="nothing was changed"):
+        SyncOutbox.open(path, bus=EventBus())
+
+    assert path.read_bytes() == content

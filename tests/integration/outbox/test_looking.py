@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 import types
 
 import pytest
 
 from colours import one_colour
-from outlast.outbox import Applied, Counts, OpState, Rejected, Stale, Verb, Write
+from outlast.outbox import Applied, Counts, OpState, Outbox, Rejected, Stale, Verb, Write, _outbox
 from outlast.outbox import _queries as sql
 
 
@@ -111,3 +113,37 @@ def test_looking_at_one_write_does_not_read_all(face, box, place):
     sql.statuses(Spy(), None, 1, 1)
 
     assert place.plan(*wanted[0]) == []
+
+
+def test_who_knows_what_waits_is_told_what_is_otherwise(face, box):
+    """New ops and those that do something else are shown, known ones are not, and what is gone is named."""
+    for entity in ("merged", "sent"):
+        face.do(box.put("note", entity, {"n": 1}))
+    face.do(box.enqueue(Write(verb=Verb.PUT, kind="note", entity="kept", body=b"{}", after=1)))
+    face.do(box.put("other", "o1", {}))
+    first = box.core.diff_pending("note", {}, []).result(30)
+    assert [op.entity for op in first.changed] == ["merged", "sent", "kept"]
+    assert first.contents == {op.seq: (op.verb.value, op.body) for op in first.changed}
+
+    face.deliver(box, lambda op: Stale("412") if op.entity == "merged" else Applied())
+    face.do(box.replay(1, body={"n": 2}))
+    face.do(box.put("note", "new", {}))
+    second = box.core.diff_pending("note", first.contents, [2, 1, 99]).result(30)
+
+    assert [(op.seq, op.body) for op in second.changed] == [(1, b'{"n":2}'), (5, b"{}")]
+    assert second.absent == [2, 99]
+    known = first.contents | second.contents
+    assert box.core.diff_pending("note", known, [1, 3, 5]).result(30) == ([], {}, [])
+
+
+async def test_a_look_that_never_ends_does_not_outlast_the_patience(place, monkeypatch):
+    """A database that does not answer is given up on, and nothing is lost."""
+    monkeypatch.setattr(_outbox, "_ONE_LOOK", 0.05)
+    async with await Outbox.open(place) as box:
+        ticket, answers = await box.put("note", "n1", {}), threading.Event()
+        busy = [box.core.database.read(lambda _: answers.wait(60)) for _ in range(8)]
+        with pytest.raises(TimeoutError):
+            await ticket.settled(timeout=0.01)
+        answers.set()
+        await asyncio.gather(*map(asyncio.wrap_future, busy))
+        assert (await ticket.status()).state is OpState.READY

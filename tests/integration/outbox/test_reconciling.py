@@ -217,3 +217,41 @@ async def test_what_is_no_json_is_left_to_a_person(place):
 
         assert (await box.counts()).conflict == 2
         assert notes.log == []
+
+
+def nested(levels, value):
+    """Return a value in so many objects, one in the other."""
+    for _ in range(levels):
+        value = {"in": value}
+    return value
+
+
+def breaks(conflict):
+    """Be a rule with a mistake."""
+    raise LookupError(conflict.path)
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # what is recorded of it has tests on both stores
+@pytest.mark.parametrize(
+    ("rule", "theirs", "said"),
+    [
+        pytest.param(breaks, "theirs", "the merge raised LookupError: title", id="raises"),
+        pytest.param(lambda c: {1, 2}, "theirs", "the merge raised ValueError: it cannot be written as JSON", id="set"),
+        pytest.param(Rule.OURS, nested(700, 1), "the merge raised RecursionError", id="nested"),
+    ],
+)
+async def test_a_merge_that_fails_stops_nobody_else(place, rule, theirs, said):
+    """A rule with a mistake, or content too deep to be merged, is one write in the inbox; the others are delivered."""
+    notes = Notes(a=BASE)
+    notes.edit("a", title=theirs)
+    async with opened(place) as box:
+        mine = nested(700, 2) if rule is Rule.OURS else "mine"
+        base = {"title": nested(700, 0)} if rule is Rule.OURS else BASE
+        await box.enqueue(write(Verb.PUT, {"title": mine}, if_match='"1"', base=base))
+        await box.create("note", "b", {"title": "another"})
+        policy = ConflictPolicy(merge=MergeRules({"title": rule}))
+        await deliver(box, notes.transport, conflicts={"note": policy})
+
+        assert await box.counts() == Counts(delivered=1, conflict=1)
+        assert said in (await box.conflict(1)).reason
+        assert notes.body()["title"] == theirs

@@ -44,6 +44,7 @@ from reconciling import BASE, Notes, write
             lambda c: Resend({"no": object()}), {"title": "theirs", "done": True}, OpState.CONFLICT, id="no-json"
         ),
         pytest.param(lambda c: "nonsense", {"title": "theirs", "done": True}, OpState.CONFLICT, id="nonsense"),
+        pytest.param(lambda c: Resend({1, 2}), {"title": "theirs", "done": True}, OpState.CONFLICT, id="no-json"),
     ],
 )
 async def test_a_function_of_the_user_decides(place, decide, expected, state):
@@ -81,6 +82,21 @@ async def test_a_resolver_sees_what_is_gone_and_what_is_not_known(place):
 
         assert seen == [(UNKNOWN, UNKNOWN, ABSENT)]
         assert (notes.body(), notes.log[-1][1]) == ({"title": "again"}, "create")
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # the same
+async def test_ours_is_sent_again_over_what_is_there(place):
+    """A create of what exists is sent over it, on its version, and not as a create that is refused again."""
+    notes = Notes(a=BASE)
+    async with opened(place) as box:
+        await box.enqueue(write(Verb.CREATE, {"title": "mine"}))
+        await deliver(box, notes.transport, resolvers={"note": lambda c: Resolution.RETRY})
+
+        assert [entry[1:] for entry in notes.log] == [
+            ("create", None, {"title": "mine"}),
+            ("put", '"1"', {"title": "mine"}),
+        ]
+        assert (notes.body(), await box.counts()) == ({"title": "mine"}, Counts(delivered=1))
 
 
 async def test_a_resolver_has_rounds_as_well(place):

@@ -1,14 +1,17 @@
 """Real damage to a real file: it is never silent, and whatever can be read is saved with its place and its key."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from damaged import PAGE, PLACES, SEALED, SETTLED, leaf_of, make, read_one_by_one, root_of
 from delivering import deliver, opened
-from outlast.errors import OutlastError
+from outlast.errors import ConfigError, CorruptError, OutlastError
 from outlast.events import EventBus
-from outlast.outbox import Applied, Found, OpState, SyncOutbox, examine, salvage
+from outlast.outbox import Applied, Found, OpState, SyncOutbox, begin_epoch, examine, salvage
 from outlast.sync_engine import CallableTransport
 from stores import SqlitePlace
 
@@ -84,8 +87,6 @@ def check(tmp_path, sound, content):
 
 def readable_in(path):
     """Return what somebody else's SQLite reads, nothing where it refuses the file."""
-    import sqlite3
-
     try:
         return read_one_by_one(path)
     except sqlite3.Error:
@@ -269,3 +270,88 @@ def test_the_name_of_the_outbox_is_found_in_what_was_sent(tmp_path, sound):
 
     with SyncOutbox.open(tmp_path / "new.db", bus=EventBus()) as new, SyncOutbox.open(tmp_path / "sound.db") as old:
         assert new.ticket(PLACES[-1]).key == old.ticket(PLACES[-1]).key
+
+
+def changed(path, *statements):
+    """Change a copy of a sound file by SQL, as damage that nobody can tell from what was meant."""
+    with closing(sqlite3.connect(path)) as other:
+        for statement in statements:
+            other.execute(statement)
+        other.commit()
+
+
+@pytest.mark.parametrize("last", [1 << 40, 1 << 62])
+def test_places_that_cannot_be_cost_no_time(tmp_path, sound, last):
+    """A count of places that was damaged is far beyond what there is; nothing is done for each place up to it."""
+    path = tmp_path / "app.db"
+    path.write_bytes(damage(sound.content, blank(leaf_of(sound.path, "op"))(sound.content)))
+    content = path.read_bytes()
+    path.write_bytes(sound.content)
+    changed(
+        path, f"UPDATE sqlite_sequence SET seq = {last} WHERE name = 'op'", f"UPDATE seal SET fence = {(1 << 63) - 1}"
+    )
+    page = root_of(path, "sqlite_sequence")
+    path.write_bytes(damage(content, [(page, 0, path.read_bytes()[(page - 1) * PAGE : page * PAGE])]))
+
+    report = salvage(path, tmp_path / "new.db")
+
+    assert report.missing
+    with SyncOutbox.open(tmp_path / "new.db", bus=EventBus()) as box:
+        assert box.put("note", "later", {}).seq > max(PLACES)
+
+
+def test_what_is_no_number_costs_one_write(tmp_path, sound):
+    """SQLite stores no NaN; the write whose time is one is put before a person, and the others wait on."""
+    at = sound.content.index(b"application/json", (leaf_of(sound.path, "op") - 1) * PAGE) + len(b"application/json")
+    path = tmp_path / "app.db"
+    path.write_bytes(damage(sound.content, [(1, at, b"\xff" * 8)]))
+
+    report = salvage(path, tmp_path / "new.db")
+
+    assert [one.why for one in report.doubtful] == ["its created is damaged"]
+    assert report.read["op"] == len(PLACES) - SETTLED - 1
+
+
+def test_a_damaged_epoch_is_told(tmp_path, sound):
+    """The doctor names it, a new epoch is refused, and a salvage takes it from what was sent."""
+    path = tmp_path / "app.db"
+    path.write_bytes(sound.content.replace(b"epoch1", b"epochq"))
+
+    assert [finding.code for finding in examine(path)] == ["unreadable"]
+    with pytest.raises(CorruptError, match="name of the outbox or of its epochs is damaged"):
+        begin_epoch(path)
+    report = salvage(path, tmp_path / "new.db")
+
+    assert (report.self_lost, report.whole, report.epoch.startswith("2-")) == (True, False, True)
+
+
+class Mirror:
+    """Turn every byte round, so that no body can be taken for a plain one."""
+
+    name = "mirror"
+
+    def encode(self, body):
+        """Turn them."""
+        return bytes(255 - byte for byte in body)
+
+    decode = encode
+
+
+@pytest.mark.parametrize("what", ["page", "probe"])
+async def test_bodies_whose_codec_is_lost_are_not_sent_as_they_are(tmp_path, what):
+    """They wait until somebody names the codec, which is noted when it can read them."""
+    path, new = tmp_path / "app.db", tmp_path / "new.db"
+    async with opened(path, codec=Mirror()) as box:
+        await box.put("note", "a", {"n": 1})
+    content, meta = path.read_bytes(), root_of(path, "meta")
+    path.write_bytes(damage(content, blank(meta)(content)) if what == "page" else content.replace(b"probe9", b"probeX"))
+
+    report = salvage(path, new)
+
+    assert report.self_lost == (what == "page")
+    with pytest.raises(ConfigError, match=r"written with (a codec, whose|the codec 'mirror')"):
+        SyncOutbox.open(new, bus=EventBus())
+    async with opened(new, codec=Mirror()) as box:
+        assert [op.body for op in await box.pending("note")] == [b'{"n":1}']
+    with pytest.raises(ConfigError, match="the codec 'mirror'"):
+        SyncOutbox.open(new, bus=EventBus())

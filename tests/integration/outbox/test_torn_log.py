@@ -84,6 +84,22 @@ def test_a_damaged_header_hides_all(torn, tmp_path):
     assert len(entities(tmp_path / "new.db")) == COMMITS
 
 
+@pytest.mark.parametrize(
+    ("begin", "end"), [(0, 512), (0, 4096), (32, 56)], ids=["sector", "page", "first frame's header"]
+)
+def test_a_log_without_its_beginning_is_not_taken_for_none(torn, tmp_path, begin, end):
+    """A sector of zeros takes the header and that of the first frame away; what lies behind is still known as ours."""
+    log, content = log_of(torn)
+    content[begin:end] = bytes(end - begin)
+    log.write_bytes(content)
+
+    with pytest.raises(CorruptError, match="commits in it would be missing"):
+        SyncOutbox.open(torn, bus=EventBus())
+    assert any(finding.code == "log" for finding in examine(torn))
+    salvage(torn, tmp_path / "new.db")
+    assert len(entities(tmp_path / "new.db")) == COMMITS
+
+
 def test_the_last_commit_may_be_half_written(torn, caplog):
     """That is what a power cut leaves, before anything was acknowledged; it is said, and the rest is there."""
     hurt(torn, commits(log_of(torn)[1])[-1])

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from sides import Asgi
+from sides import Asgi, Wsgi
 
 from outlast.errors import ConfigError
-from outlast.http import Receiver, ReceiverRules
+from outlast.http import Receiver, ReceiverRules, WsgiReceiver, connection_of
 
 
 def test_a_repeat_during_the_first(side):
@@ -123,6 +123,31 @@ def test_the_answer_waits_for_the_commit(side):
     side.script.statement = fine
     assert side.place.rows("SELECT count(*) FROM kids") == [(0,)]
     assert (side.ask().status, side.place.effects()) == (201, ["k"])
+
+
+def test_what_a_wsgi_application_does_when_it_is_closed(place):
+    """Its body is closed after the commit, as a server does, and then there is no connection any more."""
+    side, seen = Wsgi(place), []
+
+    class Body:
+        def __init__(self, environ):
+            self.environ, self.parts = environ, iter([b"made"])
+
+        def __iter__(self):
+            return self.parts
+
+        def close(self):
+            seen.append(place.effects())
+            with pytest.raises(ConfigError, match="has no connection"):
+                connection_of(self.environ)
+
+    def inner(environ, start_response):
+        side.inner(environ, start_response)
+        return Body(environ)
+
+    side.app = WsgiReceiver(inner, side.connect, scope="all")
+
+    assert (side.ask().body, side.ask().body, seen) == (b"made", b"made", [["k"]])
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from sides import Asgi
 
 from outlast.errors import ConfigError
@@ -75,6 +76,35 @@ def test_cancelling_rolls_back(asgi):
 
     assert asgi.runner.run(cut()).status == 201
     assert asgi.place.effects() == ["k"]
+
+
+async def test_what_strays_after_the_end_is_rolled_back_too(postgres_place):
+    """A task of the request goes on when another one has failed; the pool committed what came after the rollback."""
+    strays = []
+
+    async def fail(db):
+        await db.execute("SELECT 1")
+        raise ZeroDivisionError
+
+    async def go_on(db):
+        for name in "ab":
+            await db.execute("INSERT INTO effects VALUES (%s, 'stray')", [name])
+
+    async def app(scope, receive, send):
+        db = connection_of(scope)
+        strays.append(asyncio.ensure_future(fail(db)))
+        strays.append(asyncio.ensure_future(go_on(db)))
+        await asyncio.gather(*strays)
+
+    side = Asgi(postgres_place.prepare())
+    side.close()
+    async with AsyncConnectionPool(postgres_place.address, min_size=1, open=False) as pool:
+        side.app = AsgiReceiver(app, pool.connection, scope="all")
+        with pytest.raises(ZeroDivisionError):
+            await side.asks()
+        await asyncio.wait(strays)
+
+    assert postgres_place.effects() == []
 
 
 async def test_cancelling_while_waiting_for_the_file(sqlite_place):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import apsw
 import psycopg
 import psycopg.rows
 import pytest
@@ -200,10 +201,40 @@ def test_rows_may_be_what_the_owner_likes(sqlite_place, postgres_place):
         connection.row_factory = lambda cursor, row: {"row": row}
         receiver.store(connection, receiver.claim(connection, "k", "d"), MADE)
         assert receiver.claim(connection, "k", "d") == Replay(MADE)
+    with sqlite_place.connect() as connection:
+        connection.text_factory = bytes
+        assert receiver.claim(connection, "k", "d") == New("", "k")
+        receiver.store(connection, New("", "k"), MADE)
+        assert receiver.claim(connection, "k", "d") == Replay(MADE)
+        assert connection.execute("SELECT 'mine'").fetchone() == (b"mine",)
     with psycopg.connect(postgres_place.prepare().address, row_factory=psycopg.rows.dict_row) as connection:
         receiver.store(connection, receiver.claim(connection, "k", "d"), MADE)
         assert receiver.claim(connection, "k", "d") == Replay(MADE)
         assert connection.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+
+def test_rows_of_apsw_may_be_what_the_owner_likes(sqlite_place):
+    """Its row trace is the owner's business as well."""
+    receiver = Receiver()
+    with sqlite_place.prepare(apsw).connect() as connection:
+        connection.row_trace = lambda cursor, row: {"row": row}
+        connection.execute("BEGIN")
+        receiver.store(connection, receiver.claim(connection, "k", "d"), MADE)
+        assert receiver.claim(connection, "k", "d") == Replay(MADE)
+        assert list(connection.execute("SELECT 1")) == [{"row": (1,)}]
+
+
+def test_a_pipeline_is_no_place_for_a_claim(postgres_place):
+    """Results come late in it, so it is refused by name; before and after it the transaction is as any other."""
+    receiver = Receiver()
+    with psycopg.connect(postgres_place.prepare().address) as connection:
+        with connection.pipeline():
+            connection.execute("INSERT INTO effects VALUES ('k', 'piped')")
+            with pytest.raises(ConfigError, match="is in pipeline mode"):
+                receiver.claim(connection, "k", "d")
+        receiver.store(connection, receiver.claim(connection, "k", "d"), MADE)
+
+    assert postgres_place.effects() == ["k"]
 
 
 def test_a_stricter_isolation_never_doubles(postgres_place):

@@ -210,6 +210,23 @@ async def test_a_changed_body_is_seen(desk):
     assert await desk.see() == Seen({"t": "good"}, (seq,))
 
 
+async def test_an_event_that_names_the_key_of_an_own_write_contains_it(desk):
+    """It comes before the answer is recorded, and the write is not replayed on its own result; other keys are none."""
+    desk = await desk(shadow={"n1": {"n": 1}}, effect=lambda value, op: {"n": value["n"] + 1})
+    seq = await desk.write("patch", "n1", {})
+    key = (await desk.ask(desk.box.pending, "note"))[0].key
+    assert await desk.see() == Seen({"n": 2}, (seq,))
+
+    for stranger in ("", "key", key + "0", f"x{key}", f"a:{'9' * 5000}:0"):
+        desk.overlay.pulled("n1", {"n": 5}, includes=stranger)
+        assert await desk.see() == Seen({"n": 6}, (seq,))
+    desk.overlay.pulled("n1", {"n": 2}, includes=key)
+
+    assert await desk.see() == Seen({"n": 2})
+    await desk.deliver()
+    assert await desk.see() == Seen({"n": 2})
+
+
 async def test_bodies_that_are_no_json(desk):
     """A whole body is shown as it is; of a patch that is no merge patch nobody can say what it does."""
     desk = await desk(shadow={"n1": [1]})

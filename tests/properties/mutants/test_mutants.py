@@ -172,8 +172,8 @@ MUTANTS = [
     Mutant(
         "union-brings-back",
         "engines/merge_rules.py",
-        "if _has(ours, item) and _has(theirs, item)]",
-        "if _has(ours, item) or _has(theirs, item)]",
+        "in in_ours and identity(item) in in_theirs]",
+        "in in_ours or identity(item) in in_theirs]",
         MERGE_TABLE,
     ),
     Mutant(
@@ -265,6 +265,13 @@ MUTANTS = [
         "engines/overlay.py",
         "if seq in self._echoed or _contains(known, version):",
         "if True:",
+        OVERLAY,
+    ),
+    Mutant(
+        "a-delivered-patch-hides-those-before-it",
+        "engines/overlay.py",
+        "elif op.verb in WHOLE:",
+        "else:",
         OVERLAY,
     ),
     Mutant(
@@ -978,6 +985,8 @@ MUTANTS = [
         LADDER,
     ),
     Mutant("flaps-are-forgiven", "engines/feed_ladder.py", ">= self._config.stable_after", ">= 0.0", LADDER),
+    Mutant("silence-is-life", "engines/feed_ladder.py", "self._phase.since - silent", "self._phase.since", LADDER),
+    Mutant("refreshes-storm", "engines/feed_ladder.py", "if refresh and self._hasty:", "if False:", LADDER),
     Mutant("a-gap-is-leapt", "engines/feed_order.py", "or event.seq > last + 1", "", ORDER),
     Mutant("a-double-is-applied", "engines/feed_order.py", "if event.seq <= last:", "if event.seq < last:", ORDER),
     Mutant(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from json_strategies import OBJECTS, VALUES
 
-from outlast.engines.json_values import ABSENT, UNKNOWN, same
+from outlast.engines.json_values import ABSENT, UNKNOWN, identity, same
 from outlast.engines.merge import MergeRules, merge
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.merge_report import Source
@@ -20,6 +20,12 @@ RULES = st.builds(
     st.sampled_from(Rule),
 )
 SYMMETRIC = [Rule.MAX, Rule.MIN, Rule.UNION, Rule.ASK]
+
+
+@given(one=VALUES, other=VALUES)
+def test_what_is_found_among_many_is_what_is_the_same(one, other):
+    """The form by which an item is looked up tells items apart exactly as a comparison does."""
+    assert (identity(one) == identity(other)) == same(one, other)
 
 
 @given(base=SIDES, theirs=SIDES, rules=RULES)

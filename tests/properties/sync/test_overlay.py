@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from outlast.engines.json_values import ABSENT, same
 from outlast.engines.op import Verb
-from outlast.engines.overlay import LocalOp, OverlayEngine, effect_of
+from outlast.engines.overlay import WHOLE, LocalOp, OverlayEngine, effect_of
 
 PICK = st.integers(0, 1000)
 NAMED = st.booleans()
@@ -99,11 +99,16 @@ class OverlayMachine(RuleBasedStateMachine):
         """Return the own ops that the shadow really contains."""
         return {seq for seq, _ in self.history[: self.shadow_at + 1] if seq is not None}
 
+    def hidden(self):
+        """Return the own ops that are answered, as is one behind them that says all of the entity."""
+        last = max((seq for seq in self.answered if self.ops[seq].verb in WHOLE), default=0)
+        return {seq for seq in self.answered if seq < last}
+
     @invariant()
     def never_flickers(self):
         """An own op is visible from the moment that it is queued until it is rolled back or in what was pulled."""
         seen = self.engine.view("n1", self.shadow)
-        shown, must = set(seen.local), set(self.ops) - self.rolled_back - self.contained()
+        shown, must = set(seen.local), set(self.ops) - self.rolled_back - self.contained() - self.hidden()
         assert must <= shown
         assert not shown & self.rolled_back
         assert list(seen.local) == sorted(shown)
@@ -119,7 +124,8 @@ class OverlayMachine(RuleBasedStateMachine):
 
     @invariant()
     def knows_what_waits(self):
-        """What was neither answered nor rolled back is known to wait."""
+        """What was neither answered nor rolled back is known to wait, and what shows nothing any more is forgotten."""
+        assert not any(map(self.engine.op, self.hidden()))
         assert set(self.engine.waiting) == set(self.ops) - self.rolled_back - self.answered
         assert self.engine.entities == ({"n1"} if any(map(self.engine.op, self.ops)) else set())
 

@@ -195,37 +195,81 @@ def test_only_listening_in_vain_is_silence():
 def test_refused_credentials_are_renewed_once():
     """Who can be asked is asked once; if the new ones are refused too, somebody has to bring some."""
     engine = ladder()
-    engine.refused(refreshable=True)
+    engine.refused(0.0, HALF, refreshable=True)
     assert engine.step(0.0) == Refresh()
     engine.renewed(asked=True)
     assert engine.step(0.0) == TOP
-    engine.refused(refreshable=True)
+    engine.refused(0.0, HALF, refreshable=True)
     assert engine.step(1e9) == Paused()
     engine.wake()
     assert engine.step(1e9) == Paused()
     engine.renewed(asked=False)
     assert engine.step(1e9) == TOP
-    engine.refused(refreshable=False)
+    engine.refused(0.0, HALF, refreshable=False)
     assert engine.step(1e9) == Paused()
 
 
-def test_an_open_connection_earns_another_refresh():
-    """Credentials that worked and ran out are renewed again, however often."""
-    engine = ladder()
+def test_a_stable_connection_earns_another_refresh():
+    """Credentials that worked for a while and ran out are renewed again at once, however often."""
+    engine, now = ladder(stable_after=30.0), 0.0
     for _ in range(5):
-        engine.refused(refreshable=True)
-        assert engine.step(0.0) == Refresh()
+        engine.refused(now, HALF, refreshable=True)
+        assert engine.step(now) == Refresh()
         engine.renewed(asked=True)
-        engine.opened(0.0, HALF)
-    assert isinstance(engine.step(0.0), Listen)
+        engine.opened(now, HALF)
+        now += 30.0
+    assert isinstance(engine.step(now), Listen)
     engine.renewed(asked=False)
-    assert isinstance(engine.step(0.0), Listen)
+    assert isinstance(engine.step(now), Listen)
+
+
+def test_credentials_that_are_refused_as_soon_as_they_are_taken_cause_no_storm():
+    """A server that pulls and then closes is asked with waits that grow, and its rung is left like one that is cut."""
+    engine, now = ladder(rungs=(Rung.WEBSOCKET, Rung.POLL)), 0.0
+    seen = []
+    engine.refused(now, HALF, refreshable=True)
+    for _ in range(4):
+        assert engine.step(now) == Refresh()
+        engine.renewed(asked=True)
+        seen.append(engine.step(now))
+        engine.opened(now, HALF)
+        engine.refused(now, HALF, refreshable=True)
+        seen.append(engine.step(now))
+        now += seen[-1].seconds
+    assert seen == [TOP, Wait(3.0), TOP, Wait(6.0), TOP, Wait(12.0), Try(Rung.POLL), Wait(24.0)]
+
+
+def test_a_stream_that_never_says_anything_is_left():
+    """A proxy that keeps what it should pass on lets a stream open; the silence is no life, so the rung is no good."""
+    engine, now = ladder(rungs=(Rung.SSE, Rung.LONG_POLL)), 0.0
+    for _ in range(3):
+        assert engine.step(now) == Try(Rung.SSE)
+        engine.opened(now, HALF)
+        now += 45.0
+        engine.listened(45.0)
+        engine.failed(now, HALF, Trouble.LOST)
+        now += engine.step(now).seconds
+    assert engine.step(now) == Try(Rung.LONG_POLL)
+
+
+def test_a_stream_that_falls_silent_after_a_long_life_is_forgiven():
+    """What was heard was life."""
+    engine, now = ladder(rungs=(Rung.SSE, Rung.LONG_POLL)), 0.0
+    for _ in range(9):
+        engine.opened(now, HALF)
+        engine.listened(40.0)
+        engine.heard()
+        engine.listened(45.0)
+        engine.failed(now + 85.0, HALF, Trouble.LOST)
+        assert engine.step(now + 85.0) == Wait(3.0)
+        now += 88.0
+    assert engine.step(now) == Try(Rung.SSE)
 
 
 def test_a_refresh_that_fails_is_tried_again_later():
     """Who gives out credentials may be away as well."""
     engine = ladder(max_attempts=2)
-    engine.refused(refreshable=True)
+    engine.refused(0.0, HALF, refreshable=True)
     engine.refresh_failed(0.0, HALF)
     assert engine.step(0.0) == Wait(3.0)
     engine.wake()

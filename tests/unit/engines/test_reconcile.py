@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from outlast.engines.json_values import ABSENT, UNKNOWN
@@ -244,6 +246,18 @@ def test_members_of_the_server_are_left_out():
     assert found.base == {"n": 1, "t": "b", "modified": 2}
     assert isinstance(read(dispute, other({"n": 2, "t": "a", "modified": 2}), policy), Discard)
     assert isinstance(read(dispute, other([1]), policy), Ask)
+
+
+@pytest.mark.parametrize("verb", [PUT, PATCH, CREATE])
+def test_members_of_the_server_are_left_out_of_ours_too(verb):
+    """Who reads, edits and writes back the whole sends nothing of the server's, and is done once it is there."""
+    policy = ConflictPolicy(server_fields=frozenset({"modified"}), on_duplicate=OnDuplicate.MERGE)
+    dispute = Dispute(verb, {"n": 2, "t": "a", "modified": 1}, Stale("412"), {**BASE, "modified": 1})
+
+    assert isinstance(read(dispute, other({"n": 2, "t": "a", "modified": 2}), policy), Discard)
+    ours = replace(policy, merge=MergeRules({"n": Rule.OURS}))
+    resent = read(dispute, other({"n": 3, "t": "a", "modified": 2}), ours)
+    assert resent.body == ({"n": 2} if verb is PATCH else {"n": 2, "t": "a"})
 
 
 def test_members_of_the_server_may_lie_deeper():

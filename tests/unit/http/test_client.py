@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import httpx2
 import pytest
@@ -17,9 +18,11 @@ class Fake:
         self.closed = False
         self.seen = []
 
-    async def request(self, method, url, *, headers, content):
+    @contextlib.asynccontextmanager
+    async def stream(self, method, url, *, headers, content, follow_redirects):
+        assert not follow_redirects
         self.seen.append((method, url, headers, content))
-        return await self.act()
+        yield await self.act()
 
     async def aclose(self):
         self.closed = True

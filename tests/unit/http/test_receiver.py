@@ -174,9 +174,23 @@ def test_half_a_body_is_no_request():
     assert json.loads(b"".join(body))["type"].endswith("request-broken-off")
 
 
+def test_a_body_in_chunks_is_not_taken_for_an_empty_one():
+    """Where the server does not say that they end, the sender is asked for a length; it was told that all went well."""
+    started = Started()
+    chunked = environ(CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked")
+    body = WsgiReceiver(never, never, scope="all")(chunked, started)
+
+    assert started.status == "411 Length Required"
+    assert json.loads(b"".join(body))["type"].endswith("request-without-length")
+
+
 @pytest.mark.parametrize(
     ("changes", "seen"),
     [
+        (
+            {"CONTENT_LENGTH": "", "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+            b"abc",
+        ),
         ({"CONTENT_LENGTH": "", "wsgi.input_terminated": True}, b"abc"),
         ({"CONTENT_LENGTH": "", "wsgi.input_terminated": False}, b""),
         ({"CONTENT_LENGTH": "3"}, b"abc"),

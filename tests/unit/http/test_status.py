@@ -107,6 +107,13 @@ def test_the_reason_comes_from_the_problem_document(body, reason):
     assert answer_for(400, {}, body, wall=0.0) == Rejected(reason, 400)
 
 
+def test_a_refusal_that_was_kept_is_told_from_a_new_one():
+    """Whoever sends a dead letter again after mending the server sees that the server was not asked anew."""
+    answer = answer_for(403, {"idempotent-replayed": "true"}, b'{"detail": "not yours"}', wall=0.0)
+
+    assert answer == Rejected("403 not yours; it is what was answered before, and kept under this key", 403)
+
+
 def test_the_body_of_a_success_is_not_looked_at():
     """An applied write stays applied, whatever the server shows of it: else it would be sent again for ever."""
     assert answer_for(200, {}, b'{"a":' * 50_000, wall=0.0) == Applied(None, 200)

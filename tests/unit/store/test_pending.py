@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from outlast.outbox import Op, Verb
+from outlast.outbox import Op, PendingDiff, Verb
 from outlast.store._pending import PendingWrite, PendingWrites
 
 
@@ -19,27 +19,82 @@ def write(seq, verb=Verb.PUT, body=b"{}"):
     return PendingWrite(seq, verb, body)
 
 
+def found(*ops, absent=()):
+    """Tell what the file holds that is otherwise than was known."""
+    return PendingDiff([*ops], {op.seq: (op.verb.value, op.body) for op in ops}, [*absent])
+
+
 def seqs(pending, key="a"):
     """Return the places of a key's writes in their order."""
-    return [write.seq for name, write in pending.look() if name == key]
+    _, known = pending.look()
+    return [seq for seq, (name, _) in known.items() if name == key]
 
 
 def test_the_last_write_of_a_key_is_what_readers_see():
     """Writes stand in the order of their places, whichever is heard of first."""
     pending = PendingWrites()
-    pending.add("a", write(7))
-    pending.add("a", write(5))
+    pending.look()
+    pending.adopt(found(op(7), op(5)))
     pending.add("b", write(9))
 
     assert (seqs(pending), pending.newest("a").seq, len(pending)) == ([5, 7], 7, 3)
     assert pending.newest("c") is None
 
 
+def test_what_was_folded_into_an_earlier_write_is_what_readers_see():
+    """The later ones were taken up too; should one of them be somebody else's, the next look finds it again."""
+    pending = PendingWrites()
+    pending.look()
+    pending.adopt(found(op(5, body=b"1"), op(6, body=b"2")))
+    pending.add("a", write(5, body=b"3"))
+
+    assert (pending.newest("a").body, len(pending)) == (b"3", 1)
+    contents, _ = pending.look()
+    assert contents == {}
+
+
+def test_what_is_queued_while_the_file_is_read_is_newer_than_the_answer():
+    """The answer may be from before a fold; the next look is told of that op again, and takes it over."""
+    pending = PendingWrites()
+    pending.add("a", write(5, body=b"1"))
+    pending.look()
+    pending.add("a", write(5, body=b"2"))
+    pending.adopt(found(op(5, body=b"1")))
+    assert (pending.newest("a").body, pending.unseen) == (b"2", True)
+
+    contents, _ = pending.look()
+    assert (contents, pending.unseen) == ({}, False)
+    pending.adopt(found(op(5, body=b"3")))
+    assert pending.newest("a").body == b"3"
+
+
+def test_what_is_known_as_it_is_stays_confirmed():
+    """That the server has confirmed a write is not forgotten because the file is read."""
+    pending = PendingWrites()
+    pending.add("a", write(5))
+    pending.look()
+    pending.applied("a", 5, '"3"')
+    pending.adopt(found(op(5)))
+
+    assert pending.newest("a").applied
+
+
+def test_what_the_file_no_longer_holds_is_told_anew_when_it_comes_back():
+    """A write that is replayed is another one to the next look, though it does the same."""
+    pending = PendingWrites()
+    pending.look()
+    pending.adopt(found(op(5)))
+    assert pending.look()[0] == {5: ("put", b"{}")}
+    pending.adopt(found(absent=[5]))
+
+    assert pending.look()[0] == {}
+
+
 def test_a_write_is_there_once():
     """What was adopted from the file before its own save returned is not added again."""
     pending = PendingWrites()
     pending.look()
-    pending.adopt([op(5)])
+    pending.adopt(found(op(5)))
     pending.add("a", write(5))
 
     assert seqs(pending) == [5]
@@ -74,7 +129,7 @@ def test_earlier_places_are_adopted_too():
     pending = PendingWrites()
     pending.add("b", write(6))
     pending.look()
-    pending.adopt([op(5), op(6, "b")])
+    pending.adopt(found(op(5), op(6, "b")))
 
     assert (seqs(pending, "a"), seqs(pending, "b")) == ([5], [6])
 
@@ -85,10 +140,10 @@ def test_what_is_settled_while_the_file_is_read_does_not_come_back():
     pending.add("a", write(5))
     pending.look()
     pending.remove("a", 5)
-    pending.adopt([op(5)])
+    pending.adopt(found(op(5)))
     assert seqs(pending) == []
 
-    pending.adopt([op(5)])
+    pending.adopt(found(op(5)))
 
     assert seqs(pending) == [5]  # a later look finds it again: it was replayed
 
@@ -98,6 +153,6 @@ def test_what_does_not_say_all_of_the_entity_is_not_read(verb):
     """A patch and a message are not taken for the entity."""
     pending = PendingWrites()
     pending.look()
-    pending.adopt([op(5, verb=verb)])
+    pending.adopt(found(op(5, verb=verb)))
 
     assert len(pending) == 0

@@ -25,7 +25,19 @@ def test_a_batch_shows_each_request_under_its_key():
         {"id": "s.1:1:0", "method": "PUT", "path": "/v1/note/a?x=1", "headers": {"If-Match": '"1"'}, "body": {"n": 1}},
         {"id": "s.1:2:0", "method": "PUT", "path": "/v1/note/b", "headers": {"If-Match": '"1"'}},
     ]
-    assert encode_batch([parcel(1, b"\xff")]) is None
+
+
+@pytest.mark.parametrize("body", [b"\xff", b'{"n": NaN}', '{"n":1}'.encode("utf-16"), b"[" * 100_000 + b"]" * 100_000])
+def test_what_is_no_json_has_no_place_in_a_batch(body):
+    """Nor has what some take for JSON and others do not, nor what is nested too deeply to be looked at."""
+    assert encode_batch([parcel(1, body)]) is None
+
+
+def test_a_body_is_sent_in_a_batch_as_it_was_sealed():
+    """Read and written anew, its digits would be lost and its largest number would be none that JSON knows."""
+    body = b'{"price": 0.12345678901234567890, "far": 1e400, "name": "\xc3\xa4"}'
+
+    assert b'"body":' + body + b"}" in encode_batch([parcel(1, body)])
 
 
 @pytest.mark.parametrize(
@@ -39,6 +51,7 @@ def test_a_batch_shows_each_request_under_its_key():
         ),
         pytest.param([{"status": 200}], {}, id="too-few"),
         pytest.param([{"id": "other", "status": 200}, {"status": 200}], {}, id="ids-of-others"),
+        pytest.param([{"id": 2, "status": 400}, {"id": 1, "status": 200}], {}, id="ids-that-are-numbers"),
         pytest.param(
             [{"status": True}, "nonsense"],
             {seq: InDoubt("its part of the answer has no status") for seq in (1, 2)},

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import httpx2
 import pytest
 
@@ -37,11 +39,13 @@ class Server:
         self.result = result or httpx2.Response(204)
         self.seen = []
 
-    async def request(self, method, url, *, headers, content):
+    @contextlib.asynccontextmanager
+    async def stream(self, method, url, *, headers, content, follow_redirects):
+        assert not follow_redirects
         self.seen.append((method, url, headers, content))
         if isinstance(self.result, Exception):
             raise self.result
-        return self.result
+        yield self.result
 
     async def aclose(self):
         raise AssertionError("a client that was brought is not closed")

@@ -1,12 +1,20 @@
 from types import SimpleNamespace
 
 from outlast.engines.overlay import Seen, effect_of
-from outlast.outbox import OpState, OpStatus, Verb, Write
+from outlast.outbox import OpState, OpStatus, PendingDiff, Verb, Write
 from outlast.sync_engine._overlay_core import OverlayCore
 
 SOURCE = SimpleNamespace(
-    data_version=lambda: "version", pending=lambda kind: ("pending", kind), statuses=lambda *question: question
+    data_version=lambda: "version",
+    diff_pending=lambda kind, contents, places: ("pending", kind, [*places]),
+    statuses=lambda *question: question,
 )
+NOTHING = PendingDiff([], {}, [])
+
+
+def without(*places):
+    """Answer that no op waits at these places."""
+    return PendingDiff([], {}, [*places])
 
 
 def status(state):
@@ -37,14 +45,15 @@ def test_a_write_that_is_replayed_while_somebody_looks_stays_visible():
     core = OverlayCore("note", None, effect_of)
     core.wrote([Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")], [1])
 
-    assert look(core, 7, [], [status(OpState.READY)]) == ["version", ("pending", "note"), (None, 1, 1)]
+    asked = look(core, 7, without(1), [status(OpState.READY)])
+    assert asked == ["version", ("pending", "note", [1]), (None, 1, 1)]
     assert core.view("n1") == Seen({}, (1,))
 
 
 def test_an_unchanged_file_is_not_read():
     """A second look asks for the version only."""
     core = OverlayCore("note", None, effect_of)
-    look(core, 7, [])
+    look(core, 7, NOTHING)
 
     assert look(core, 7) == ["version"]
 
@@ -53,13 +62,16 @@ def test_a_write_that_arrives_while_somebody_looks_is_looked_for_again():
     """It may be delivered already; then nothing would ever change any more."""
     core = OverlayCore("note", None, effect_of)
     questions = core.look(SOURCE)
-    assert [questions.send(answer) for answer in (None, 7)] == ["version", ("pending", "note")]
+    assert [questions.send(answer) for answer in (None, 7)] == ["version", ("pending", "note", [])]
     core.wrote([Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")], [1])
-    assert next_of(questions, []) == (None, 1, 1)
+    assert next_of(questions, NOTHING) is None
+
+    questions = core.look(SOURCE)
+    assert [questions.send(answer) for answer in (None, 7, without(1))][1:] == [("pending", "note", [1]), (None, 1, 1)]
     core.wrote([Write(verb=Verb.PUT, kind="note", entity="n1", body=b"{}")], [2])
     assert next_of(questions, [status(OpState.DELIVERED)]) is None
 
-    assert look(core, 7, []) == ["version", ("pending", "note"), (None, 2, 1)]
+    assert look(core, 7, without(2)) == ["version", ("pending", "note", [2]), (None, 2, 1)]
 
 
 def test_a_write_that_is_known_is_not_replaced_by_a_part_of_itself():

@@ -21,8 +21,9 @@ UNION ALL SELECT max(seq) FROM $receipt UNION ALL SELECT max(seq) FROM $once) AS
 def begin_epoch(where: str | os.PathLike[str]) -> Identity:
     """Begin a new epoch after a backup was restored, in a transaction; the delivery must stand still.
 
-    What lies in the backup keeps its key, for it may have been sent since the backup was made. What was sent before
-    that is in doubt, however its last sending ended, and is read back before it is sent again.
+    What lies in the backup keeps its key, for it may have been sent since the backup was made; so nothing is folded
+    into it any more, and where its content changes it has a key of the new epoch. What was sent before the backup is
+    in doubt, however its last sending ended, and is read back before it is sent again.
 
     Args:
         where: A file, or the address of a PostgreSQL database.
@@ -52,6 +53,7 @@ def _begin(db: sql.Tables, chance: str) -> Identity:
     identity = sql.identity(db).after(last, chance)
     write_identity(db, identity)
     db.execute("UPDATE $seal SET doubt = 1, first_sent = 0")
+    db.execute("UPDATE $op SET grp = seq WHERE grp IS NULL")  # in a group of its own nothing is folded into it
     return identity
 
 

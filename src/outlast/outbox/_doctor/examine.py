@@ -132,7 +132,7 @@ def _nonsense(db: Tables) -> list[int]:
 
 
 def _no_json(db: Tables) -> list[int]:
-    if db.execute(_CODEC).get:
+    if db.execute(_CODEC).get is not None:
         return []  # nobody can tell without it
     rows = db.execute("SELECT seq, content_type, body FROM $op")
     return [seq for seq, media, body in rows if media == "application/json" and is_broken_json(body)]

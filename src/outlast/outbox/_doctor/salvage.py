@@ -18,7 +18,17 @@ from outlast.outbox._doctor.finds import Columns, Finds, accepted_is_whole, coll
 from outlast.outbox._doctor.shapes import Column, Judged
 from outlast.outbox._layout import INSIDE, OUTBOX
 from outlast.outbox._queries.tables import Tables, ways_of
-from outlast.storage import Connection, Dialect, SalvageReader, SqliteDatabase, check_closed, publish, quarantine
+from outlast.storage import (
+    Connection,
+    Dialect,
+    SalvageReader,
+    SqliteDatabase,
+    check_closed,
+    check_unchanged,
+    publish,
+    quarantine,
+    stamps,
+)
 
 _TABLES: Final = ("op", "seal", "parked", "receipt")
 _LOST_FENCE: Final = 1000
@@ -51,7 +61,12 @@ class SalvageReport:
         missing: Ranges of places at which writes may have waited that could not be read.
         open_end: Whether writes may have waited behind the last place that is known, too.
         names_lost: Whether some of the names could not be read under which something was queued once.
+        receipts_lost: Whether some receipts could not be read, so that it is not known what became of those writes.
+        self_lost: Whether some of what the outbox knew of itself could not be read: its name, without which its keys
+            are new, or by which codec bodies are written; where they seem to be, it is opened with that codec only.
         unseen_commits: How many commits SQLite had left out of the old file silently; they are in the new one.
+        unfinished_commits: How many commits a crash has left half written, so that nobody was told of them; they are
+            left out. Damage to the very last commit looks the same.
         epoch: The new epoch.
         findings: What is wrong with the new file; nothing, or it is a mistake.
     """
@@ -64,14 +79,18 @@ class SalvageReport:
     missing: tuple[tuple[int, int], ...] = ()
     open_end: bool = False
     names_lost: bool = False
+    receipts_lost: bool = False
+    self_lost: bool = False
     unseen_commits: int = 0
+    unfinished_commits: int = 0
     epoch: str = ""
     findings: tuple[Finding, ...] = ()
 
     @property
     def whole(self) -> bool:
         """Tell whether everything could be read and nothing is doubtful."""
-        return not (self.doubtful or self.missing or self.open_end or self.names_lost or self.findings)
+        losses = (self.open_end, self.names_lost, self.receipts_lost, self.self_lost)
+        return not (self.doubtful or self.missing or any(losses) or self.findings)
 
 
 def salvage(
@@ -94,37 +113,35 @@ def salvage(
         clock: Where the time comes from.
 
     Raises:
-        ConfigError: The new file exists already.
+        ConfigError: The new file exists already, or the old one is to be moved away and holds tables of others, too.
         CorruptError: Not one page can be read.
-        StorageBusyError: Another process has the file open.
+        StorageBusyError: Another process has the file open, or has written to it meanwhile.
         NotOursError: Nothing in it looks like an outbox.
 
     Cancel: what is left is at most a file whose name ends in `.part`; it is of no use and may be deleted.
     """
-    old, target = Path(path), Path(new)
-    if target.exists() and not (move_away and target.resolve() == old.resolve()):
+    old, target = Path(path).resolve(), Path(new).resolve()
+    in_place = move_away and target == old
+    if target.exists() and not in_place:
         raise ConfigError(f"{target} exists already; name a new file", path="new")
     check_closed(old)
+    before = stamps(old)
     reader = SalvageReader(old)
     prefix = INSIDE if f"{INSIDE}op" in reader.roots else ""
-    part = Path(f"{target}.part")
-    _remove(part)
-    database = SqliteDatabase(part, OUTBOX, durability="process")  # flushed as a whole before it gets its name
+    if prefix and move_away:
+        raise ConfigError(
+            f"{old} holds tables of others, too, which would be missing; leave it where it is", path="new"
+        )
+    part = Path(f"{target}.{uuid.uuid4().hex[:8]}.part")  # of its own, for two may be at it
     try:
-        columns = database.read(_columns).result()
-        finds = collect(reader, columns, prefix)
-        _check_found(old, reader, finds, prefix)
-        filling = _Filling(finds, columns, clock.wall(), uuid.uuid4().hex[:16])
-        database.write(filling.fill).result()
-    except BaseException:
-        database.close()
+        finds, filling = _fill(part, old, reader, prefix, clock.wall())
+        findings = examine(part)
+        check_unchanged(old, before)
+        if not in_place:
+            _publish(part, target)
+        moved = quarantine(old, clock.wall(), part if in_place else None) if move_away else ()
+    finally:
         _remove(part)
-        raise
-    database.close()
-    findings = examine(part)
-    moved = quarantine(old, clock.wall()) if move_away else ()
-    publish(part, target)
-    _remove(part)  # the lock beside it
     return SalvageReport(
         new=str(target),
         quarantined=tuple(map(str, moved)),
@@ -133,11 +150,34 @@ def salvage(
         doubtful=tuple(filling.doubtful),
         missing=tuple(finds.missing()),
         open_end=finds.open_end,
+        receipts_lost=bool(finds.gaps["receipt"]),
+        self_lost=finds.self_lost,
         names_lost=bool(reader.table(f"{prefix}once").gaps),
         unseen_commits=reader.wal.unseen,
+        unfinished_commits=reader.wal.unfinished,
         epoch=filling.epoch,
         findings=tuple(findings),
     )
+
+
+def _fill(part: Path, old: Path, reader: SalvageReader, prefix: str, wall: float) -> tuple[Finds, _Filling]:
+    database = SqliteDatabase(part, OUTBOX, durability="process")  # flushed as a whole before it gets its name
+    try:
+        columns = database.read(_columns).result()
+        finds = collect(reader, columns, prefix)
+        _check_found(old, reader, finds, prefix)
+        filling = _Filling(finds, columns, wall, uuid.uuid4().hex[:16])
+        database.write(filling.fill).result()
+    finally:
+        database.close()
+    return finds, filling
+
+
+def _publish(part: Path, target: Path) -> None:
+    try:
+        publish(part, target, replace=False)
+    except FileExistsError as error:
+        raise ConfigError(f"{target} exists already; name a new file", path="new") from error
 
 
 def _check_found(old: Path, reader: SalvageReader, finds: Finds, prefix: str) -> None:
@@ -153,7 +193,7 @@ def _check_found(old: Path, reader: SalvageReader, finds: Finds, prefix: str) ->
 
 
 def _remove(part: Path) -> None:
-    for end in ("", "-wal", "-shm", "-gate"):
+    for end in ("", "-wal", "-shm", "-gate", ".mark"):
         Path(f"{part}{end}").unlink(missing_ok=True)
 
 
@@ -217,7 +257,7 @@ class _Filling:
 
     def _ops(self, db: Connection) -> None:
         finds = self._finds
-        missing = {seq for low, high in finds.missing() for seq in range(low, high + 1)}
+        missing = finds.missing()
         for seq, judged in sorted(finds.rows["op"].items()):
             if seq in finds.rows["parked"]:
                 continue
@@ -225,6 +265,8 @@ class _Filling:
             if why:
                 self._park(db, seq, judged, why)
                 continue
+            # What is lost may have been its sending, so nothing is folded into it.
+            judged.values["grp"] = judged.values["grp"] or seq
             self._store(db, "op", judged, seq)
             sealed = finds.rows["seal"].get(seq)
             if sealed is not None:
@@ -261,7 +303,7 @@ class _Filling:
             db.execute("INSERT INTO once (name, seq, named) VALUES (?, ?, ?)", (name, seq, named))
         for name, value in finds.meta.items():
             usable = str(value).isdecimal() if name == "decisions" else value is not None
-            if usable and name not in {"store", "epoch", "epochs"}:
+            if usable and name not in {"store", "epoch", "epochs", "codec_probe"}:  # it is made anew
                 db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
         identity = finds.identity()
         identity = identity if identity.store else type(identity)(self._chance, identity.epochs)

@@ -92,7 +92,8 @@ def judge(columns: Sequence[Column], rowid: int, values: Sequence[Any]) -> Judge
 def _usable(column: Column, value: Any, doubts: list[str]) -> Any:
     if value is None and not column.needed:
         return None
-    if isinstance(value, _TYPES[column.kind]):
+    # Where no number can be, NaN, SQLite would store nothing.
+    if isinstance(value, _TYPES[column.kind]) and value == value:  # noqa: PLR0124 - NaN alone is not
         return value
     doubts.append(f"its {column.name} is damaged")
     match column.kind, value:

@@ -14,6 +14,7 @@ from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, ident
 from outlast.outbox._queries.look import (
     changes,
     counts,
+    diff_pending,
     dues,
     kinds,
     once_names,
@@ -75,6 +76,7 @@ __all__ = [
     "count_backlog",
     "counts",
     "decisions",
+    "diff_pending",
     "discard",
     "dues",
     "enqueue",

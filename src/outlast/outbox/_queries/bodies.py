@@ -69,7 +69,7 @@ class Bodies:
         """Tell whether what was noted can be read."""
         try:
             return self.unpack(bytes.fromhex(probe)) == _PROBE
-        except CorruptError:
+        except (CorruptError, TypeError, ValueError):
             return False
 
 

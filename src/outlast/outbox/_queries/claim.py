@@ -229,10 +229,11 @@ def _upcast(db: Tables, identity: Identity, op: Op, upcast: Callable[[Op], Op]) 
     if now is op:
         return op
     bodies = db.ways.bodies
-    changed = int((now.body, now.base) != (op.body, op.base))
+    changed = (now.body, now.base) != (op.body, op.base)
+    generation = identity.next_generation(op.seq, op.generation) if changed else op.generation
     row = db.execute(
-        f"UPDATE $op SET generation = generation + ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
-        (changed, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
+        f"UPDATE $op SET generation = ?, schema_v = ?, body = ?, base = ? WHERE seq = ? RETURNING {OP}",
+        (generation, now.schema, bodies.pack(now.body), bodies.pack(now.base), op.seq),
     ).fetchone()
     return read_op(row, identity, bodies)
 

@@ -13,6 +13,7 @@ from outlast.errors import ConfigError, CorruptError
 from outlast.outbox._identity import NOBODY
 from outlast.outbox._queries import shadows
 from outlast.outbox._queries.bodies import PLAIN, Bodies
+from outlast.outbox._queries.identity import identity
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import KEEP, Op
@@ -45,24 +46,23 @@ def replay(db: Tables, seq: int, change: Change, wall: float) -> None:
     """
     _note_decision(db)
     bodies = db.ways.bodies
-    found = db.execute("SELECT body, if_match, base, theirs FROM $parked WHERE seq = ?", (seq,)).fetchone()
+    found = db.execute("SELECT body, if_match, base, theirs, generation FROM $parked WHERE seq = ?", (seq,)).fetchone()
     if found is None:
         raise ConfigError(f"no write {seq} lies in the conflicts or dead letters", path="seq")
     if_match, base = found[1:3] if change.if_match == KEEP else (change.if_match, _seen(bodies, found[3], change))
     same_body = change.body is None or bodies.unpack(found[0]) == change.body
     if not same_body:
         _part(db, seq)
+    changed = not same_body or if_match != found[1]
+    generation = identity(db).next_generation(seq, found[4]) if changed else found[4]
     # The same request keeps its key: an attempt before the one that was refused may have taken effect unheard. As a
     # group of its own it is folded with nothing, because its bytes may be known under that key.
     db.execute(
-        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, generation + ?, target, content_type, ?,"
+        f"INSERT INTO $op ({OP}) SELECT seq, lane, verb, kind, entity, CAST(? AS BIGINT), target, content_type, ?,"
         " created, coalesce(?, body), coalesce(grp, seq), after_seq, coalesce(?, schema_v), rounds,"
         " CASE WHEN expires > ? THEN expires END, ?, passable FROM $parked WHERE seq = ?",
-        (
-            int(not same_body or if_match != found[1]), if_match, bodies.pack(change.body), change.schema, wall, base,
-            seq,
-        ),
-    )  # fmt: skip
+        (generation, if_match, bodies.pack(change.body), change.schema, wall, base, seq),
+    )
     db.execute("DELETE FROM $parked WHERE seq = ?", (seq,))
 
 
@@ -73,7 +73,7 @@ def _seen(bodies: Bodies, theirs: bytes | None, change: Change) -> bytes | None:
     """
     try:
         known: dict[str, Any] = json.loads(bodies.unpack(theirs) or b"{}")
-    except CorruptError:
+    except (CorruptError, ValueError):
         return None
     shown = "body" in known and known.get("etag") == change.if_match
     return bodies.pack(encode(known["body"])) if shown else None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from outlast.engines.op import OpState, Verb
 from outlast.errors import ReceiptPrunedError
 from outlast.outbox._identity import Identity
 from outlast.outbox._parked import ParkedOp, read_theirs
 from outlast.outbox._queries.decide import decisions
-from outlast.outbox._queries.rows import OP, read_op, verb_of
+from outlast.outbox._queries.rows import OP, listed, read_op, state_of, verb_of
 from outlast.outbox._queries.tables import NEWCOMER, Tables, Version
-from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpStatus
+from outlast.outbox._records import Changes, Counts, Newcomer, Op, OpContent, OpStatus, PendingDiff
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM $op), (SELECT count(*) FROM $seal),
@@ -59,8 +59,8 @@ def statuses(
     )
     return [
         OpStatus(
-            seq=row[0], state=OpState(row[1]), verb=None if row[2] is None else verb_of(row[2], row[0]), kind=row[3],
-            entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
+            seq=row[0], state=state_of(row[1], row[0]), verb=None if row[2] is None else verb_of(row[2], row[0]),
+            kind=row[3], entity=row[4], attempts=row[5], reason=row[6], etag=row[7], at=row[8], into=row[9],
         )
         for row in rows
     ]  # fmt: skip
@@ -139,8 +139,8 @@ def parked(
     bodies = db.ways.bodies
     return [
         ParkedOp(
-            op=read_op(row[5:], identity, bodies), state=OpState(row[0]), reason=row[1], attempts=row[2], at=row[3],
-            **read_theirs(bodies.unpack(row[4])),
+            op=read_op(row[5:], identity, bodies), state=state_of(row[0], row[5]), reason=row[1], attempts=row[2],
+            at=row[3], **read_theirs(bodies.unpack(row[4])),
         )
         for row in rows
     ]  # fmt: skip
@@ -151,6 +151,36 @@ def pending(db: Tables, identity: Identity, kind: str, after: int, limit: int | 
     query = f"SELECT {OP} FROM $op WHERE kind = ? AND seq > ? ORDER BY seq"
     rows = db.execute(query, (kind, after)) if limit is None else db.execute(f"{query} LIMIT ?", (kind, after, limit))
     return [read_op(row, identity, db.ways.bodies) for row in rows]
+
+
+def diff_pending(
+    db: Tables, identity: Identity, kind: str, contents: Mapping[int, OpContent], places: Collection[int]
+) -> PendingDiff:
+    """Compare the undelivered ops of a kind with what somebody knows of them, and return what is otherwise.
+
+    All of them are looked at, for any may have been folded or merged; but only what is otherwise becomes an `Op`.
+
+    Args:
+        db: The connection.
+        identity: Whose ops they are.
+        kind: The type of the entities.
+        contents: What each known op does, by its place.
+        places: Where the caller believes that ops wait.
+    """
+    db.ways.begin(db)
+    try:
+        held: set[int] = set()
+        changed: dict[int, OpContent] = {}
+        for seq, verb, body in db.execute("SELECT seq, verb, body FROM $op WHERE kind = ? ORDER BY seq", (kind,)):
+            held.add(seq)
+            if contents.get(seq) != (verb, body):
+                changed[seq] = verb, body
+        query = f"SELECT {OP} FROM $op WHERE seq IN {{marks}} ORDER BY seq"
+        rows = (row for marks, some in listed([*changed]) for row in db.execute(query.format(marks=marks), some))
+        ops = [read_op(row, identity, db.ways.bodies) for row in rows]
+    finally:
+        db.ways.end(db)
+    return PendingDiff(ops, changed, [seq for seq in places if seq not in held])
 
 
 def once_names(db: Tables, prefixes: Sequence[str]) -> list[list[tuple[str, int]]]:

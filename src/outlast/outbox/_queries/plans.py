@@ -30,22 +30,32 @@ Text = Callable[[str], str]
 
 
 def run(plan: Plan[T], text: Text, execute: Callable[[str, Sequence[Any]], Rows]) -> T:
-    """Run a plan on a blocking connection."""
+    """Run a plan on a blocking connection; what a statement raises is raised into the plan."""
     try:
         ask = next(plan)
         while True:
-            ask = plan.send(execute(text(ask.statement), ask.bindings))
+            try:
+                rows = execute(text(ask.statement), ask.bindings)
+            except BaseException as error:
+                ask = plan.throw(error)
+            else:
+                ask = plan.send(rows)
     except StopIteration as end:
         result: T = end.value
         return result
 
 
 async def arun(plan: Plan[T], text: Text, execute: Callable[[str, Sequence[Any]], Awaitable[Rows]]) -> T:
-    """Run a plan on a connection that is awaited."""
+    """Run a plan on a connection that is awaited; what a statement raises is raised into the plan."""
     try:
         ask = next(plan)
         while True:
-            ask = plan.send(await execute(text(ask.statement), ask.bindings))
+            try:
+                rows = await execute(text(ask.statement), ask.bindings)
+            except BaseException as error:
+                ask = plan.throw(error)
+            else:
+                ask = plan.send(rows)
     except StopIteration as end:
         result: T = end.value
         return result

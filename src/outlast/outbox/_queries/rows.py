@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
-from outlast.engines.op import Verb
+from outlast.engines.op import OpState, Verb
 from outlast.errors import CorruptError
 from outlast.outbox._identity import Identity
 from outlast.outbox._queries.bodies import Bodies
@@ -55,6 +55,20 @@ def verb_of(text: str, seq: int) -> Verb:
     except KeyError:
         raise CorruptError(
             f"write {seq} is damaged, its verb reads {text!r}; see: outlast outbox doctor", operation="outbox"
+        ) from None
+
+
+def state_of(text: str, seq: int) -> OpState:
+    """Return what became of a write.
+
+    Raises:
+        CorruptError: Nobody knows, because its row is damaged.
+    """
+    try:
+        return OpState(text)
+    except ValueError:
+        raise CorruptError(
+            f"write {seq} is damaged, its state reads {text!r}; see: outlast outbox doctor", operation="outbox"
         ) from None
 
 

@@ -12,6 +12,7 @@ from outlast.engines.op import AskCredentials, Await, Compare, Conflict, Deliver
 from outlast.engines.origin_pause import OriginPause, pause
 from outlast.errors import ConfigError, LeaseLostError
 from outlast.outbox._queries import shadows
+from outlast.outbox._queries.identity import identity
 from outlast.outbox._queries.rows import OP, chunks, listed
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import Claimed
@@ -182,11 +183,12 @@ def _receipt(claimed: Claimed, step: Step, wall: float) -> tuple[Any, ...]:
 def _renew(db: Tables, claimed: Claimed, step: Renew) -> None:
     """Let an op go again with other content, as if it had never been sent, but under a new key."""
     op, bodies = claimed.op, db.ways.bodies
+    generation = identity(db).next_generation(op.seq, op.generation)
     media = op.content_type if step.verb is op.verb else "application/json"
     db.execute(
-        "UPDATE $op SET generation = generation + 1, rounds = rounds + 1, verb = ?, body = ?, if_match = ?, base = ?,"
+        "UPDATE $op SET generation = ?, rounds = rounds + 1, verb = ?, body = ?, if_match = ?, base = ?,"
         " content_type = ? WHERE seq = ?",
-        (step.verb.value, bodies.pack(step.body), step.if_match, bodies.pack(step.base), media, op.seq),
+        (generation, step.verb.value, bodies.pack(step.body), step.if_match, bodies.pack(step.base), media, op.seq),
     )
     db.execute("DELETE FROM $seal WHERE seq = ?", (op.seq,))
 
