@@ -103,9 +103,8 @@ def course(policy: DeliveryPolicy, history: History, wall: float) -> Course | Di
         unseen = history.doubt or history.accepted is not None
         return Course.EXPIRED if unseen else Die("it expired before it was delivered")
     if history.accepted is not None:
-        return Course.OVERDUE if abs(wall - history.accepted) > policy.accepted_for else Course.ASK
-    # A clock that was set back by that much does not tell either how long ago that was.
-    if history.doubt and abs(wall - history.first_sent) > policy.key_ttl:
+        return Course.OVERDUE if wall - history.accepted > policy.accepted_for else Course.ASK
+    if history.doubt and wall - history.first_sent > policy.key_ttl:
         return Course.FORGOTTEN
     return Course.MERGE if history.rebased else Course.SEND
 
