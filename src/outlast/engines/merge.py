@@ -19,6 +19,7 @@ from typing import Any
 from outlast.engines.json_values import ABSENT, UNKNOWN, is_object, same
 from outlast.engines.merge_report import FieldReport, Merged, Source
 from outlast.engines.merge_rules import FieldConflict, FieldRule, Rule, Settled, Unsettled, apply_rule
+from outlast.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,22 @@ class MergeRules:
         fields: The rule of each path.
         default: The rule of every other field. Default ask.
         deleted: The rule for the whole when one side removed it and the other edited it. Default ask.
+
+    Raises:
+        ConfigError: One is neither a `Rule` nor a function.
     """
 
     fields: Mapping[str, FieldRule] = field(default_factory=dict[str, FieldRule])
     default: FieldRule = Rule.ASK
     deleted: FieldRule = Rule.ASK
+
+    def __post_init__(self) -> None:
+        """Refuse what is no rule now, and not at the first conflict."""
+        named: list[tuple[str, object]] = [("default", self.default), ("deleted", self.deleted), *self.fields.items()]
+        for name, rule in named:
+            if not (isinstance(rule, Rule) or callable(rule)):
+                known = ", ".join(f"Rule.{one.name}" for one in Rule)
+                raise ConfigError(f"is neither a function nor one of {known}: {rule!r}", path=f"merge.{name}")
 
 
 ASK_ALWAYS = MergeRules()

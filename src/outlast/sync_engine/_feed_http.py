@@ -22,7 +22,7 @@ _PUSHED: Final = "text/event-stream"
 class StreamingClient(Protocol):
     """Be an async client of httpx2 or of httpx, by its shape."""
 
-    def build_request(self, method: str, url: str, *, params: Any, headers: Any) -> Any:
+    def build_request(self, method: str, url: str, *, params: Any, headers: Any, timeout: Any) -> Any:
         """Make a request."""
         ...
 
@@ -56,7 +56,7 @@ class FeedHttp:
         addresses: The address for each rung; that of `Rung.POLL` is the one to pull from.
         form: How the server writes the feed.
         headers: Returns the headers to add to each request; they may be secret.
-        page_limit: Events asked for in one pull.
+        page_limit: Events asked for in one pull; fewer as long as so many do not arrive in time.
         call_timeout: Seconds for one request, on top of those that it may be held.
         client: A client of httpx2 (or httpx) to use; it is not closed here. Default: an own one.
         clock: Gives Unix seconds.
@@ -76,7 +76,7 @@ class FeedHttp:
         self._addresses = addresses
         self._form = form
         self.headers = headers
-        self._page_limit = page_limit
+        self._page_limit = self._limit = page_limit
         self.call_timeout = call_timeout
         self._owned = client is None
         self._client = _open() if client is None else client
@@ -95,7 +95,7 @@ class FeedHttp:
             OutlastError: The server will never give one.
         """
         rung = Rung.POLL if hold is None else Rung.LONG_POLL
-        params = self._form.query(position.cursor, self._page_limit, hold)
+        params = self._form.query(position.cursor, self._limit, hold)
         body = await self._whole(rung, params, self.call_timeout + (hold or 0.0))
         try:
             return self._form.page(body)
@@ -104,13 +104,22 @@ class FeedHttp:
 
     async def _whole(self, rung: Rung, params: Mapping[str, str], seconds: float) -> bytes:
         with as_trouble(Trouble.UNREACHABLE):
-            async with asyncio.timeout(seconds):
-                response = await self._send(rung, params, {"Accept": "application/json"})
-                try:
-                    self._check(response, rung)
-                    body: bytes = await response.aread()
-                finally:
-                    await response.aclose()
+            try:
+                async with asyncio.timeout(seconds):
+                    body = await self._read(rung, params)
+            except TimeoutError:  # of half as much even a slow line may bring something, and so get on
+                self._limit = max(1, self._limit // 2)
+                raise
+        self._limit = min(self._page_limit, self._limit + max(1, self._limit // 4))
+        return body
+
+    async def _read(self, rung: Rung, params: Mapping[str, str]) -> bytes:
+        response = await self._send(rung, params, {"Accept": "application/json"})
+        try:
+            self._check(response, rung)
+            body: bytes = await response.aread()
+        finally:
+            await response.aclose()
         return body
 
     async def stream(self, rung: Rung, position: Position) -> Any:
@@ -137,8 +146,10 @@ class FeedHttp:
             raise RungError(Trouble.UNSUPPORTED, f"the server answered with {kind or 'nothing'}, not with events")
 
     async def _send(self, rung: Rung, params: Mapping[str, str], headers: Mapping[str, str | bytes]) -> Any:
+        # Limits are those of `asyncio.timeout`, also where the client is the caller's: one that gives up a read after
+        # its usual 5 s would end every quiet stream and every request that is held.
         request = self._client.build_request(
-            "GET", self._addresses[rung], params=params, headers={**self.headers(), **headers}
+            "GET", self._addresses[rung], params=params, headers={**self.headers(), **headers}, timeout=None
         )
         return await self._client.send(request, stream=True)
 
@@ -162,6 +173,5 @@ def _resumed(cursor: str | None) -> Mapping[str, bytes]:
 
 def _open() -> StreamingClient:
     module = require("httpx2", extra="http", purpose="the realtime feed")
-    # Limits are those of `asyncio.timeout` above; a stream may be silent for as long as the ladder says.
-    client: StreamingClient = module.AsyncClient(timeout=None, follow_redirects=False)
+    client: StreamingClient = module.AsyncClient(follow_redirects=False)
     return client

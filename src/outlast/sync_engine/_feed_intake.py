@@ -112,7 +112,8 @@ class FeedIntake:
             if more and page.cursor in seen:
                 raise RungError(Trouble.UNREACHABLE, "the server says that there is more, and gives no new cursor")
             seen.add(page.cursor)
-            more |= not await self._take_page(page)
+            if not await self._take_page(page):
+                more, seen = True, {None, self.position.cursor}
         events = self.stats.applied - before
         self._emit(FeedResynced, reason=reason, events=events, pages=pages)
 

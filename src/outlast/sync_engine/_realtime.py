@@ -54,7 +54,7 @@ class RealtimeChannel:
             makes the uploader try at once, such as `Outbox.core.notify`.
         retry_apply: The waits between attempts to store what could not be stored. Default None: the feed fails with
             what was raised, and the events are neither stored nor skipped.
-        page_limit: Events to ask for in one pull, >= 1. Default 500.
+        page_limit: Events to ask for in one pull, >= 1; fewer while so many do not arrive in time. Default 500.
         hold: Seconds for which a long poll is held, > 0. Default 25.
         call_timeout: Seconds for one request, handshake or question for a token, > 0. Default 10.
         client: A client of httpx2 or httpx to use; it is not closed here. Default: an own one.
@@ -199,8 +199,9 @@ class RealtimeChannel:
     async def messages(self, max_buffer: int = 256) -> AsyncGenerator[FeedMessages]:
         """Open an async stream of the events that others have caused, each after it was stored.
 
-        The feed waits for a reader that is behind. An event is given once; who must not miss one when the process ends
-        stores it by the `apply` of a `FeedStore`.
+        The feed waits for a reader that is behind, so read in a task of its own while you await `caught_up`: it would
+        wait for you, and you for it, as soon as more than `max_buffer` are to be pulled. An event is given once; who
+        must not miss one when the process ends stores it by the `apply` of a `FeedStore`.
 
         Args:
             max_buffer: Events that may wait unread, >= 1. Default 256.
@@ -258,12 +259,16 @@ class RealtimeChannel:
         return self._task
 
     async def aclose(self) -> None:
-        """Close the connection and wait until nothing is left; the failure of the feed is not raised here."""
-        self._closed = True
+        """Close the connection and wait until nothing is left; the failure of the feed is not raised here.
+
+        Cancel: only the waiting ends; call it again to wait further.
+        """
+        first, self._closed = not self._closed, True
         for reader in self._intake.readers:
             reader.end()
         if self._task is not None:
-            self._task.cancel()
+            if first:  # a second time would cut short what the first has set going, and leave the connection open
+                self._task.cancel()
             await asyncio.wait([self._task])
             if not self._task.cancelled():
                 self._task.exception()

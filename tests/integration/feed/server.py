@@ -37,6 +37,7 @@ class Plan:
     status: int | None = None  # the answer to each pull
     garbage: bool = False  # pulls are answered with a page for people
     mark: str = ""  # stands before each cursor
+    drip: float = 0.0  # seconds that each event of a page takes on its way
     astray: bool = False  # each page says that there is more, behind one of two cursors
     deaf: bool = False  # pulls begin at the beginning, whatever the cursor says
     hint: bool = False  # pushes say only that something has happened
@@ -79,7 +80,16 @@ async def feed(request):
         await news(after, float(hold))
     events = LOG[after : after + int(request.query_params.get("limit", 100))]
     last = after + len(events)
-    return JSONResponse({"events": events, "cursor": f"{PLAN.mark}{last}", "more": last < len(LOG)})
+    page = {"events": events, "cursor": f"{PLAN.mark}{last}", "more": last < len(LOG)}
+    return StreamingResponse(dripped(page)) if PLAN.drip else JSONResponse(page)
+
+
+async def dripped(page):
+    """Yield the text of a page as a slow line would carry it."""
+    text = json.dumps(page)
+    yield text[:1]
+    await asyncio.sleep(PLAN.drip * len(page["events"]))
+    yield text[1:]
 
 
 def place(cursor):

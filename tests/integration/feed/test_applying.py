@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import tracemalloc
 
 import pytest
@@ -228,6 +230,24 @@ async def test_who_comes_after_the_end_is_told_so(feed):
         with pytest.raises(ShuttingDownError):
             await channel.caught_up()
         await channel.closed()
+
+
+async def test_closing_twice_leaves_no_connection(feed, until):
+    """Who closes a second time waits with the first, also where the server does not answer the goodbye."""
+    async with feed() as world:
+        channel = world.channel(rungs=[Rung.WEBSOCKET])
+        await channel.connect()
+        await channel.caught_up()
+        socket = channel._loop._line._socket
+        os.kill(world.server.process.pid, signal.SIGSTOP)
+        try:
+            first = asyncio.create_task(channel.aclose())
+            await until(lambda: channel._loop._line is None)
+            await channel.aclose()
+            await first
+            assert socket.transport.is_closing()
+        finally:
+            os.kill(world.server.process.pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("moment", ["connecting", "catching-up", "live", "waiting"])

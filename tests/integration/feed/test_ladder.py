@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+import httpx2
 import pytest
 
 from outlast.engines.backoff import Backoff
@@ -80,6 +81,21 @@ async def test_a_quiet_peer_that_lives_is_kept(feed, until, rung):
             assert channel.stats.connections == 1
 
 
+@pytest.mark.parametrize("rung", [Rung.SSE, Rung.LONG_POLL])
+async def test_an_impatient_client_of_yours_keeps_a_quiet_feed(feed, until, rung):
+    """A client gives up a read after 5 s unless told otherwise; here the limits of the channel count instead."""
+    async with feed() as world, httpx2.AsyncClient(timeout=0.1, trust_env=False) as client:
+        world.server.tell(heartbeat=0.5)
+        async with world.channel(rungs=[rung], client=client, hold=0.5) as channel:
+            await channel.connect()
+            await channel.caught_up()
+            await asyncio.sleep(0.3)
+            world.server.append(1)
+            await until(lambda: channel.position.seq == 1)
+
+            assert channel.stats.connections == 1
+
+
 @pytest.mark.parametrize("rung", [Rung.WEBSOCKET, Rung.SSE])
 @pytest.mark.parametrize("plan", [{"swallow": 1}, {"twice": True}, {"hint": True}], ids=lambda plan: next(iter(plan)))
 async def test_pushes_are_hints(feed, until, rung, plan):
@@ -124,6 +140,18 @@ async def test_pages_are_pulled_until_there_is_no_more(feed):
 
                 assert await world.applied(store) == list(range(1, 24))
         assert [(event.reason, event.events, event.pages) for event in seen.events] == [("connected", 23, 5)]
+
+
+async def test_a_page_that_takes_too_long_is_asked_for_in_pieces(feed, until):
+    """A line that is too slow for what is asked for at once still gets on, and nothing is missed."""
+    async with feed() as world, world.store() as store:
+        world.server.append(12)
+        world.server.tell(drip=0.04)
+        async with world.channel(store, rungs=[Rung.POLL], page_limit=16, call_timeout=0.25) as channel:
+            await channel.connect()
+            await until(lambda: channel.position.seq == 12, seconds=50.0)
+
+        assert await world.applied(store) == list(range(1, 13))
 
 
 async def test_states_say_what_is_true(feed, until):

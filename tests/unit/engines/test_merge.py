@@ -6,6 +6,7 @@ from outlast.engines.json_values import ABSENT, UNKNOWN
 from outlast.engines.merge import MergeRules, merge, path_of
 from outlast.engines.merge_report import Source
 from outlast.engines.merge_rules import Rule
+from outlast.errors import ConfigError
 
 
 def only(merged):
@@ -199,3 +200,11 @@ def test_long_lists_are_united_in_one_walk():
     merged = merge({"tags": []}, {"tags": ours}, {"tags": theirs}, MergeRules(default=Rule.UNION))
 
     assert merged.value == {"tags": ours + theirs}
+
+
+@pytest.mark.parametrize("where", ["title", "default", "deleted"])
+def test_what_is_no_rule_is_refused_at_once(where):
+    """A name in quotes is not a rule, and is not found out by the first conflict."""
+    rules = {"fields": {where: "union"}} if where == "title" else {where: "union"}
+    with pytest.raises(ConfigError, match=f"merge.{where}: is neither a function nor one of Rule.OURS, .*: 'union'"):
+        MergeRules(**rules)
