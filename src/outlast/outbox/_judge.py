@@ -51,6 +51,8 @@ from outlast.outbox._transport import Batching, Polling
 _TOO_LARGE: Final = 413
 _ANSWERS: Final[tuple[type[Answer], ...]] = get_args(Answer)
 _READ_BACKS: Final[tuple[type[ReadBack], ...]] = get_args(ReadBack)
+_FIELDS: Final = {"reason": str, "etag": str, "url": str, "body": bytes, "retry_after": float | int}
+"""What the fields of these are, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +208,8 @@ class Judge:
 
     async def _read_back(self, route: Route, claimed: Claimed) -> ReadBack:
         found = await _tried(lambda: route.transport.read_back(claimed.op, claimed.request), Unreadable)
-        if isinstance(found, _READ_BACKS):
-            return found
-        return Unreadable(f"the transport returned {found!r}, which is nothing that was read back")
+        wrong = _wrong(found, _READ_BACKS)
+        return Unreadable(f"the transport returned {found!r}; {wrong}") if wrong else found
 
     def limits(self, route: Route) -> BatchLimits | None:
         """Return how large a batch of a route may be now, None when its ops travel alone."""
@@ -297,6 +298,22 @@ async def _tried(call: Callable[[], Awaitable[Any]], failed: Callable[[str], Any
 
 
 def _checked(answer: Any) -> Answer:
-    if isinstance(answer, _ANSWERS):
-        return answer
-    return InDoubt(f"the transport returned {answer!r}, which is no answer")
+    wrong = _wrong(answer, _ANSWERS)
+    return InDoubt(f"the transport returned {answer!r}; {wrong}") if wrong else answer
+
+
+def _wrong(found: Any, kinds: tuple[type, ...]) -> str:
+    """Return what is wrong with a record that nobody has checked the types of, empty if nothing is."""
+    if not isinstance(found, kinds):
+        return f"that is none of {', '.join(kind.__name__ for kind in kinds)}"
+    for name, kind in _FIELDS.items():
+        value: object = getattr(found, name, None)
+        if value is not None and not isinstance(value, kind):
+            return f"its {name} is of the type {type(value).__name__}"
+        if isinstance(value, str) and name != "reason" and not _storable(value):
+            return f"its {name} is no text that can be stored"
+    return "its reason is None" if getattr(found, "reason", "") is None else ""
+
+
+def _storable(text: str) -> bool:
+    return "\0" not in text and text.encode(errors="replace").decode() == text

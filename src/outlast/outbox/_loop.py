@@ -321,8 +321,8 @@ class DeliveryLoop:
     async def _release(self, flights: Sequence[Flight]) -> None:
         """Say of what was cut that it did not kill this process; a process that cannot say so is suspected of it."""
         cut = [claimed for flight in flights for claimed in flight.open.values()]
-        orders = [self._recorder.release(claimed) for claimed in cut] if self._lease.held else []
-        for order in orders:
+        # Also when the lease could not be kept: whoever has taken it since is known by his fence, and it is refused.
+        for order in [self._recorder.release(claimed) for claimed in cut]:
             with contextlib.suppress(OutlastError):
                 await self._core.result(order)
 

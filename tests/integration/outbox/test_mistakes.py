@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from delivering import Server, opened, put, runner
+from delivering import Server, carry, opened, put, runner
 from outlast.errors import ConfigError, OutlastError
 from outlast.events import OpEvent
-from outlast.outbox import Applied, Counts, OpState, Stale
+from outlast.outbox import Applied, Busy, Counts, Found, OpState, Rejected, SealedRequest, Stale
 from outlast.sync_engine import CallableTransport
 from outlast.testing import Recorder
 
@@ -105,6 +105,36 @@ async def test_the_callback_is_told_before_the_commit(place):
         assert (await ticket.status()).state is OpState.DELIVERED
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # nothing of it reaches a store
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (None, "made a NoneType of it"),
+        (SealedRequest(None, "u"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "u\0"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "\ud800"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "u", (), "text"), "method, url or body cannot be stored"),
+        (SealedRequest("PUT", "u", (("a", object()),)), "TypeError: Object of type object"),
+    ],
+)
+async def test_what_cannot_be_frozen_dies_alone(place, made, why):
+    """A transport that makes no request of a write keeps no other one from going."""
+
+    class Careless(CallableTransport):
+        def seal(self, op):
+            return made if op.entity == "a" else super().seal(op)
+
+    server = Server()
+    async with opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        async with runner(box, Careless(server)) as run, asyncio.timeout(50):
+            await run.run_until_idle()
+        (dead,) = await box.list(OpState.DEAD)
+
+        assert (server.entities, dead.seq) == (["b"], 1)
+        assert why in dead.reason
+
+
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises(place):
     """The write is not sent again and again without a pause, and the caller is told."""
@@ -120,3 +150,35 @@ async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises
                 await run.run_until_idle()
 
         assert (server.entities, (await box.counts()).waiting) == (["a"], 1)
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # nothing of it reaches a store
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (Applied(5), "its etag is of the type int"),
+        (Applied('"\0"'), "its etag is no text that can be stored"),
+        (Busy("503", "5"), "its retry_after is of the type str"),
+        (Rejected(None), "its reason is None"),
+        (Rejected(KeyError("x")), "its reason is of the type KeyError"),
+        (Found(equal=True, etag=b"5"), "its etag is of the type bytes"),
+        (Found(equal=False, body={"a": 1}), "its body is of the type dict"),
+    ],
+)
+async def test_an_answer_with_wrong_fields_harms_its_write_only(place, wrong, why):
+    """The others are delivered, the run goes on, and the write says what the transport has returned."""
+    found = isinstance(wrong, Found)
+    server = Server(a=[Stale("412") if found else wrong])
+
+    async def read_back(op):
+        return wrong
+
+    async with opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        with Recorder(box.core.bus, OpEvent) as seen:
+            async with runner(box, carry(server, read_back=read_back)) as run, asyncio.timeout(50):
+                await run.run_until_idle()
+
+        assert await box.counts() == Counts(delivered=2)
+        (reason,) = [event.reason for event in seen.events if event.event_type == "OpPostponed"]
+        assert reason.endswith(why)

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from delivering import Server, opened, put, runner, until
-from outlast.errors import AuthenticationError, ConfigError, StorageFullError
-from outlast.outbox import Applied, AuthNeeded, Counts, Outbox, SealedRequest
+from outlast.errors import AuthenticationError, ConfigError, LeaseLostError, StorageFullError
+from outlast.outbox import Applied, AuthNeeded, Counts, LeaseConfig, Outbox, SealedRequest
 from outlast.sync_engine import CallableTransport
 
 
@@ -214,3 +214,23 @@ async def test_who_is_cancelled_while_he_leaves_has_given_the_lease_back(place):
         assert leaving.cancelled()
         async with runner(box, Server()) as run:
             assert run._lease.held
+
+
+async def test_a_lease_that_could_not_be_kept_is_no_death_of_what_was_sent(place):
+    """Who stops because the store kept his beats waiting says of his requests that they did not kill him."""
+    started = asyncio.Event()
+
+    async def act(op):
+        started.set()
+        await asyncio.sleep(3600)
+
+    async with opened(place) as box:
+        await box.enqueue(put("a"))
+        async with runner(box, act, lease=LeaseConfig(beat_every=0.05, ttl=0.2), drain=0.0) as run:
+            running = asyncio.create_task(run.run_forever())
+            await started.wait()
+            place.lock(box, 0.3)
+            with pytest.raises(LeaseLostError, match="could not keep its lease"):
+                await running
+
+        assert [due for (due,) in place.execute("SELECT due FROM $seal")] != [None]

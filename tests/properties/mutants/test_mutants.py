@@ -114,6 +114,13 @@ MUTANTS = [
         COALESCE,
     ),
     Mutant(
+        "an-older-wish-is-given-up-with-the-new-one",
+        "engines/coalesce.py",
+        "(new.expires or math.inf) < (queued.expires or math.inf)",
+        "False",
+        COALESCE_TABLE,
+    ),
+    Mutant(
         "the-precondition-is-lost",
         "engines/coalesce.py",
         "replace(queued, verb=new.verb,",
@@ -216,6 +223,13 @@ MUTANTS = [
         "engines/delivery.py",
         "if history.doubt and wall - history.first_sent > policy.key_ttl:",
         "if False:",
+        DELIVERY,
+    ),
+    Mutant(
+        "the-rest-of-an-origin-ends-with-one-op",
+        "engines/delivery.py",
+        "not step.pause_origin and ",
+        "",
         DELIVERY,
     ),
     Mutant(

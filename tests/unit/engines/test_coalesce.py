@@ -107,6 +107,8 @@ FOLDING = [pair for pair, decision in TABLE.items() if not isinstance(decision, 
         pytest.param({"after": 5}, {"after": 6}, id="they-wait-for-different-ops"),
         pytest.param({}, {"if_match": "v2"}, id="preconditions"),
         pytest.param({"route": ("/x",)}, {"route": ("/y",)}, id="places"),
+        pytest.param({}, {"expires": 9.0}, id="the-new-one-alone-is-given-up"),
+        pytest.param({"expires": 9.0}, {"expires": 8.0}, id="the-new-one-is-given-up-earlier"),
     ],
 )
 def test_boundaries(before, after, old, fresh):
@@ -129,6 +131,16 @@ def test_no_boundary(old, fresh):
 
     assert isinstance(decision, Replace)
     assert decision.op.after == old.get("after")
+
+
+@pytest.mark.parametrize("expires", [None, 8.0, 9.0])
+def test_what_is_folded_is_wanted_for_as_long_as_the_new_one(expires):
+    """Whoever wants it for longer has it kept for longer, a second delete too."""
+    edit = OpCoalescer().coalesce([queued(PATCH, expires=8.0)], new(PATCH, expires=expires))
+    gone = OpCoalescer().coalesce([queued(DELETE, expires=8.0)], new(DELETE, expires=expires))
+
+    assert isinstance(edit, Replace)
+    assert (edit.op.expires, gone) == (expires, NoOp(7, expires))
 
 
 def test_mistakes_are_told_with_what_to_do():

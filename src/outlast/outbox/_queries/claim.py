@@ -17,7 +17,7 @@ from outlast.outbox._identity import Identity
 from outlast.outbox._queries.bodies import PLAIN, Bodies
 from outlast.outbox._queries.portion import few_enough
 from outlast.outbox._queries.rows import OP, chunks, listed, read_op
-from outlast.outbox._queries.settle import check_fence, park
+from outlast.outbox._queries.settle import check_fence, park, text
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import REBASED, Claimed, Op, Passed, SealedRequest, Unsendable, Withdrawn
 
@@ -183,15 +183,33 @@ def _seal(db: Tables, run: _Run, op: Op, way: Course) -> Claim:
     try:
         op = _upcast(db, run.identity, op, run.terms.upcast)
         request = run.terms.seal(op)
+        headers = _headers(request)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         park(db, op.seq, OpState.DEAD, reason, attempts=0, wall=wall)
         return Unsendable(op=op, reason=reason)
     digest, own_body = _frozen(db.ways.bodies, op, request)
-    headers = json.dumps(request.headers) if request.headers else "[]"
     run.fresh.append((op.seq, run.fence, wall, request.method, request.url, headers, digest, own_body))
     history = run.first if op.expires_at is None else History(first_sent=wall, expires=op.expires_at)
     return Claimed(op, request, 1, history, way)
+
+
+def _headers(made: Any) -> str:
+    """Return how headers are stored, of what a transport has made and nobody has checked the types of.
+
+    Raises:
+        ConfigError: It is no request, or one that no store can hold.
+    """
+    request: object = made
+    if not isinstance(request, SealedRequest):
+        raise ConfigError(f"its transport made a {type(request).__name__} of it, which is no SealedRequest")
+    if not (_storable(made.method) and _storable(made.url) and isinstance(made.body, bytes | None)):
+        raise ConfigError("its transport made a request of it whose method, url or body cannot be stored")
+    return json.dumps(made.headers) if made.headers else "[]"
+
+
+def _storable(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value and (value.isascii() or text(value) == value)
 
 
 def _insert(db: Tables, seals: Sequence[Sequence[Any]]) -> None:
