@@ -147,8 +147,11 @@ class Runner:
         """Take the lease.
 
         Raises:
+            ConfigError: It is entered already.
             LeaseHeldError: Another live process delivers from this outbox.
         """
+        if self._lease.held:
+            raise ConfigError("is entered already; leave its block first, or make another one", path="runner")
         try:
             fence = await _to_its_end(self._lease.acquire)
             core = self._core

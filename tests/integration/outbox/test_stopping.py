@@ -234,3 +234,19 @@ async def test_a_lease_that_could_not_be_kept_is_no_death_of_what_was_sent(place
                 await running
 
         assert [due for (due,) in place.execute("SELECT due FROM $seal")] != [None]
+
+
+async def test_who_enters_twice_is_told_and_the_first_goes_on(place):
+    """A runner that has the lease does not take it from itself."""
+
+    async def act(op):
+        return Applied()
+
+    async with opened(place) as box:
+        await box.put("note", "n1", {})
+        async with runner(box, act) as run, asyncio.timeout(50):
+            with pytest.raises(ConfigError, match="entered already"):
+                await run.__aenter__()
+            await run.run_until_idle()
+
+        assert await box.counts() == Counts(delivered=1)
