@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from itertools import islice
 from typing import Any, Final, NamedTuple, cast, get_args
 
@@ -51,7 +52,9 @@ from outlast.outbox._transport import Batching, Polling
 _TOO_LARGE: Final = 413
 _ANSWERS: Final[tuple[type[Answer], ...]] = get_args(Answer)
 _READ_BACKS: Final[tuple[type[ReadBack], ...]] = get_args(ReadBack)
-_FIELDS: Final = {"reason": str, "etag": str, "url": str, "body": bytes, "retry_after": float | int}
+_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "reason": (str,), "etag": (str,), "url": (str,), "body": (bytes,), "retry_after": (float, int),
+}  # fmt: skip
 """What the fields of these are, by name."""
 
 
@@ -306,13 +309,18 @@ def _wrong(found: Any, kinds: tuple[type, ...]) -> str:
     """Return what is wrong with a record that nobody has checked the types of, empty if nothing is."""
     if not isinstance(found, kinds):
         return f"that is none of {', '.join(kind.__name__ for kind in kinds)}"
-    for name, kind in _FIELDS.items():
-        value: object = getattr(found, name, None)
-        if value is not None and not isinstance(value, kind):
+    for name, kind in _checked_fields(type(found)):
+        value: object = getattr(found, name)
+        if not isinstance(value, kind) and (value is not None or name == "reason"):
             return f"its {name} is of the type {type(value).__name__}"
         if isinstance(value, str) and name != "reason" and not _storable(value):
             return f"its {name} is no text that can be stored"
-    return "its reason is None" if getattr(found, "reason", "") is None else ""
+    return ""
+
+
+@cache
+def _checked_fields(kind: type[Any]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    return tuple((one.name, _FIELDS[one.name]) for one in fields(kind) if one.name in _FIELDS)
 
 
 def _storable(text: str) -> bool:

@@ -159,7 +159,7 @@ async def test_a_callback_that_is_cancelled_ends_the_delivery_as_one_that_raises
         (Applied(5), "its etag is of the type int"),
         (Applied('"\0"'), "its etag is no text that can be stored"),
         (Busy("503", "5"), "its retry_after is of the type str"),
-        (Rejected(None), "its reason is None"),
+        (Rejected(None), "its reason is of the type NoneType"),
         (Rejected(KeyError("x")), "its reason is of the type KeyError"),
         (Found(equal=True, etag=b"5"), "its etag is of the type bytes"),
         (Found(equal=False, body={"a": 1}), "its body is of the type dict"),
