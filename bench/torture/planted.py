@@ -49,7 +49,7 @@ class Fault:
 FAULTS = (
     Fault(
         "G1", "A write is merged into one that is on the wire",
-        (("outbox/_queries/fold.py", "sealed=op.seq in sealed, awaited", "sealed=False, awaited"),),
+        (("outbox/_queries/fold.py", "sealed=op.seq not in free, awaited", "sealed=False, awaited"),),
         ("tests/integration/outbox/test_folding.py",),
     ),
     Fault(

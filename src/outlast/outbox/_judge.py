@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from itertools import islice
 from typing import Any, Final, NamedTuple, cast, get_args
 
@@ -309,7 +308,8 @@ def _wrong(found: Any, kinds: tuple[type, ...]) -> str:
     """Return what is wrong with a record that nobody has checked the types of, empty if nothing is."""
     if not isinstance(found, kinds):
         return f"that is none of {', '.join(kind.__name__ for kind in kinds)}"
-    for name, kind in _checked_fields(type(found)):
+    made = cast("type[Any]", type(found))
+    for name, kind in _CHECKED.get(made) or _fields_of(made):
         value: object = getattr(found, name)
         if not isinstance(value, kind) and (value is not None or name == "reason"):
             return f"its {name} is of the type {type(value).__name__}"
@@ -318,9 +318,13 @@ def _wrong(found: Any, kinds: tuple[type, ...]) -> str:
     return ""
 
 
-@cache
-def _checked_fields(kind: type[Any]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+def _fields_of(kind: type[Any]) -> tuple[tuple[str, tuple[type, ...]], ...]:
     return tuple((one.name, _FIELDS[one.name]) for one in fields(kind) if one.name in _FIELDS)
+
+
+_CHECKED: Final[Mapping[type[Any], tuple[tuple[str, tuple[type, ...]], ...]]] = {
+    kind: _fields_of(kind) for kind in (*_ANSWERS, *_READ_BACKS)
+}
 
 
 def _storable(text: str) -> bool:
