@@ -215,10 +215,9 @@ def database():
     """A database of its own for each request."""
     import sqlite3
 
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
-    Receiver().create_tables(connection)
-    yield connection
-    connection.close()
+    with contextlib.closing(sqlite3.connect(":memory:", check_same_thread=False)) as connection:
+        Receiver().create_tables(connection)
+        yield connection
 
 
 async def test_no_connection_to_be_had():
