@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from outlast.errors import NotOursError, StorageError
@@ -22,8 +23,8 @@ class Place:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = _which(path)
+        self._path = str(path)  # asked before every commit, and as a text in two thirds of the time
+        self._file = _which(self._path)
 
     def check(self) -> None:
         """Refuse to write into a file that nobody will find again.
@@ -39,9 +40,9 @@ class Place:
             )
 
 
-def _which(path: Path) -> tuple[int, int] | None:
+def _which(path: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - a Path takes longer than the system does
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
