@@ -236,7 +236,13 @@ async def deliver(job, watch):
 async def finish(job, watch):
     """Deliver and decide until nothing is left, with nobody killing but who sees that it gets no further."""
     bus = EventBus()
-    async with await open_box(job, bus) as box, make_runner(job, watch, box, bus) as runner:
-        await runner.run_until_idle()
-        while await replay_parked(box, Ledger(job.ledger)):
-            await runner.run_until_idle()
+    async with await open_box(job, bus) as box:
+        while True:
+            try:
+                async with make_runner(job, watch, box, bus) as runner:
+                    await runner.run_until_idle()
+                    while await replay_parked(box, Ledger(job.ledger)):
+                        await runner.run_until_idle()
+                return
+            except LeaseHeldError as error:  # the last holder died before it got the lock that a sleeper had
+                await asyncio.sleep(error.retry_after or 0.03)

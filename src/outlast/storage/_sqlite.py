@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,16 +100,21 @@ class SqliteDatabase:
         opened: list[Connection] = []
         logged = log_size(self.path) > 0
         try:
-            self._inspect()
-            opened.append(self._connect(durability))
-            opened.append(self._connect(durability))
-            if logged:  # before anything is written: SQLite takes a file for empty that lies in a damaged log only
-                self._check_log(*opened, flushed=durability == "power")
-            self._prepare(opened[0])
-            self._place = Place(self.path)
+            with ExitStack() as undo:
+                self._inspect()
+                # Taken in turn, for who only sleeps until SQLite's lock happens to be free may not get it while others
+                # write without a pause.
+                self._gate = FileGate(f"{self.path}-gate")
+                undo.callback(self._gate.close)
+                for _ in range(2):
+                    opened.append(self._connect(durability))
+                    undo.callback(opened[-1].close)
+                if logged:  # before anything is written: SQLite takes a file for empty that lies in a damaged log only
+                    self._check_log(*opened, flushed=durability == "power")
+                self._prepare(opened[0])
+                self._place = Place(self.path)
+                undo.pop_all()
         except Exception as error:
-            for connection in opened:
-                connection.close()
             raise translate(error, str(self.path)) from error
         for connection in opened:
             connection.config(self._apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
@@ -116,7 +122,6 @@ class SqliteDatabase:
         self._main, self._reader = opened
         self._watcher: Connection | None = None
         self._seen = 0
-        self._gate = FileGate(f"{self.path}-gate")
         self._space = SpaceWatch(self.path)
         self._log = Log(self._main, self._apsw)
         self._quick_flushes = 0
@@ -147,13 +152,14 @@ class SqliteDatabase:
 
     def _check_log(self, main: Connection, reader: Connection, *, flushed: bool) -> None:
         """Refuse a log of which SQLite has left something out; only where somebody did not end cleanly is there one."""
-        main.execute("BEGIN IMMEDIATE")  # so that nobody adds to it meanwhile
-        try:
-            frames, _ = reader.wal_checkpoint(mode=self._apsw.SQLITE_CHECKPOINT_NOOP)
-            if has_more(self.path, max(0, frames), int(reader.pragma("page_size"))):
-                check_log(self.path, flushed=flushed)
-        finally:
-            main.execute("ROLLBACK")
+        with self._gate:
+            main.execute("BEGIN IMMEDIATE")  # so that nobody adds to it meanwhile
+            try:
+                frames, _ = reader.wal_checkpoint(mode=self._apsw.SQLITE_CHECKPOINT_NOOP)
+                if has_more(self.path, max(0, frames), int(reader.pragma("page_size"))):
+                    check_log(self.path, flushed=flushed)
+            finally:
+                main.execute("ROLLBACK")
 
     def write(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run SQL in a durable transaction, shared with whatever else waits.
@@ -353,14 +359,15 @@ class SqliteDatabase:
             raise CorruptError(
                 f"{self.path} is damaged ({found}); nothing was changed. See: outlast outbox doctor {self.path}"
             )
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._migrate(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:  # a full disk has ended it already
-                connection.execute("ROLLBACK")
-            raise
+        with self._gate:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._migrate(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
+                raise
 
     def _check_owner(self, connection: Connection) -> None:
         if self.dialect.prefix:

@@ -2,8 +2,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from outlast.errors import (
@@ -328,3 +330,37 @@ def test_a_commit_of_anybody_has_moved_the_file(path, notes):
 
     assert (idle, own, other) == (False, (True, False), (True, False))
     assert notes.moved(), "whoever looks closely is told that it is closed"
+
+
+def test_who_opens_takes_his_turn(tmp_path, monkeypatch):
+    """SQLite's lock is taken behind the gate only, where nobody who writes without a pause can keep others away."""
+    at_gate, begun = [], []
+
+    class Gate(_sqlite.FileGate):
+        def __enter__(self):
+            super().__enter__()
+            at_gate.append(True)
+
+        def __exit__(self, *error):
+            at_gate.pop()
+            super().__exit__(*error)
+
+    monkeypatch.setattr(_sqlite, "FileGate", Gate)
+    connect = SqliteDatabase._connect
+
+    def watched(self, durability):
+        connection = connect(self, durability)
+        connection.trace_v2(
+            apsw.SQLITE_TRACE_STMT,
+            lambda event: begun.append(bool(at_gate)) if "BEGIN IMMEDIATE" in event["sql"] else None,
+        )
+        return connection
+
+    monkeypatch.setattr(SqliteDatabase, "_connect", watched)
+    with closing(SqliteDatabase(tmp_path / "notes.db", NOTES)) as first:
+        first.write(lambda db: db.execute("INSERT INTO note VALUES (1, 'x')").get).result()
+        with closing(SqliteDatabase(tmp_path / "notes.db", NOTES)):
+            pass
+
+    assert len(begun) == 4
+    assert all(begun)
