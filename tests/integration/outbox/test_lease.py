@@ -25,7 +25,10 @@ async def test_who_took_the_lease_beside_another_contender_gets_the_lock_soon(pl
 
         with pytest.raises(LeaseHeldError):
             await asyncio.to_thread(contender.acquire)
-        # What the kernel does when its process is killed; PostgreSQL hears of it a moment later.
+        # What the kernel does when its process is killed: no beat comes any more, and the lock is free. PostgreSQL
+        # hears of that a moment later.
+        lease._stop.set()
+        lease._beats.join()
         lease._lock.release()
         await until(contender.try_acquire)
         assert (contender.fence, contender.reason) == (2, "the holder's process has ended")
