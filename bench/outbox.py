@@ -56,6 +56,8 @@ def main():
     for hidden in ("--part", "--folder", "--scale"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.write and (options.only or options.quick):
+        parser.error("--write needs all parts at full length: the page shows one whole run; drop --only and --quick")
     if options.part:
         processes.play(options.part, Path(options.folder), float(options.scale))
         return

@@ -27,6 +27,8 @@ from outlast.outbox._records import Claimed, Term
 from outlast.outbox._routes import BeforeSettle, Routes
 
 _POLL_EVERY: Final = 0.25
+# After so many looks without anything to send (10 s) it looks half as often.
+_QUIET_AFTER: Final = 40
 _log = logging.getLogger("outlast.outbox")
 
 
@@ -78,6 +80,7 @@ class DeliveryLoop:
         self._flying: dict[asyncio.Task[None], Flight] = {}
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle
+        self._looks_for_nothing = 0
         self._dirty = True
         self._seen_version: int | str = 0
         self._seen_decisions = 0
@@ -195,6 +198,8 @@ class DeliveryLoop:
             if room < 1:
                 return
             flights, again = await self._claimer.claim(room, alone=not self._flying)
+            if flights:
+                self._looks_for_nothing = 0
             for flight in flights:
                 task = asyncio.create_task(self._fly(flight))
                 self._flying[task] = flight
@@ -264,6 +269,7 @@ class DeliveryLoop:
     def _look(self) -> None:
         try:
             if not self._stirs():
+                self._looks_for_nothing += 1
                 self._look_later()
                 return
         except Exception:  # whoever is woken meets it again, and is told
@@ -272,8 +278,9 @@ class DeliveryLoop:
 
     def _look_in(self) -> float:
         due = self._lanes.next_due() if self._room() > 0 else None
-        left = _POLL_EVERY if due is None else max(0.0, due - self._core.clock.now())
-        return min(_POLL_EVERY, self.gates.closed_for() or _POLL_EVERY, left)
+        poll = _POLL_EVERY if self._looks_for_nothing < _QUIET_AFTER else 2 * _POLL_EVERY
+        left = poll if due is None else max(0.0, due - self._core.clock.now())
+        return min(poll, self.gates.closed_for() or poll, left)
 
     def _stirs(self) -> bool:
         """Tell whether something has happened that nobody has told of, or the time of something has come."""

@@ -11,6 +11,7 @@ from collections import defaultdict
 from delivering import Server, opened, put, runner, until
 from outlast.events import LeaseTaken, OpEvent, OriginPaused
 from outlast.outbox import Applied, Busy, Counts, Gone, InDoubt, NotApplied, OpState, Rejected
+from outlast.outbox._loop import DeliveryLoop
 from outlast.policies import CircuitBreaker
 from outlast.testing import Recorder
 
@@ -113,6 +114,25 @@ async def test_work_of_other_processes_is_seen(place):
         running.cancel()
 
     assert (status.state, server.entities) == (OpState.DELIVERED, ["a"])
+
+
+async def test_a_loop_without_work_looks_half_as_often(place, monkeypatch):
+    """It does so until there is something to send again, which it still finds by itself."""
+    looks, look_in = [], DeliveryLoop._look_in
+    monkeypatch.setattr("outlast.outbox._loop._POLL_EVERY", 0.01)
+    monkeypatch.setattr("outlast.outbox._loop._QUIET_AFTER", 3)
+    monkeypatch.setattr(DeliveryLoop, "_look_in", lambda loop: looks.append(look_in(loop)) or looks[-1])
+    async with opened(place) as box, opened(place) as producer, runner(box, Server()) as run:
+        running = asyncio.create_task(run.run_forever())
+        await until(lambda: 0.02 in looks)
+        first, quiet = looks[: looks.index(0.02)], len(looks)
+        ticket = await producer.put("note", "a", {})
+        await ticket.settled(timeout=50)
+        await until(lambda: 0.01 in looks[quiet:])
+        running.cancel()
+
+    assert first == [0.01] * len(first)
+    assert len(first) >= 3
 
 
 async def test_own_writes_wake_the_loop_at_once(place, monkeypatch):

@@ -44,10 +44,10 @@ def busy():
 
 
 class Storm:
-    """Callers in threads and on loops, and what became of them."""
+    """Callers in threads and on loops, and what became of them. Who runs stays until `crowd` have run at once."""
 
-    def __init__(self, bulkhead):
-        self.bulkhead, self.count = bulkhead, Count()
+    def __init__(self, bulkhead, crowd=0):
+        self.bulkhead, self.count, self.crowd = bulkhead, Count(), crowd
         self.problems, self.refused, self.cancelled = [], [], 0
 
     def body(self, text):
@@ -55,11 +55,15 @@ class Storm:
         with self.count:
             for _ in range(len(text)):
                 threading.Event().wait(0)
+            while self.count.peak < self.crowd:
+                threading.Event().wait(0.001)
 
     async def abody(self, text):
         """Run for a while on a loop."""
         with self.count:
             for _ in range(len(text)):
+                await asyncio.sleep(0)
+            while self.count.peak < self.crowd:  # noqa: ASYNC110 - threads cannot set an asyncio.Event
                 await asyncio.sleep(0)
 
     def in_thread(self, seed):
@@ -110,7 +114,7 @@ def start(*targets):
 def test_storm(busy, order):
     """Four threads and two loops share ten slots; of the async calls 40 % are cancelled: all slots come home."""
     bulkhead = Bulkhead(SLOTS, max_waiting=1000, order=order, priority=len)
-    storm = Storm(bulkhead)
+    storm = Storm(bulkhead, crowd=SLOTS)
     threads = [partial(storm.in_thread, number) for number in range(4)]
     loops = [partial(lambda number: asyncio.run(storm.on_loop(number)), number) for number in range(2)]
     for thread in start(*threads, *loops):
