@@ -15,6 +15,7 @@ from outlast.errors import LeaseHeldError
 from outlast.events import EventBus
 from outlast.outbox import (
     Applied,
+    Coalescing,
     Counts,
     LeaseConfig,
     Outbox,
@@ -117,6 +118,45 @@ async def test_the_version_of_an_ack_reaches_a_follower_with_any_place(place):
                 await runner.run_until_idle()
 
     assert sorted(seen, key=str) == [("a", '"new"'), ("a", '"old"'), ("b", None)]
+
+
+HELD = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%xact_lock_shared%'"
+
+
+async def after_of(box):
+    """Return what waits, and what it comes after."""
+    return [(op.entity, op.seq, op.after) for op in await box.core.result(box.core.pending("note"))]
+
+
+async def test_what_an_open_transaction_comes_after_is_not_folded_away(place):
+    """A write that somebody is about to come after stays, as it does for one who has committed that."""
+    async with await Outbox.open(place, bus=EventBus(), coalescing=Coalescing()) as box:
+        with closing(psycopg.connect(place.libpq)) as late:
+            first = await box.create("note", "a", {})
+            await box.enqueue_in(late, put("b", after=first.seq))
+            await box.delete("note", "a")
+            late.commit()
+
+        assert await after_of(box) == [("a", 1, None), ("b", 2, 1), ("a", 3, None)]
+
+
+async def test_who_comes_after_a_write_that_is_being_folded_waits_and_comes_after_its_heir(place):
+    """Whether a write goes into another one is known only when the transaction that does it has ended."""
+    async with await Outbox.open(place, bus=EventBus(), coalescing=Coalescing()) as box:
+        with closing(psycopg.connect(place.libpq)) as late:
+            await box.patch("note", "a", {"tags": 5})
+            second = await box.patch("note", "a", {"tags": {"z": 1}})
+            await box.enqueue_in(late, put("a"))
+            behind = asyncio.create_task(box.put("note", "b", {}, after=second))
+            async with asyncio.timeout(50):
+                while not behind.done() and not place.server.execute(HELD)[0][0]:  # noqa: ASYNC110 - it comes from the server
+                    await asyncio.sleep(0.01)
+            waited = not behind.done()
+            late.commit()
+            ticket = await behind
+
+        assert waited
+        assert await after_of(box) == [("a", 1, None), ("b", ticket.seq, 1)]
 
 
 async def test_producers_of_other_processes_wake_the_loop(place, monkeypatch):

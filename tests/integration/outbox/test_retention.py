@@ -102,20 +102,21 @@ def test_too_many_receipts_go(face, box, place, clock):
 
 @one_colour
 def test_what_leads_to_a_write_that_waits_stays(face, box, place, clock):
-    """The receipt of a folded write is kept until the one that took it up is done, wherever that lies."""
+    """The receipt of a folded write is kept until the one that took it up is done, wherever that lies, also by detours."""
     face.do(box.enqueue(put("dead"), put("done")))
     delivered(place, clock, Server(dead=[Rejected("400")]))
     face.do(box.put("note", "waits", {}))
-    merged = ((101, 1), (102, 2), (103, 3), (104, 99))
+    merged = ((101, 1), (102, 2), (103, 3), (104, 99), (105, 103))
     insert(box, RECEIPT, [(seq, clock.wall(), f"merged:{into}") for seq, into in merged])
     clock.advance(61)
 
     assert face.do(box.prune(Retention(max_receipts=0))).receipts == 3
 
-    assert places(place, "receipt") == [101, 103]
+    assert places(place, "receipt") == [101, 103, 105]
     assert face.do(box.ticket(101).status()).state is OpState.DEAD
     assert face.do(box.ticket(103).status()).state is OpState.READY
-    assert face.do(box.counts()) == Counts(ready=1, dead=1, delivered=1, folded=4)
+    assert face.do(box.ticket(105).status()).state is OpState.READY
+    assert face.do(box.counts()) == Counts(ready=1, dead=1, delivered=1, folded=5)
 
 
 @one_colour

@@ -79,7 +79,7 @@ def plan(ways: Ways, calls: Sequence[Call], coalescing: Coalescing | None = None
     yield from _name(items, known, named)
     for call, group in zip(calls, groups, strict=True):
         if call.together:
-            yield from _chain(group)
+            yield from _chain(ways, group)
     return [[item.queued for item in group] for group in groups]
 
 
@@ -138,7 +138,7 @@ def _name(items: Sequence[_Item], known: dict[str, int], named: dict[str, _Item]
             item.queued = Queued(known[once], "known")
 
 
-def _chain(group: Sequence[_Item]) -> Plan[None]:
+def _chain(ways: Ways, group: Sequence[_Item]) -> Plan[None]:
     """Let each write of a transaction come after the one in front of it.
 
     What was known by its name before is in front of all others then, for a write comes after one other only.
@@ -148,7 +148,10 @@ def _chain(group: Sequence[_Item]) -> Plan[None]:
         return
     places = [item.queued.seq for item in fresh]
     known = [item.queued.seq for item in group[: group.index(fresh[-1])] if item.queued.seq < places[0]]
-    before = [max(known)] if known and fresh[0].write.after is None else []
+    before: list[int] = []
+    if known and fresh[0].write.after is None:
+        yield from ways.hold([max(known)])
+        before = [(yield from _heir(ways, max(known)))]
     for first, then in pairwise([*before, *places]):
         yield Ask("UPDATE $op SET after_seq = ? WHERE seq = ?", (first, then))
     for seq in places:
@@ -176,7 +179,7 @@ def _insert(ways: Ways, rows: Sequence[_Row]) -> Plan[list[int]]:
         some = rows[len(places) : len(places) + count]
         plain = all(write.is_plain for write, _, _ in some)
         if not plain:
-            some = yield from _led_on(some)
+            some = yield from _led_on(ways, some)
         values = _values(ways.bodies, some, plain=plain)
         given = yield Ask(_statement(count, ways.returning, plain=plain), values)
         begin = len(places)
@@ -186,15 +189,23 @@ def _insert(ways: Ways, rows: Sequence[_Row]) -> Plan[list[int]]:
     return places
 
 
-def _led_on(rows: Sequence[_Row]) -> Plan[list[_Row]]:
+def _led_on(ways: Ways, rows: Sequence[_Row]) -> Plan[list[_Row]]:
     """Let what comes after a write that was folded come after the one that has taken it up."""
+    if awaited := [write.after for write, _, _ in rows if write.after is not None]:
+        yield from ways.hold(awaited)
     found: list[_Row] = []
     for write, lane, wall in rows:
-        after = write.after
-        while after is not None and (into := (yield Ask(_INTO, (after,)))):
-            after = int(into[0][0].removeprefix("merged:"))
+        after = None if write.after is None else (yield from _heir(ways, write.after))
         found.append((write if after == write.after else write._replace(after=after), lane, wall))
     return found
+
+
+def _heir(ways: Ways, place: int) -> Plan[int]:
+    """Return the write that has taken up one that is held, and hold it; the one itself where none has."""
+    while into := (yield Ask(_INTO, (place,))):
+        place = int(into[0][0].removeprefix("merged:"))
+        yield from ways.hold([place])
+    return place
 
 
 def _check_order(rows: Sequence[_Row], places: Sequence[int]) -> None:

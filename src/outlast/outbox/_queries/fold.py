@@ -75,6 +75,8 @@ class Coalescing:
                 return Queued(seq, "merged")
             case Reject(reason=reason):
                 raise ConfigError(reason, path="write")
+            case Replace(removed=removed) | Annihilate(removed=removed) if not (yield from _may_go(ways, removed)):
+                return None
             case Replace(op=op, removed=removed):
                 yield Ask(
                     "UPDATE $op SET verb = ?, body = ?, content_type = ?, expires = ? WHERE seq = ?",
@@ -105,13 +107,25 @@ def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     free = _firsts((yield Ask(_FREE.format(marks=marks) + ways.update, places)))
     if ways.update:  # who held one of them when it was asked for may have sealed it
         free -= _firsts((yield Ask(f"SELECT seq FROM $seal WHERE seq IN {marks}", places)))
-    awaited = _firsts((yield Ask(f"SELECT after_seq FROM $op WHERE after_seq IN {marks}", places)))
+    awaited = yield from _awaited(places)
     found: list[OpView] = []
     for number, op in enumerate(ops):
         if (op.kind, op.entity) == (write.kind, write.entity):
             followed = any((other.kind, other.entity) != (op.kind, op.entity) for other in ops[number + 1 :])
             found.append(_shown(op, sealed=op.seq not in free, awaited=op.seq in awaited, followed=followed))
     return found
+
+
+def _may_go(ways: Ways, places: Sequence[int]) -> Plan[bool]:
+    """Tell whether nothing comes after these writes, also nothing that another transaction is about to commit."""
+    if not places or not ways.update:  # nobody else writes
+        return True
+    return (yield from ways.take(places)) and not (yield from _awaited(places))
+
+
+def _awaited(places: Sequence[int]) -> Plan[set[int]]:
+    marks = ", ".join("?" for _ in places)
+    return _firsts((yield Ask(f"SELECT after_seq FROM $op WHERE after_seq IN ({marks})", places)))
 
 
 def _firsts(rows: Iterable[Sequence[Any]]) -> set[int]:

@@ -18,7 +18,11 @@ _BUSY: Final = 1_000
 _UNDONE: Final = (
     "EXISTS (SELECT 1 FROM $op AS o WHERE o.seq = {seq}) OR EXISTS (SELECT 1 FROM $parked AS p WHERE p.seq = {seq})"
 )
-_INTO: Final = _UNDONE.format(seq="CAST(substr(r.outcome, 8) AS BIGINT)")
+_HEIR: Final = "CAST(substr(r.outcome, 8) AS BIGINT)"
+_INTO: Final = (
+    f"{_UNDONE.format(seq=_HEIR)}"
+    f" OR EXISTS (SELECT 1 FROM $receipt AS h WHERE h.seq = {_HEIR} AND h.outcome LIKE 'merged:%')"
+)
 _RECEIPTS: Final = (
     "DELETE FROM $receipt AS r WHERE seq BETWEEN ? AND ? AND done < ?"
     f" AND NOT (outcome LIKE 'merged:%' AND CASE WHEN outcome LIKE 'merged:%' THEN {_INTO} END) RETURNING outcome"

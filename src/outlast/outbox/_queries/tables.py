@@ -88,6 +88,14 @@ class Ways(Protocol):
         """See to it that places are given in the order of commits, in each lane and for each `once`."""
         ...
 
+    def hold(self, places: Sequence[int]) -> Plan[None]:
+        """Wait until nobody folds these away any more, and see to it that nobody does until the commit."""
+        ...
+
+    def take(self, places: Sequence[int]) -> Plan[bool]:
+        """Tell, without waiting, whether nobody holds one of these; if so nobody can until the commit."""
+        ...
+
     def announce(self, db: Tables) -> None:
         """Wake whoever delivers when this transaction is committed, where that is possible."""
         ...
@@ -156,6 +164,15 @@ class SqliteWays:
     def before_enqueue(self, lanes: Sequence[int], names: Sequence[str]) -> Plan[None]:
         """Do nothing."""
         yield from ()
+
+    def hold(self, places: Sequence[int]) -> Plan[None]:
+        """Do nothing: nobody else writes."""
+        yield from ()
+
+    def take(self, places: Sequence[int]) -> Plan[bool]:
+        """Say so: nobody else writes."""
+        yield from ()
+        return True
 
     def announce(self, db: Tables) -> None:
         """Do nothing: whoever delivers looks."""
@@ -230,6 +247,8 @@ class PostgresWays:
         " FROM (SELECT coalesce(sum(ops), 0) AS ops, coalesce(sum(bytes), 0) AS bytes FROM gone) AS found"
         " WHERE shard = 0"
     )
+    _HOLD: Final = "SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest(?::bigint[]) AS key"
+    _TAKE: Final = "SELECT bool_and(pg_try_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
 
     def __init__(self, dialect: Dialect, sender: str = "", bodies: Bodies = PLAIN) -> None:
@@ -237,6 +256,7 @@ class PostgresWays:
         self.bodies = bodies
         self._sender = sender
         self._salt = dialect.key("lane")
+        self._held = dialect.key("after")
         self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
 
     def for_others(self) -> Ways:
@@ -250,6 +270,18 @@ class PostgresWays:
         """
         numbers = {lane ^ self._salt for lane in lanes} | {self.dialect.key(f"once\x1f{name}") for name in names}
         yield Ask(self._BEFORE, (self.dialect.channel, self._sender, sorted(numbers)))
+
+    def hold(self, places: Sequence[int]) -> Plan[None]:
+        """Share a lock for each: a row's own lock would also keep its delivery from being settled."""
+        yield Ask(self._HOLD, (self._numbers(places),))
+
+    def take(self, places: Sequence[int]) -> Plan[bool]:
+        """Try these locks for oneself."""
+        ((taken,),) = yield Ask(self._TAKE, (self._numbers(places),))
+        return bool(taken)
+
+    def _numbers(self, places: Sequence[int]) -> list[int]:
+        return sorted({place ^ self._held for place in places})
 
     def announce(self, db: Tables) -> None:
         """Notify the channel of the schema."""
