@@ -36,11 +36,13 @@ class OpFolded(OpEvent):
 
     Args:
         how: `merged` into the op at `seq`, or `annihilated` with it.
+        removed: How many ops that waited do not wait any more because of it.
     """
 
     severity: ClassVar[Severity] = Severity.DEBUG
 
     how: str
+    removed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

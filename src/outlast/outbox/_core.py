@@ -215,7 +215,7 @@ class OutboxCore:
         if queued.how == "queued":
             self.bus.emit(OpEnqueued, **about, seq=queued.seq)
         elif queued.how != "known":
-            self.bus.emit(OpFolded, **about, seq=queued.seq, how=queued.how)
+            self.bus.emit(OpFolded, **about, seq=queued.seq, how=queued.how, removed=queued.removed)
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from any thread, after every change that this process makes; returns how to stop."""

@@ -64,10 +64,12 @@ class Queued(NamedTuple):
     Args:
         seq: The place of the op that stands for it.
         how: `queued` anew, `known` by its `once`, `merged` into an op that waits, or `annihilated` with one.
+        removed: How many ops do not wait any more because of it. Default 0.
     """
 
     seq: int
     how: Literal["queued", "known", "merged", "annihilated"] = "queued"
+    removed: int = 0
 
 
 class Newcomer(NamedTuple):

@@ -221,8 +221,7 @@ class SyncMetrics:
 
     def _folded(self, event: OpFolded) -> None:
         self._count("coalesced")
-        if event.how == "annihilated":  # it took a write that waited with it
-            self._depth -= 1
+        self._depth -= event.removed
 
     def _sent(self, event: OpSent) -> None:
         self._count("sent")

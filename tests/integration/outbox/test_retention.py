@@ -102,7 +102,7 @@ def test_too_many_receipts_go(face, box, place, clock):
 
 @one_colour
 def test_what_leads_to_a_write_that_waits_stays(face, box, place, clock):
-    """The receipt of a folded write is kept until the one that took it up is done, wherever that lies, also by detours."""
+    """The receipt of a folded write is kept until the one that took it up is done, however it leads there."""
     face.do(box.enqueue(put("dead"), put("done")))
     delivered(place, clock, Server(dead=[Rejected("400")]))
     face.do(box.put("note", "waits", {}))

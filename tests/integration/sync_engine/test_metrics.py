@@ -59,7 +59,7 @@ async def test_the_counts_are_those_of_the_outbox_and_of_the_wire(world, until):
 
 
 def test_what_is_folded_needs_no_request(tmp_path):
-    """A write that is merged leaves the depth as it was, one that is annihilated takes the one that waited with it."""
+    """The depth is that of what waits, also where a write takes several with it."""
     bus = EventBus()
     with SyncOutbox.open(tmp_path / "a.db", bus=bus, coalescing=Coalescing()) as box, SyncMetrics(bus) as metrics:
         box.put("note", "a", {"n": 1})
@@ -71,3 +71,10 @@ def test_what_is_folded_needs_no_request(tmp_path):
         assert (metrics.snapshot().queue_depth, box.counts().open) == (1, 1)
         assert metrics.summary()["operations"]["coalesced"] == 2
         assert metrics.snapshot().enqueued == 2
+
+        box.patch("note", "c", {"tags": 5})
+        box.patch("note", "c", {"tags": {"z": 1}})  # no patch says that a number becomes an object
+        assert (metrics.snapshot().queue_depth, box.counts().open) == (3, 3)
+        box.put("note", "c", {})
+
+        assert (metrics.snapshot().queue_depth, box.counts().open) == (2, 2)

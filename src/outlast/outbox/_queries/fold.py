@@ -83,10 +83,10 @@ class Coalescing:
                     (op.verb.value, ways.bodies.pack(op.body), op.content_type, op.expires, op.seq),
                 )
                 yield from _take_out(removed, f"merged:{op.seq}", wall)
-                return Queued(op.seq, "merged")
+                return Queued(op.seq, "merged", len(removed))
             case Annihilate(removed=removed):
                 yield from _take_out(removed, "annihilated", wall)
-                return Queued(removed[0], "annihilated")
+                return Queued(removed[0], "annihilated", len(removed))
 
 
 def index_lanes(db: Tables) -> None:
