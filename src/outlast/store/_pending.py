@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,7 +40,8 @@ class PendingWrites:
     """
 
     def __init__(self) -> None:
-        self._by_key: dict[str, list[PendingWrite]] = {}
+        self._by_key: dict[str, dict[int, PendingWrite]] = {}
+        """The writes of each key by their places, in the order of these: thousands may wait for one."""
         self._contents: dict[int, OpContent] = {}
         self._queued: set[int] = set()
         self._settled: set[int] = set()
@@ -53,34 +53,30 @@ class PendingWrites:
         the first one somebody else's may stand there, and the next look finds it again.
         """
         self._queued.add(write.seq)
-        writes = self._by_key.get(key, ())
-        for known in writes:
-            if known.seq >= write.seq:
-                self._contents.pop(known.seq, None)
-        self._by_key[key] = [known for known in writes if known.seq < write.seq] + [write]
+        writes = self._by_key.setdefault(key, {})
+        while writes and next(reversed(writes)) >= write.seq:
+            gone, _ = writes.popitem()
+            self._contents.pop(gone, None)
+        writes[write.seq] = write
 
     def newest(self, key: str) -> PendingWrite | None:
         """Return the last queued write of a key, or None."""
         writes = self._by_key.get(key)
-        return writes[-1] if writes else None
+        return writes[next(reversed(writes))] if writes else None
 
     def applied(self, key: str, seq: int, etag: str | None) -> None:
         """Note that the server has confirmed a write."""
-        for write in self._by_key.get(key, ()):
-            if write.seq == seq:
-                write.applied, write.etag = True, etag
+        write = self._by_key.get(key, {}).get(seq)
+        if write is not None:
+            write.applied, write.etag = True, etag
 
     def remove(self, key: str, seq: int) -> None:
         """Forget a write that is settled."""
         self._settled.add(seq)
         self._contents.pop(seq, None)
-        self._take_out(key, seq)
-
-    def _take_out(self, key: str, seq: int) -> None:
-        writes = [write for write in self._by_key.get(key, ()) if write.seq != seq]
-        if writes:
-            self._by_key[key] = writes
-        else:
+        writes = self._by_key.get(key, {})
+        writes.pop(seq, None)
+        if not writes:
             self._by_key.pop(key, None)
 
     @property
@@ -92,28 +88,31 @@ class PendingWrites:
         """Return what each known op does, and every write with its key by its place; the file is going to be read."""
         self._queued.clear()
         self._settled.clear()
-        known = {write.seq: (key, write) for key, writes in self._by_key.items() for write in writes}
+        known = {seq: (key, write) for key, writes in self._by_key.items() for seq, write in writes.items()}
         return self._contents, known
 
     def adopt(self, found: PendingDiff) -> None:
         """Take over the queued writes of other programs, what they have folded into ours, and ours if cancelled."""
         for seq in found.absent:
             self._contents.pop(seq, None)
-        for op in found.changed:
-            if op.seq in self._queued or op.seq in self._settled:
-                continue
+        news = [op for op in found.changed if op.seq not in self._queued and op.seq not in self._settled]
+        for op in news:
             self._contents[op.seq] = found.contents[op.seq]
             self._adopt(op)
+        for key in {op.entity for op in news}:
+            writes = sorted(self._by_key.pop(key).items())
+            if writes:
+                self._by_key[key] = dict(writes)
 
     def _adopt(self, op: Op) -> None:
-        """Put a write at its place among the others of its key, unless it is known as it is."""
-        writes = self._by_key.get(op.entity, ())
-        if any((known.seq, known.verb, known.body) == (op.seq, op.verb, op.body) for known in writes):
+        """Put a write among the others of its key, unless it is known as it is."""
+        writes = self._by_key.setdefault(op.entity, {})
+        known = writes.get(op.seq)
+        if known is not None and (known.verb, known.body) == (op.verb, op.body):
             return
-        self._take_out(op.entity, op.seq)
+        writes.pop(op.seq, None)
         if op.verb in WHOLE:
-            writes = self._by_key.setdefault(op.entity, [])
-            insort(writes, PendingWrite(op.seq, op.verb, op.body), key=lambda known: known.seq)
+            writes[op.seq] = PendingWrite(op.seq, op.verb, op.body)
 
     def __len__(self) -> int:
         """Return how many writes are queued."""

@@ -156,3 +156,30 @@ def test_what_does_not_say_all_of_the_entity_is_not_read(verb):
     pending.adopt(found(op(5, verb=verb)))
 
     assert len(pending) == 0
+
+
+class Place(int):
+    """Be a place that counts how often any of them was compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        """Compare."""
+        Place.compared += 1
+        return int(self) == other
+
+    __hash__ = int.__hash__
+
+
+def test_many_writes_of_one_key_are_not_compared_with_each_other():
+    """A look at what a slider has queued while the server was away keeps the event loop no longer than it must."""
+    ops = [op(Place(seq)) for seq in range(1, 501)]
+    pending = PendingWrites()
+    pending.look()
+    pending.adopt(found(*ops))
+    for each in ops:
+        pending.applied("a", each.seq, '"1"')
+        pending.remove("a", each.seq)
+
+    assert len(pending) == 0
+    assert Place.compared <= 20 * len(ops)
