@@ -103,6 +103,13 @@ class Registry:
             f"share it with registry.get({kind!r}, {component.name!r}), or choose another name"
         )
 
+    def remove(self, kind: str, component: Component) -> None:
+        """Forget a component that was closed: its name is free, though somebody may hold it for a while yet."""
+        key = (kind, component.name)
+        with self._lock:
+            if self._live(key) is component:
+                del self._components[key]
+
     def _live(self, key: tuple[str, str]) -> Component | None:
         reference = self._components.get(key)
         return None if reference is None else reference()

@@ -161,7 +161,7 @@ class Cache(Face):
         Cancel: the loads are cancelled and the file is closed all the same.
         """
         loop = self._own_loop()
-        if self._core.close() is None:
+        if self._close() is None:
             return
         tasks = set(self._tasks) if self._loop is loop else set[asyncio.Task[Any]]()
         try:

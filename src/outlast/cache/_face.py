@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from outlast.cache._codec import Codec
 from outlast.cache._core import CacheCore, Settings
+from outlast.cache._flight import Flight
 from outlast.cache._result import CacheSnapshot
 from outlast.cache._sieve import Memory
 from outlast.cache._sqlite_tier import SqliteTier
@@ -43,6 +44,7 @@ class Face(ABC):
                 bus=bus,
             )
         )
+        self._registry = registry
         registry.register("cache", self)
         self._core.attach_disk()
         self._set_up()
@@ -50,6 +52,11 @@ class Face(ABC):
     @abstractmethod
     def _set_up(self) -> None:
         """Make what this way of waiting needs."""
+
+    def _close(self) -> list[Flight] | None:
+        """Close the core and give the name free; returns what the former does."""
+        self._registry.remove("cache", self)
+        return self._core.close()
 
     @property
     def name(self) -> str:

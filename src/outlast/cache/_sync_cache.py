@@ -103,7 +103,7 @@ class SyncCache(Face):
 
         Nothing is stored any more. A second call does nothing.
         """
-        flights = self._core.close()
+        flights = self._close()
         if flights is not None:
             for flight in flights:
                 flight.landed.set()

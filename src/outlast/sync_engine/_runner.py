@@ -182,16 +182,22 @@ class Runner:
         does not answer this goes on; bound it with `asyncio.timeout`.
 
         Raises:
+            ConfigError: The block was not entered, or is left.
             LeaseLostError: Another process has taken over.
             AuthenticationError: The server refuses the credentials; nothing is lost.
 
         Cancel: leave the block, which drains; nothing is lost.
         """
-        await self._loop.run(until_idle=True)
+        await self._run(until_idle=True)
 
     async def run_forever(self) -> None:
         """Deliver until cancelled; raises as `run_until_idle` does."""
-        await self._loop.run(until_idle=False)
+        await self._run(until_idle=False)
+
+    async def _run(self, *, until_idle: bool) -> None:
+        if not self._lease.fence:
+            raise ConfigError("delivers inside its block only: `async with Runner(...) as runner`", path="runner")
+        await self._loop.run(until_idle=until_idle)
 
 
 async def _to_its_end(function: Callable[[], T]) -> T:

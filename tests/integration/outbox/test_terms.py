@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from delivering import Server, opened, put, runner, until
-from outlast.errors import LeaseHeldError, LeaseLostError, ShuttingDownError
+from outlast.errors import ConfigError, LeaseHeldError, LeaseLostError, ShuttingDownError
 from outlast.events import LeaseLost
 from outlast.outbox import Applied, Counts, LeaseConfig, ProcessingLease, Report, SyncOutbox, Terms
 from outlast.outbox._records import Withdrawn
@@ -38,6 +38,18 @@ async def test_a_runner_may_be_entered_again(place):
                 await run.run_until_idle()
 
         assert await box.counts() == Counts(delivered=3)
+
+
+async def test_who_delivers_outside_of_the_block_is_told_what_is_missing(place):
+    """No lease was lost where none was ever taken, or where it was given back."""
+    async with opened(place) as box:
+        run = runner(box, Server())
+        with pytest.raises(ConfigError, match="inside its block"):
+            await run.run_until_idle()
+        async with run:
+            await run.run_until_idle()
+        with pytest.raises(ConfigError, match="inside its block"):
+            await run.run_forever()
 
 
 async def test_a_cancelled_start_leaves_no_lease_behind(place):

@@ -347,3 +347,13 @@ def test_cache_from_another_process_is_refused(face, monkeypatch):
         face.close(cache)
 
     assert face.peek(cache, "k") is None
+
+
+def test_the_name_of_a_closed_cache_is_free(face):
+    """The next one of that name is made though the first is still held, and is known until it is closed itself."""
+    first = face.make()
+    face.close(first)
+    second = face.make()
+    face.close(first)
+
+    assert face.registry.components("cache") == [second]
