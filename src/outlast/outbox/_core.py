@@ -14,7 +14,7 @@ from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.engines.bounds import OutboxLimits
 from outlast.engines.op import OpState, Verb
 from outlast.engines.origin_pause import OriginPause
-from outlast.errors import OutboxFullError, ShuttingDownError
+from outlast.errors import OutboxFullError
 from outlast.events import DEFAULT_BUS, EventBus, OpEnqueued, OpFolded
 from outlast.outbox import _queries as sql
 from outlast.outbox._assist import LoopAssist
@@ -255,10 +255,7 @@ class OutboxCore:
         return self.database.write(lambda db: job(sql.Tables(db, self.ways)))
 
     def _read(self, job: Callable[[sql.Tables], T]) -> Future[T]:
-        try:
-            return self.database.read(lambda db: job(sql.Tables(db, self.ways)))
-        except RuntimeError as error:  # what a pool says that was shut down
-            raise ShuttingDownError(f"{self.name} is closed", operation="read") from error
+        return self.database.read(lambda db: job(sql.Tables(db, self.ways)))
 
     def claim(self, fence: int, seqs: Sequence[int], terms: sql.Terms) -> Future[list[sql.Claim]]:
         """Seal and claim ops for one attempt each."""

@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from outlast.clock import SYSTEM_CLOCK
@@ -16,6 +16,7 @@ from outlast.storage._postgres_address import parse_address, postgres_dialect
 from outlast.storage._postgres_failures import ServerAwayError, is_lost, translate
 from outlast.storage._postgres_hints import AdvisoryLock, Listener
 from outlast.storage._postgres_link import PostgresLink, PostgresSession
+from outlast.storage._reader import ReaderThread
 from outlast.storage._writer import Batch, Failed, GroupCommitWriter, GroupRefusedError
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class PostgresDatabase:
         self._listeners: list[Listener] = []
         self._looked = float("-inf")
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
-        self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
+        self._reads = ReaderThread(f"outlast-reader-{self.name}")
 
     def _link(self, *, patience: float = _PATIENCE) -> PostgresLink:
         levels = _SYNCHRONOUS[self._durability]
@@ -237,7 +238,7 @@ class PostgresDatabase:
         with self._lock:
             if self._closed:
                 raise ShuttingDownError(f"{self.name} is closed", operation="read")
-            return self._read_pool.submit(self._query, job)
+            return self._reads.ask(self._query, job)
 
     def _query(self, job: Callable[[PostgresSession], T]) -> T:
         def once(connection: Any) -> T:
@@ -300,6 +301,6 @@ class PostgresDatabase:
         for link in self._links:
             link.hurry()
         self._writer.close()
-        self._read_pool.shutdown(wait=True)
+        self._reads.close()
         for link in self._links:
             link.close()

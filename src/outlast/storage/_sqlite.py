@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +36,7 @@ from outlast.storage._layouts import (
 from outlast.storage._log import Log
 from outlast.storage._log_check import check_log, check_log_has_file, has_more, log_size
 from outlast.storage._place import Place, check_file
+from outlast.storage._reader import ReaderThread
 from outlast.storage._reading import connect_to_read
 from outlast.storage._space import SpaceWatch, judge, outside
 from outlast.storage._writer import Batch, Failed, GroupCommitWriter, GroupRefusedError
@@ -126,7 +127,7 @@ class SqliteDatabase:
         self._log = Log(self._main, self._apsw)
         self._quick_flushes = 0
         self._writer = GroupCommitWriter(self._transact, self.name, lambda error: translate(error, self.name))
-        self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="outlast-reader")
+        self._reads = ReaderThread(f"outlast-reader-{self.name}")
 
     def _inspect(self) -> None:
         """Refuse a foreign or newer database before anything could change it."""
@@ -290,7 +291,7 @@ class SqliteDatabase:
         with self._lock:
             if self._closed:
                 raise ShuttingDownError(f"{self.path} is closed", operation="read")
-            return self._read_pool.submit(self._query, job)
+            return self._reads.ask(self._query, job)
 
     def _query(self, job: Callable[[Connection], T]) -> T:
         try:
@@ -342,7 +343,7 @@ class SqliteDatabase:
                 return
             self._closed = True
         self._writer.close()
-        self._read_pool.shutdown(wait=True)
+        self._reads.close()
         for connection in self._connections:
             connection.close()
         self._gate.close()
