@@ -28,7 +28,8 @@ hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
 
 
 # What a machine has set changes what is shown, where requests go and which server is asked, in every child as well.
-FOREIGN = "FORCE_COLOR NO_COLOR PY_COLORS GITHUB_ACTIONS COLUMNS LINES TERMINAL_WIDTH OUTLAST_TRACEBACK".split()
+COLOURS = ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+FOREIGN = (*COLOURS, "COLUMNS", "LINES", "TERMINAL_WIDTH", "OUTLAST_TRACEBACK")
 for name in list(os.environ):
     if name in FOREIGN or name.startswith("PG") or name.lower().endswith("_proxy"):
         del os.environ[name]
