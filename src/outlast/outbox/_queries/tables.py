@@ -62,7 +62,7 @@ class Ways(Protocol):
 
     dialect: Dialect
     find: str
-    """Asks whether the tables are there, by a statement that never fails."""
+    """Asks whether the tables are there, and whether each statement sees all commits, by one that never fails."""
     share: str
     """Behind a SELECT: nobody may change the row until this transaction ends."""
     update: str
@@ -155,7 +155,7 @@ class SqliteWays:
     def __init__(self, dialect: Dialect, bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
         self.bodies = bodies
-        self.find = f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
+        self.find = f"SELECT count(*), 1 FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
 
     def for_others(self) -> Ways:
         """Return itself."""
@@ -257,7 +257,8 @@ class PostgresWays:
         self._sender = sender
         self._salt = dialect.key("lane")
         self._held = dialect.key("after")
-        self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
+        sees = "current_setting('transaction_isolation') LIKE 'read%'"
+        self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL, {sees}"
 
     def for_others(self) -> Ways:
         """Return ways whose notifications this process hears too, because it does not hear of the commit otherwise."""
