@@ -191,7 +191,7 @@ class PostgresDatabase:
         except Exception as error:
             if is_lost(error):
                 raise
-            connection.execute("ROLLBACK")
+            self._main.drop()  # a server or role that only reads now may write later, but not in this session
             raise GroupRefusedError(error) from error  # no job has run, and it would be the same for each of them
 
     def _finish(self, connection: Any, work: Callable[[PostgresSession], T]) -> T:
@@ -258,7 +258,8 @@ class PostgresDatabase:
         Who commits notifies, so while all listeners hear this is only asked for now and then.
         """
         now = SYSTEM_CLOCK.now()
-        if self._listeners and all(one.hears for one in self._listeners) and now - self._looked < _LOOK_EVERY:
+        ears = [one.hears for one in self._listeners if not one.stopped]
+        if ears and all(ears) and now - self._looked < _LOOK_EVERY:
             return False
         self._looked = now
         return True
@@ -276,7 +277,7 @@ class PostgresDatabase:
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from a thread, when another process notifies the channel; returns how to stop."""
         found = Listener(self._link(patience=float("inf")), self.dialect.channel, self.sender, listener)
-        self._listeners.append(found)
+        self._listeners = [one for one in self._listeners if not one.ended] + [found]
         return found.stop
 
     def _check_process(self) -> None:

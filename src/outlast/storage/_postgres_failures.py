@@ -14,11 +14,14 @@ from outlast.errors import (
     StorageFullError,
 )
 
-_GONE: Final = ("08", "25P03", "57P01", "57P02", "57P03", "57P04")
+_GONE: Final = ("08", "25P03", "25P04", "57P")
 """Beginnings of the codes after which a connection is of no use."""
 _BY_CODE: Final[tuple[tuple[str, type[OutlastError], str], ...]] = (
     ("53100", StorageFullError, "the server's disk is full; nothing acknowledged is lost, free some and run again"),
+    ("53200", StorageBusyError, "the server has no memory left for this; queue less at once, or let it keep more locks"),
     ("53", StorageBusyError, "the server has nothing left to serve this with; try again"),
+    ("54000", ConfigError, "this is longer than PostgreSQL can store"),
+    ("25006", StorageError, "the server only reads, or lets this role only read; give the address of one that writes"),
     ("55P03", StorageBusyError, "another transaction kept it locked; end that or try again"),
     ("40", StorageBusyError, "another transaction was in the way; try again"),
     ("57014", StorageBusyError, "the server cut it because it took too long; try again"),

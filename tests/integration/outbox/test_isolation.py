@@ -1,4 +1,4 @@
-"""A caller's transaction on PostgreSQL that goes on seeing what was there when it began changes nothing it cannot see."""
+"""A caller's transaction on PostgreSQL that sees what was there when it began changes nothing that it cannot see."""
 
 import asyncio
 from contextlib import closing

@@ -81,6 +81,20 @@ def test_a_server_that_only_reads_fails_the_whole_group_at_once(notes):
     notes.write(add(1)).result()
 
 
+def test_a_role_that_may_write_again_writes_again(open_notes, postgres_server, schema):
+    """A session that was begun while nobody might write is not kept for ever, as after a failover."""
+    postgres_server.execute("CREATE ROLE halted SUPERUSER LOGIN")
+    notes = open_notes(postgres_server.address(schema=schema).replace("postgres@", "halted@"))
+    postgres_server.execute("ALTER ROLE halted SET default_transaction_read_only TO on")
+    notes._main.drop()
+    with pytest.raises(StorageError, match="one that writes"):
+        notes.write(add(1)).result()
+
+    postgres_server.execute("ALTER ROLE halted RESET ALL")
+    notes.write(add(1)).result()
+    assert notes.read(ids).result() == [1]
+
+
 def test_a_job_that_goes_on_after_an_error_is_refused(notes):
     """A transaction that the server has given up is not taken for committed."""
 
@@ -111,6 +125,9 @@ def test_a_commit_that_is_refused_is_told(notes):
     [
         pytest.param("53100", StorageFullError, "disk is full", id="full"),
         pytest.param("53300", StorageBusyError, "nothing left to serve", id="exhausted"),
+        pytest.param("53200", StorageBusyError, "queue less at once", id="memory"),
+        pytest.param("54000", ConfigError, "longer than PostgreSQL can store", id="long"),
+        pytest.param("25006", StorageError, "one that writes", id="read-only"),
         pytest.param("40P01", StorageBusyError, "was in the way", id="deadlock"),
         pytest.param("57014", StorageBusyError, "too long", id="cut"),
         pytest.param("XX001", StorageError, "damaged", id="damaged"),
@@ -192,6 +209,41 @@ def test_a_listener_that_raises_is_not_called_again(notes, caplog):
     notes.write(add(1)).result()
 
 
+def test_a_session_that_was_idle_for_too_long_is_made_anew(open_notes, postgres_server, schema, caplog):
+    """A server that ends idle sessions keeps nobody from reading or writing, and whoever listens goes on hearing."""
+    impatient = postgres_server.address(schema=schema, options="-c%20idle_session_timeout%3D100")
+    notes, others = open_notes(impatient), open_notes(postgres_server.address(schema=schema))
+    heard = threading.Semaphore(0)
+    notes.listen(heard.release)
+    for number in range(2):
+        assert heard.acquire(timeout=50)
+        mine = "SELECT count(*) FROM pg_stat_activity WHERE pid = ?"
+        (pid,) = notes.read(lambda db: db.execute("SELECT pg_backend_pid()").fetchone()).result()
+        until = time.monotonic() + 50
+        while others.read(lambda db, pid=pid: db.execute(mine, (pid,)).get).result():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert notes.read(ids).result() == list(range(number))
+        notes.write(add(number)).result()
+
+    assert "has ended" not in caplog.text
+
+
+def test_who_has_stopped_listening_is_forgotten(notes):
+    """The deliveries of a long life leave nothing behind, and the last one looks as seldom as the first."""
+    for _ in range(5):
+        stop = notes.listen(lambda: None)
+        stop()
+        notes._listeners[-1].join()
+    heard = threading.Event()
+    notes.listen(heard.set)
+    assert heard.wait(30)
+
+    notes.moved()
+    assert not notes.moved()
+    assert len(notes._listeners) == 1
+
+
 SECRET = "s3cr3t%2Fx"
 
 
@@ -215,6 +267,27 @@ def test_a_wrong_address_does_not_show_its_password(address):
 
     error = caught.value
     assert "s3cr3t" not in f"{error} {error!r} {error.__cause__} {error.metadata}"
+
+
+def test_words_of_an_address_are_read_as_libpq_reads_them():
+    """A space is written as %20 and stays one; a plus sign is no space, or a password with one would be another."""
+    words = parse_address("postgresql://h/db?options=-c%20geqo%3Doff&schema=mine&password=a+b%2Bc").words
+
+    assert (words["options"], words["password"]) == ("-c geqo=off", "a+b+c")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_the_encoding_of_the_database_does_not_matter(open_notes, postgres_server, encoding):
+    """Texts are texts in each, and one that it has no sign for is the caller's mistake."""
+    name = f"notes_{encoding.lower()}"
+    postgres_server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    notes = open_notes(f"postgresql://postgres@127.0.0.1:{postgres_server.port}/{name}")
+    notes.write(add(1, "h\N{LATIN SMALL LETTER E WITH ACUTE}")).result()
+
+    assert notes.read(lambda db: db.execute("SELECT text FROM note").get).result() == "h\N{LATIN SMALL LETTER E WITH ACUTE}"
+    if encoding == "LATIN1":
+        with pytest.raises(ConfigError, match="cannot store this text"):
+            notes.write(add(2, "\N{SNOWMAN}")).result()
 
 
 def test_the_password_is_used_and_never_shown(postgres_server, schema, open_notes):
