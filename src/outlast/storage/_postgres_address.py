@@ -18,7 +18,7 @@ _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _DEFAULTS: Final = {
     "connect_timeout": "5",
     "application_name": "outlast",
-    "client_encoding": "UTF8",  # whatever the database's own is: texts come as texts, and what it has no sign for is told
+    "client_encoding": "UTF8",  # whatever the database's own is, or texts may come as bytes
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",

@@ -18,7 +18,7 @@ _GONE: Final = ("08", "25P03", "25P04", "57P")
 """Beginnings of the codes after which a connection is of no use."""
 _BY_CODE: Final[tuple[tuple[str, type[OutlastError], str], ...]] = (
     ("53100", StorageFullError, "the server's disk is full; nothing acknowledged is lost, free some and run again"),
-    ("53200", StorageBusyError, "the server has no memory left for this; queue less at once, or let it keep more locks"),
+    ("53200", StorageBusyError, "the server has no memory left for this; queue less at once, or allow more locks"),
     ("53", StorageBusyError, "the server has nothing left to serve this with; try again"),
     ("54000", ConfigError, "this is longer than PostgreSQL can store"),
     ("25006", StorageError, "the server only reads, or lets this role only read; give the address of one that writes"),
