@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -77,6 +78,8 @@ class Ways(Protocol):
     """Make the triggers that count what waits."""
     gather_backlog: str
     """Add up what several connections have counted, if each counts for itself."""
+    longest_key: float
+    """How many bytes an index takes of what a row is found by."""
     bodies: Bodies
     """How bodies are written."""
 
@@ -151,6 +154,7 @@ class SqliteWays:
         _COUNT.format(when="edit", event="UPDATE OF body, base", change=f"bytes = bytes + {_NEW} - ({_OLD})"),
     )
     gather_backlog: str = ""
+    longest_key: float = math.inf
 
     def __init__(self, dialect: Dialect, bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
@@ -247,6 +251,7 @@ class PostgresWays:
         " FROM (SELECT coalesce(sum(ops), 0) AS ops, coalesce(sum(bytes), 0) AS bytes FROM gone) AS found"
         " WHERE shard = 0"
     )
+    longest_key: float = 2_600
     _HOLD: Final = "SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest(?::bigint[]) AS key"
     _TAKE: Final = "SELECT bool_and(pg_try_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
