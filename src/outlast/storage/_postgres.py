@@ -26,11 +26,12 @@ _SYNCHRONOUS: Final = {"power": ("on", "remote_apply"), "process": ("off",)}
 _PATIENCE: Final = 10.0
 _LOOK_EVERY: Final = 5.0
 """Seconds after which one looks although no notification has come."""
-# A transaction of a process that was frozen must not keep others from their lanes for ever.
+# A transaction of a process that was frozen must not keep others from their lanes for ever. A statement takes as long as
+# it takes: one that reads all that waits would be cut, and tried again, for ever.
 _SETTINGS: Final = """
 SELECT set_config('synchronous_commit', '{synchronous}', false)
 WHERE current_setting('synchronous_commit') NOT IN ('{synchronous}', '{stronger}');
-SET default_transaction_isolation TO 'read committed'; SET lock_timeout TO '10s';
+SET default_transaction_isolation TO 'read committed'; SET lock_timeout TO '10s'; SET statement_timeout TO 0;
 SET idle_in_transaction_session_timeout TO '60s'; SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10;
 SET tcp_keepalives_count TO 3
 """

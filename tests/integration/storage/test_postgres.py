@@ -231,6 +231,13 @@ def test_a_session_that_was_idle_for_too_long_is_made_anew(open_notes, postgres_
     assert "has ended" not in caplog.text
 
 
+def test_a_long_look_is_not_cut(open_notes, postgres_server, schema):
+    """A server that cuts slow statements lets these run, for the same ones would be made again and cut again."""
+    notes = open_notes(postgres_server.address(schema=schema, options="-c%20statement_timeout%3D50"))
+
+    assert notes.read(lambda db: db.execute("SELECT 7 FROM pg_sleep(0.2)").get).result() == 7
+
+
 def test_who_has_stopped_listening_is_forgotten(notes):
     """The deliveries of a long life leave nothing behind, and the last one looks as seldom as the first."""
     for _ in range(5):
