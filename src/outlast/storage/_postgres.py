@@ -26,8 +26,8 @@ _SYNCHRONOUS: Final = {"power": ("on", "remote_apply"), "process": ("off",)}
 _PATIENCE: Final = 10.0
 _LOOK_EVERY: Final = 5.0
 """Seconds after which one looks although no notification has come."""
-# A transaction of a process that was frozen must not keep others from their lanes for ever. A statement takes as long as
-# it takes: one that reads all that waits would be cut, and tried again, for ever.
+# A transaction of a process that was frozen must not keep others from their lanes for ever. A statement takes as long
+# as it takes: one that reads all that waits would be cut, and tried again, for ever.
 _SETTINGS: Final = """
 SELECT set_config('synchronous_commit', '{synchronous}', false)
 WHERE current_setting('synchronous_commit') NOT IN ('{synchronous}', '{stronger}');
@@ -172,9 +172,9 @@ class PostgresDatabase:
         self._check_process()
         return self._writer.submit_items(job, items, then)
 
-    def _transact(self, work: Callable[[PostgresSession], T]) -> T:
+    def _transact(self, work: Callable[[PostgresSession], T], patience: float) -> T:
         def once(connection: Any) -> T:
-            self._begin(connection)
+            self._begin(connection, patience)
             return self._finish(connection, work)
 
         while True:
@@ -185,10 +185,11 @@ class PostgresDatabase:
             except (InDoubtError, ServerAwayError) as error:
                 raise GroupRefusedError(error) from error
 
-    def _begin(self, connection: Any) -> None:
+    def _begin(self, connection: Any, patience: float) -> None:
         self._mark += 1
+        mark = self.dialect.text(_MARK).format(id=self.sender, mark=self._mark)
         try:
-            connection.execute(f"BEGIN; {self.dialect.text(_MARK).format(id=self.sender, mark=self._mark)}")
+            connection.execute(f"BEGIN; SET LOCAL lock_timeout TO {patience * 1000:.0f}; {mark}")
         except Exception as error:
             if is_lost(error):
                 raise
