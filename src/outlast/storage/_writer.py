@@ -329,7 +329,7 @@ class GroupCommitWriter:
 
 
 def _patience(group: Sequence[_Entry], count: int) -> float:
-    """Return for how long a transaction may wait: one for which others may be kept waiting does not keep them for long."""
+    """Return for how many seconds a transaction may wait for somebody else's: one of several jobs for a moment."""
     return _MOMENT if count > 1 else max(_MOMENT, PATIENCE - (SYSTEM_CLOCK.now() - group[0].since))
 
 
