@@ -189,7 +189,8 @@ class PostgresDatabase:
         self._mark += 1
         mark = self.dialect.text(_MARK).format(id=self.sender, mark=self._mark)
         try:
-            connection.execute(f"BEGIN; SET LOCAL lock_timeout TO {patience * 1000:.0f}; {mark}")
+            # A lost transaction of ours that is still being ended holds the mark, and is waited for first.
+            connection.execute(f"BEGIN; {mark}; SET LOCAL lock_timeout TO {patience * 1000:.0f}")
         except Exception as error:
             if is_lost(error):
                 raise

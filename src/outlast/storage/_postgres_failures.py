@@ -27,7 +27,7 @@ _BY_CODE: Final[tuple[tuple[str, type[OutlastError], str], ...]] = (
     ("57014", StorageBusyError, "the server cut it because it took too long; try again"),
     ("XX001", CorruptError, "the table is damaged; nothing was changed"),
     ("XX002", CorruptError, "an index is damaged; nothing was changed. REINDEX it"),
-    ("42501", StorageError, "the role may not do that; grant it USAGE and CREATE on the schema"),
+    ("42501", StorageError, "the role may not do that; grant it ALL on the schema and its tables, or CREATE for one"),
     ("22021", ConfigError, "PostgreSQL cannot store this text"),
     ("22P05", ConfigError, "PostgreSQL cannot store this text"),
 )

@@ -186,6 +186,22 @@ def test_a_lock_keeps_those_who_do_not_need_it_for_a_moment_only(notes, postgres
     assert notes.read(ids).result() == [1, 2, 3]
 
 
+def test_a_lost_transaction_that_is_still_being_ended_is_waited_for(notes, postgres_server, schema):
+    """However many jobs wait together, they are not refused because their writer's own mark is held for a moment."""
+    notes.write(add(1)).result()
+    with psycopg.connect(postgres_server.address()) as lost:
+        lost.execute(f"SELECT 1 FROM {schema}.writer FOR UPDATE")
+        futures = [notes.write(add(number)) for number in (2, 3, 4)]
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+        until = time.monotonic() + 50
+        while not postgres_server.execute(waiting, f"%{schema}%writer%")[0][0]:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(3 * _writer._MOMENT)  # longer than a group waits for anything else
+
+    assert [future.exception() for future in futures] == [None] * 3
+
+
 def test_text_that_cannot_be_stored_is_the_callers_mistake(notes):
     """PostgreSQL has no zero character, and says so."""
     with pytest.raises(ConfigError, match="cannot store this text"):
