@@ -14,7 +14,8 @@ from outlast.storage._layouts import Dialect
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-# A server that is gone without a word is noticed after a minute, by either side, instead of after hours.
+# A server that is gone without a word is noticed after a minute, also by one who waits for its answer, which the probes
+# of an idle connection do not see to; that would take a quarter of an hour.
 _DEFAULTS: Final = {
     "connect_timeout": "5",
     "application_name": "outlast",
@@ -22,6 +23,7 @@ _DEFAULTS: Final = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
 }
 
 

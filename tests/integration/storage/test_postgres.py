@@ -1,5 +1,7 @@
 """What PostgreSQL is asked for, refuses and tells, and what its clients make of that."""
 
+import os
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -342,6 +344,12 @@ def test_the_encoding_of_the_database_does_not_matter(open_notes, postgres_serve
     if encoding == "LATIN1":
         with pytest.raises(ConfigError, match="cannot store this text"):
             notes.write(add(2, "\N{SNOWMAN}")).result()
+
+
+def test_what_a_server_does_not_acknowledge_is_not_waited_for_long(notes):
+    """The system ends a connection whose server is gone also while something is on its way to it, after a minute."""
+    with socket.socket(fileno=os.dup(notes._main.connection().fileno())) as same:
+        assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
 
 
 def test_the_password_is_used_and_never_shown(postgres_server, schema, open_notes):
