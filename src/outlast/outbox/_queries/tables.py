@@ -111,6 +111,10 @@ class Ways(Protocol):
         """Return the present moment, asked before a snapshot that must not miss anything since."""
         ...
 
+    def continues(self, version: Version, now: Version) -> bool:
+        """Tell whether the present moment is one after another, and not of a server that may have forgotten that."""
+        ...
+
     def begin(self, db: Tables) -> None:
         """Begin a snapshot for several statements, if a read is not one anyway."""
         ...
@@ -189,6 +193,10 @@ class SqliteWays:
     def version(self, db: Tables) -> Version:
         """Return a number that SQLite changes when another connection commits."""
         return int(db.execute("PRAGMA data_version").get)
+
+    def continues(self, version: Version, now: Version) -> bool:
+        """Say so: a file that is put in the place of another is another outbox."""
+        return True
 
     def begin(self, db: Tables) -> None:
         """Begin a transaction: each statement of its own would see another moment."""
@@ -299,8 +307,17 @@ class PostgresWays:
         return [row[0] for row in rows]
 
     def version(self, db: Tables) -> Version:
-        """Return the snapshot: which transactions are visible. It is the same until another one commits."""
-        return str(db.execute("SELECT pg_current_snapshot()::text").get)
+        """Return the snapshot: which transactions are visible, and for which life of the server that holds.
+
+        It is the same until another one commits.
+        """
+        return str(
+            db.execute("SELECT pg_current_snapshot() || ' ' || extract(epoch FROM pg_postmaster_start_time())").get
+        )
+
+    def continues(self, version: Version, now: Version) -> bool:
+        """Compare the lives: what was not flushed, or not copied, is lost with one, and its numbers are given again."""
+        return not version or str(version).partition(" ")[2] == str(now).partition(" ")[2]
 
     def begin(self, db: Tables) -> None:
         """Do nothing: a read is one snapshot."""
@@ -315,7 +332,7 @@ class PostgresWays:
         return Ask(
             f"SELECT {NEWCOMER} WHERE tx >= pg_snapshot_xmin(?::pg_snapshot)"
             " AND NOT pg_visible_in_snapshot(tx, ?::pg_snapshot) ORDER BY seq",
-            (version, version),
+            (str(version).partition(" ")[0],) * 2,
         )
 
     def behind(self, seq: int, known_to: int) -> int:
