@@ -170,6 +170,6 @@ def _check_awaited(ways: sql.Ways, places: Sequence[int]) -> sql.Plan[None]:
         return
     yield from ways.hold(places)
     yield sql.Ask("SAVEPOINT outlast_after")
-    yield sql.Ask(f"SELECT 1 FROM $op WHERE seq IN ({', '.join('?' * len(places))}) FOR KEY SHARE", places)
+    yield sql.Ask("SELECT 1 FROM $op WHERE seq = ANY(?::bigint[]) FOR KEY SHARE", (places,))
     yield sql.Ask("ROLLBACK TO SAVEPOINT outlast_after")
     yield sql.Ask("RELEASE SAVEPOINT outlast_after")
