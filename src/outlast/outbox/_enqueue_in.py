@@ -138,7 +138,7 @@ def plan_in(
     """
     check_bodies(limits, writes)
     ways = ways.for_others()
-    (found,) = (yield sql.Ask(ways.find))[0]
+    found, sees_commits = (yield sql.Ask(ways.find))[0]
     if not found:
         raise ConfigError(
             "leads to a database without an outbox; open it once, with inside=True for a SQLite file of your own",
@@ -148,6 +148,9 @@ def plan_in(
     sql.check_codec(ways.bodies, meta)
     if identity is not None and identity_of(meta.items()).store != identity.store:
         raise ConfigError("leads to another database than the outbox's own", path="connection")
+    if not sees_commits:
+        coalescing = None  # what is on its way since the snapshot would seem never to have been sent
+        yield from _check_awaited(ways, [write.after for write in writes if write.after is not None])
     calls = [sql.Call(writes, wall)]
     if not limits.counted:
         (queued,) = yield from sql.plan(ways, calls, coalescing)
@@ -156,3 +159,17 @@ def plan_in(
     if isinstance(found, OutboxFullError):
         raise found
     return [one.seq for one in found]
+
+
+def _check_awaited(ways: sql.Ways, places: Sequence[int]) -> sql.Plan[None]:
+    """Let the server refuse what comes after a write that is gone since the snapshot, which hides into which it went.
+
+    The rows are held for no longer than that, or their delivery could not be recorded until the caller's commit.
+    """
+    if not places:
+        return
+    yield from ways.hold(places)
+    yield sql.Ask("SAVEPOINT outlast_after")
+    yield sql.Ask("SELECT 1 FROM $op WHERE seq = ANY(?::bigint[]) FOR KEY SHARE", (places,))
+    yield sql.Ask("ROLLBACK TO SAVEPOINT outlast_after")
+    yield sql.Ask("RELEASE SAVEPOINT outlast_after")

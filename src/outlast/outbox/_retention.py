@@ -87,6 +87,8 @@ def prune_steps(retention: Retention, wall: float, *, whole: bool = True) -> Gen
         wall: Unix seconds.
         whole: Whether names and shadows are looked at too.
     """
+    if (yield Step(False, sql.is_scattered)):
+        yield Step(True, sql.count_backlog)
     receipts = yield from _receipts(retention, wall)
     names = shadows = 0
     if whole and retention.names_for is not None:

@@ -28,7 +28,7 @@ class Transaction(Generic[T]):
     def __init__(self, ticket: Callable[[], T]) -> None:
         self._ticket = ticket
         self._writes: list[Write] = []
-        self._tickets: list[T] = []
+        self._tickets: dict[int, T] = {}
 
     def create(self, kind: str, entity: str, body: Any, **options: Any) -> T:
         """Make an entity; see `Outbox.create`."""
@@ -51,11 +51,12 @@ class Transaction(Generic[T]):
         return self._add(Verb.POST, kind, entity, body, options)
 
     def _add(self, verb: Verb, kind: str, entity: str, body: Any, options: dict[str, Any]) -> T:
-        if any(options.get("after") is ticket for ticket in self._tickets):
+        if id(options.get("after")) in self._tickets:
             options = {**options, "after": None}  # it comes after all that are in front of it anyway
         self._writes.append(make_write(verb, kind, entity, body, options))
-        self._tickets.append(self._ticket())
-        return self._tickets[-1]
+        ticket = self._ticket()
+        self._tickets[id(ticket)] = ticket
+        return ticket
 
     def writes(self) -> list[Write]:
         """Return what was collected; what one of them comes after, all of them do.
@@ -71,7 +72,7 @@ class Transaction(Generic[T]):
 
     def placed(self, queued: list[Queued]) -> None:
         """Tell the tickets their places."""
-        for ticket, one in zip(self._tickets, queued, strict=True):
+        for ticket, one in zip(self._tickets.values(), queued, strict=True):
             ticket.seq = one.seq
 
 

@@ -158,6 +158,11 @@ def _is_open(connection: Any) -> bool:
             "`connection.pipeline()`, in the same transaction",
             path="connection",
         )
+    if connection.info.encoding == "ascii":
+        raise ConfigError(
+            "has the encoding SQL_ASCII, in which texts come as bytes; open it with client_encoding='UTF8'",
+            path="connection",
+        )
     return bool(connection.info.transaction_status != _IDLE)
 
 

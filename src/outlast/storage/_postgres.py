@@ -27,11 +27,12 @@ _SYNCHRONOUS: Final = {"power": ("on", "remote_apply"), "process": ("off",)}
 _PATIENCE: Final = 10.0
 _LOOK_EVERY: Final = 5.0
 """Seconds after which one looks although no notification has come."""
-# A transaction of a process that was frozen must not keep others from their lanes for ever.
+# A transaction of a process that was frozen must not keep others from their lanes for ever. A statement takes as long
+# as it takes: one that reads all that waits would be cut, and tried again, for ever.
 _SETTINGS: Final = """
 SELECT set_config('synchronous_commit', '{synchronous}', false)
 WHERE current_setting('synchronous_commit') NOT IN ('{synchronous}', '{stronger}');
-SET default_transaction_isolation TO 'read committed'; SET lock_timeout TO '10s';
+SET default_transaction_isolation TO 'read committed'; SET lock_timeout TO '10s'; SET statement_timeout TO 0;
 SET idle_in_transaction_session_timeout TO '60s'; SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10;
 SET tcp_keepalives_count TO 3
 """
@@ -172,9 +173,9 @@ class PostgresDatabase:
         self._check_process()
         return self._writer.submit_items(job, items, then)
 
-    def _transact(self, work: Callable[[PostgresSession], T]) -> T:
+    def _transact(self, work: Callable[[PostgresSession], T], patience: float) -> T:
         def once(connection: Any) -> T:
-            self._begin(connection)
+            self._begin(connection, patience)
             return self._finish(connection, work)
 
         while True:
@@ -185,14 +186,16 @@ class PostgresDatabase:
             except (InDoubtError, ServerAwayError) as error:
                 raise GroupRefusedError(error) from error
 
-    def _begin(self, connection: Any) -> None:
+    def _begin(self, connection: Any, patience: float) -> None:
         self._mark += 1
+        mark = self.dialect.text(_MARK).format(id=self.sender, mark=self._mark)
         try:
-            connection.execute(f"BEGIN; {self.dialect.text(_MARK).format(id=self.sender, mark=self._mark)}")
+            # A lost transaction of ours that is still being ended holds the mark, and is waited for first.
+            connection.execute(f"BEGIN; {mark}; SET LOCAL lock_timeout TO {patience * 1000:.0f}")
         except Exception as error:
             if is_lost(error):
                 raise
-            connection.execute("ROLLBACK")
+            self._main.drop()  # a server or role that only reads now may write later, but not in this session
             raise GroupRefusedError(error) from error  # no job has run, and it would be the same for each of them
 
     def _finish(self, connection: Any, work: Callable[[PostgresSession], T]) -> T:
@@ -259,7 +262,8 @@ class PostgresDatabase:
         Who commits notifies, so while all listeners hear this is only asked for now and then.
         """
         now = SYSTEM_CLOCK.now()
-        if self._listeners and all(one.hears for one in self._listeners) and now - self._looked < _LOOK_EVERY:
+        ears = [one.hears for one in self._listeners if not one.stopped]
+        if ears and all(ears) and now - self._looked < _LOOK_EVERY:
             return False
         self._looked = now
         return True
@@ -277,7 +281,7 @@ class PostgresDatabase:
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a listener, from a thread, when another process notifies the channel; returns how to stop."""
         found = Listener(self._link(patience=float("inf")), self.dialect.channel, self.sender, listener)
-        self._listeners.append(found)
+        self._listeners = [one for one in self._listeners if not one.ended] + [found]
         return found.stop
 
     def _check_process(self) -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from outlast.errors import ConfigError
 from outlast.storage._extras import require
@@ -14,13 +14,16 @@ from outlast.storage._layouts import Dialect
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-# A server that is gone without a word is noticed after a minute, by either side, instead of after hours.
+# A server that is gone without a word is noticed after a minute, also by one who waits for its answer, which the probes
+# of an idle connection do not see to; that would take a quarter of an hour.
 _DEFAULTS: Final = {
     "connect_timeout": "5",
     "application_name": "outlast",
+    "client_encoding": "UTF8",  # whatever the database's own is, or texts may come as bytes
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
 }
 
 
@@ -66,8 +69,9 @@ def parse_address(text: str) -> PostgresAddress:
     psycopg = driver("a PostgreSQL outbox")
     try:
         parts = urlsplit(text)
-        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        query = urlencode([pair for pair in pairs if pair[0] != "schema"])
+        asked = parts.query.replace("+", "%2B")  # libpq means a plus sign by it, and a form a space
+        pairs = parse_qsl(asked, keep_blank_values=True, strict_parsing=bool(asked))
+        query = urlencode([pair for pair in pairs if pair[0] != "schema"], quote_via=quote)
         words = psycopg.conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=query)))
         _check_whole(parts.fragment, words)
     except (ValueError, psycopg.Error):

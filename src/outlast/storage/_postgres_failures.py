@@ -14,17 +14,20 @@ from outlast.errors import (
     StorageFullError,
 )
 
-_GONE: Final = ("08", "25P03", "57P01", "57P02", "57P03", "57P04")
+_GONE: Final = ("08", "25P03", "25P04", "57P")
 """Beginnings of the codes after which a connection is of no use."""
 _BY_CODE: Final[tuple[tuple[str, type[OutlastError], str], ...]] = (
     ("53100", StorageFullError, "the server's disk is full; nothing acknowledged is lost, free some and run again"),
+    ("53200", StorageBusyError, "the server has no memory left for this; queue less at once, or allow more locks"),
     ("53", StorageBusyError, "the server has nothing left to serve this with; try again"),
+    ("54000", ConfigError, "this is longer than PostgreSQL can store"),
+    ("25006", StorageError, "the server only reads, or lets this role only read; give the address of one that writes"),
     ("55P03", StorageBusyError, "another transaction kept it locked; end that or try again"),
     ("40", StorageBusyError, "another transaction was in the way; try again"),
     ("57014", StorageBusyError, "the server cut it because it took too long; try again"),
     ("XX001", CorruptError, "the table is damaged; nothing was changed"),
     ("XX002", CorruptError, "an index is damaged; nothing was changed. REINDEX it"),
-    ("42501", StorageError, "the role may not do that; grant it USAGE and CREATE on the schema"),
+    ("42501", StorageError, "the role may not do that; grant it ALL on the schema and its tables, or CREATE for one"),
     ("22021", ConfigError, "PostgreSQL cannot store this text"),
     ("22P05", ConfigError, "PostgreSQL cannot store this text"),
 )

@@ -84,12 +84,17 @@ class Listener:
         self._channel = channel
         self._own = own
         self._hear = hear
-        self._stopped = False
+        self.stopped = False
         self.hears = False
         """Whether it is connected, so that nothing is missed now."""
         self._bell, self._ringer = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="outlast-listener", daemon=True)
         self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its connection is closed, for good."""
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -115,15 +120,15 @@ class Listener:
                 self.hears = False
 
     def _hear_until_stopped(self, connection: Any, ready: selectors.DefaultSelector) -> None:
-        while not self._stopped:
+        while not self.stopped:
             ready.select()
             if any(notice.payload != self._own for notice in connection.notifies(timeout=0)):
                 self._hear()
 
     def stop(self) -> None:
         """Hear no more; a second call does nothing."""
-        if not self._stopped:
-            self._stopped = True
+        if not self.stopped:
+            self.stopped = True
             self._link.hurry()
             with suppress(OSError):
                 self._ringer.send(b"x")

@@ -228,7 +228,7 @@ class SqliteDatabase:
         finally:
             self._gate.leave()
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], _patience: float) -> T:
         with self._gate:
             self._main.set_busy_timeout(_BUSY_MS)
             try:

@@ -7,12 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from outlast.clock import SYSTEM_CLOCK
 from outlast.errors import ShuttingDownError, StorageError
 
 T = TypeVar("T")
@@ -20,6 +21,10 @@ I = TypeVar("I")  # noqa: E741 - the item of a batch, as T is its result
 
 _log = logging.getLogger("outlast.storage")
 
+PATIENCE: Final = 10.0
+"""Seconds for which a job may wait for a transaction of somebody else, from when it was queued."""
+_MOMENT: Final = 0.1
+"""Seconds for which several wait together; after that each half of them is tried by itself, see `_commit`."""
 MOST_AT_ONCE: Final = 1024
 """How many items share a commit at most; who has more of them gives them in several lists."""
 
@@ -44,8 +49,13 @@ class Transact(Protocol):
     now or nobody knows what became of the transaction.
     """
 
-    def __call__(self, work: Callable[[Any], T], /) -> T:
-        """Return what the work returned, once it is durable."""
+    def __call__(self, work: Callable[[Any], T], patience: float, /) -> T:
+        """Return what the work returned, once it is durable.
+
+        Args:
+            work: What to do.
+            patience: Seconds for which to wait for others, where the store can be told.
+        """
         ...
 
 
@@ -116,6 +126,7 @@ class _Entry:
         land: Told the outcome of each item.
         begin: Whether it is still wanted; not to be taken back after that.
         alone: Whether the job takes no items.
+        since: Monotonic seconds at which it was queued.
     """
 
     job: Callable[..., Any]
@@ -123,6 +134,7 @@ class _Entry:
     land: Callable[[list[Any]], None] = _nobody
     begin: Callable[[], bool] = _always
     alone: bool = False
+    since: float = field(default_factory=SYSTEM_CLOCK.now)
 
 
 def _tell(future: Future[Any], outcomes: list[Any]) -> None:
@@ -295,7 +307,7 @@ class GroupCommitWriter:
         """Return the outcome of each item, committed in as few transactions as possible."""
         count = sum(len(entry.items) for entry in group)
         try:
-            results = self._transact(lambda db: _run_jobs(db, group))
+            results = self._transact(lambda db: _run_jobs(db, group), _patience(group, count))
         except GroupRefusedError as refusal:
             return [Failed(self._translate(refusal.cause)) for _ in range(count)]
         except BaseException as error:  # a codec in Rust panics with one, and the writer goes on
@@ -316,9 +328,16 @@ class GroupCommitWriter:
         return found
 
 
+def _patience(group: Sequence[_Entry], count: int) -> float:
+    """Return for how many seconds a transaction may wait for somebody else's: one of several jobs for a moment."""
+    return _MOMENT if count > 1 else max(_MOMENT, PATIENCE - (SYSTEM_CLOCK.now() - group[0].since))
+
+
 def _halves(group: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:
     """Cut a group in two, in its order."""
-    singles = [_Entry(entry.job, (item,), alone=entry.alone) for entry in group for item in entry.items]
+    singles = [
+        _Entry(entry.job, (item,), alone=entry.alone, since=entry.since) for entry in group for item in entry.items
+    ]
     middle = len(singles) // 2
     return singles[:middle], singles[middle:]
 

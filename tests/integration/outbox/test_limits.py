@@ -249,3 +249,17 @@ def test_postgres_adds_up_what_connections_have_counted(postgres_server):
 
     assert [ops for _, ops in rows] == [2, 1]
     assert postgres_server.execute(f"SELECT ops FROM {schema}.backlog ORDER BY shard") == [(2,), (1,)]
+
+
+def test_postgres_adds_up_while_it_is_delivered_from(postgres_server):
+    """Connections that come and go do not make each write slower: pruning leaves one row of what many have counted."""
+    address = postgres_server.fresh()
+    schema = address.partition("schema=")[2]
+    with SyncOutbox.open(address, bus=EventBus(), limits=OutboxLimits(max_ops=203)) as box:
+        box.put("note", "a", {})
+        postgres_server.execute(f"INSERT INTO {schema}.backlog SELECT -n, 2, 0 FROM generate_series(1, 101) AS n")
+        box.prune()
+        with pytest.raises(OutboxFullError, match="203"):
+            box.put("note", "b", {})
+
+    assert postgres_server.execute(f"SELECT shard, ops FROM {schema}.backlog") == [(0, 203)]

@@ -218,6 +218,27 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(durable_server,
     assert set(keys) == {ticket.key for ticket in tickets}
 
 
+async def test_a_server_that_has_forgotten_commits_is_looked_at_anew():
+    """Its numbers begin again before those that were seen, and what is queued under them is delivered all the same."""
+    server = Server()
+    with PostgresServer.running(fsync="on", wal_writer_delay="10s") as forgetful:
+        async with await Outbox.open(PostgresPlace(forgetful), bus=EventBus(), durability="process") as box:
+            async with Runner(box, CallableTransport(server)) as runner:
+                forgetful.execute("CHECKPOINT")
+                for entity in "abc":
+                    await box.put("note", entity, {})
+                await runner.run_until_idle()
+                await asyncio.to_thread(forgetful.stop, signal.SIGQUIT)
+                await asyncio.to_thread(forgetful.start)
+                forgotten = await box.counts()
+                await box.put("note", "d", {})
+                await runner.run_until_idle()
+
+            assert await box.counts() == Counts(delivered=1)
+    assert forgotten == Counts()
+    assert [entity for entity, _ in server.seen] == ["a", "b", "c", "d"]
+
+
 async def test_a_takeover_waits_for_a_settlement_that_has_begun(place):
     """The fence that a settlement has read cannot be raised before it is committed, or it could record too much."""
     async with await opened(place) as box, await opened(place) as other:

@@ -237,6 +237,16 @@ def test_a_pipeline_is_no_place_for_a_claim(postgres_place):
     assert postgres_place.effects() == ["k"]
 
 
+def test_a_connection_whose_texts_are_bytes_is_refused(postgres_place):
+    """No digest would be equal to itself on it, so that each repeat would seem to be another request."""
+    receiver = Receiver()
+    with psycopg.connect(postgres_place.prepare().address, client_encoding="SQL_ASCII") as connection:
+        with pytest.raises(ConfigError, match="client_encoding='UTF8'"):
+            receiver.claim(connection, "k", "d")
+        connection.execute("SET client_encoding TO 'UTF8'")
+        assert receiver.claim(connection, "k", "d") == New("", "k")
+
+
 def test_a_stricter_isolation_never_doubles(postgres_place):
     """Where a snapshot is older than the first answer, PostgreSQL refuses the repeat, and the next look finds it."""
     receiver = Receiver()

@@ -1,14 +1,17 @@
 """What PostgreSQL is asked for, refuses and tells, and what its clients make of that."""
 
+import os
+import socket
 import threading
 import time
 from contextlib import suppress
 
+import psycopg
 import pytest
 from notebook import NOTES, add, ids
 
 from outlast.errors import ConfigError, NotOursError, StorageBusyError, StorageError, StorageFullError
-from outlast.storage import PostgresDatabase, _postgres_link
+from outlast.storage import PostgresDatabase, _postgres_link, _writer
 from outlast.storage._postgres_address import parse_address
 from outlast.testing import Recorder
 
@@ -81,6 +84,20 @@ def test_a_server_that_only_reads_fails_the_whole_group_at_once(notes):
     notes.write(add(1)).result()
 
 
+def test_a_role_that_may_write_again_writes_again(open_notes, postgres_server, schema):
+    """A session that was begun while nobody might write is not kept for ever, as after a failover."""
+    postgres_server.execute("CREATE ROLE halted SUPERUSER LOGIN")
+    notes = open_notes(postgres_server.address(schema=schema).replace("postgres@", "halted@"))
+    postgres_server.execute("ALTER ROLE halted SET default_transaction_read_only TO on")
+    notes._main.drop()
+    with pytest.raises(StorageError, match="one that writes"):
+        notes.write(add(1)).result()
+
+    postgres_server.execute("ALTER ROLE halted RESET ALL")
+    notes.write(add(1)).result()
+    assert notes.read(ids).result() == [1]
+
+
 def test_a_job_that_goes_on_after_an_error_is_refused(notes):
     """A transaction that the server has given up is not taken for committed."""
 
@@ -111,6 +128,9 @@ def test_a_commit_that_is_refused_is_told(notes):
     [
         pytest.param("53100", StorageFullError, "disk is full", id="full"),
         pytest.param("53300", StorageBusyError, "nothing left to serve", id="exhausted"),
+        pytest.param("53200", StorageBusyError, "queue less at once", id="memory"),
+        pytest.param("54000", ConfigError, "longer than PostgreSQL can store", id="long"),
+        pytest.param("25006", StorageError, "one that writes", id="read-only"),
         pytest.param("40P01", StorageBusyError, "was in the way", id="deadlock"),
         pytest.param("57014", StorageBusyError, "too long", id="cut"),
         pytest.param("XX001", StorageError, "damaged", id="damaged"),
@@ -125,11 +145,11 @@ def test_what_the_server_says_is_translated(notes, code, error, text):
         notes.write(lambda db: db.execute(job)).result()
 
 
-def test_a_lock_that_is_kept_too_long_is_told(notes, open_notes, postgres_server, schema):
+def test_a_lock_that_is_kept_too_long_is_told(notes, open_notes, postgres_server, schema, monkeypatch):
     """Who waits for somebody else's transaction gives up after a while."""
+    monkeypatch.setattr(_writer, "PATIENCE", 0.05)
     notes.write(add(1)).result()
     other = open_notes(postgres_server.address(schema=schema))
-    other.write(lambda db: db.execute("SET lock_timeout TO 50")).result()
     begun, go = threading.Event(), threading.Event()
     holding = notes.write(lambda db: (db.execute("LOCK TABLE note"), begun.set(), go.wait(10)))
     assert begun.wait(10)
@@ -138,6 +158,50 @@ def test_a_lock_that_is_kept_too_long_is_told(notes, open_notes, postgres_server
         other.write(add(2)).result()
     go.set()
     holding.result()
+
+
+def test_a_lock_keeps_those_who_do_not_need_it_for_a_moment_only(notes, postgres_server, schema, monkeypatch):
+    """Only a job alone is waited with for long, and for no longer than since it was queued; the others are stored."""
+    monkeypatch.setattr(_writer, "PATIENCE", 0.5)
+    monkeypatch.setattr(_writer, "_MOMENT", 0.01)
+    notes.write(add(1)).result()
+    waits, transact, begun, go = [], notes._writer._transact, threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        notes._writer, "_transact", lambda work, patience: waits.append(patience) or transact(work, patience)
+    )
+
+    def change(db):
+        db.execute("UPDATE note SET text = 'mine' WHERE id = 1")
+
+    with psycopg.connect(postgres_server.address()) as somebody:
+        somebody.execute(f"SELECT 1 FROM {schema}.note FOR UPDATE")
+        first = notes.write(lambda db: (begun.set(), go.wait(50)))
+        assert begun.wait(50)
+        futures = [notes.write(job) for job in (change, add(2), change, add(3))]
+        go.set()
+        errors = [future.exception() for future in futures]
+
+    assert first.result() == (None, True)
+    assert [type(error) for error in errors] == [StorageBusyError, type(None), StorageBusyError, type(None)]
+    assert sum(wait > 0.01 for wait in waits[1:]) <= 3, "two alone that are stored, and the first that waits"
+    assert waits[1] == 0.01
+    assert notes.read(ids).result() == [1, 2, 3]
+
+
+def test_a_lost_transaction_that_is_still_being_ended_is_waited_for(notes, postgres_server, schema):
+    """However many jobs wait together, they are not refused because their writer's own mark is held for a moment."""
+    notes.write(add(1)).result()
+    with psycopg.connect(postgres_server.address()) as lost:
+        lost.execute(f"SELECT 1 FROM {schema}.writer FOR UPDATE")
+        futures = [notes.write(add(number)) for number in (2, 3, 4)]
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+        until = time.monotonic() + 50
+        while not postgres_server.execute(waiting, f"%{schema}%writer%")[0][0]:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(3 * _writer._MOMENT)  # longer than a group waits for anything else
+
+    assert [future.exception() for future in futures] == [None] * 3
 
 
 def test_text_that_cannot_be_stored_is_the_callers_mistake(notes):
@@ -192,6 +256,50 @@ def test_a_listener_that_raises_is_not_called_again(notes, caplog):
     notes.write(add(1)).result()
 
 
+ALIVE = "SELECT count(*) FROM pg_stat_activity WHERE pid = ?"
+
+
+def test_a_session_that_was_idle_for_too_long_is_made_anew(open_notes, postgres_server, schema, caplog):
+    """A server that ends idle sessions keeps nobody from reading or writing, and whoever listens goes on hearing."""
+    impatient = postgres_server.address(schema=schema, options="-c%20idle_session_timeout%3D100")
+    notes, others = open_notes(impatient), open_notes(postgres_server.address(schema=schema))
+    heard = threading.Semaphore(0)
+    notes.listen(heard.release)
+    for number in range(2):
+        assert heard.acquire(timeout=50)
+        (pid,) = notes.read(lambda db: db.execute("SELECT pg_backend_pid()").fetchone()).result()
+        until = time.monotonic() + 50
+        while others.read(lambda db, pid=pid: db.execute(ALIVE, (pid,)).get).result():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert notes.read(ids).result() == list(range(number))
+        notes.write(add(number)).result()
+
+    assert "has ended" not in caplog.text
+
+
+def test_a_long_look_is_not_cut(open_notes, postgres_server, schema):
+    """A server that cuts slow statements lets these run, for the same ones would be made again and cut again."""
+    notes = open_notes(postgres_server.address(schema=schema, options="-c%20statement_timeout%3D50"))
+
+    assert notes.read(lambda db: db.execute("SELECT 7 FROM pg_sleep(0.2)").get).result() == 7
+
+
+def test_who_has_stopped_listening_is_forgotten(notes):
+    """The deliveries of a long life leave nothing behind, and the last one looks as seldom as the first."""
+    for _ in range(5):
+        stop = notes.listen(lambda: None)
+        stop()
+        notes._listeners[-1].join()
+    heard = threading.Event()
+    notes.listen(heard.set)
+    assert heard.wait(30)
+
+    notes.moved()
+    assert not notes.moved()
+    assert len(notes._listeners) == 1
+
+
 SECRET = "s3cr3t%2Fx"
 
 
@@ -215,6 +323,33 @@ def test_a_wrong_address_does_not_show_its_password(address):
 
     error = caught.value
     assert "s3cr3t" not in f"{error} {error!r} {error.__cause__} {error.metadata}"
+
+
+def test_words_of_an_address_are_read_as_libpq_reads_them():
+    """A space is written as %20 and stays one; a plus sign is no space, or a password with one would be another."""
+    words = parse_address("postgresql://h/db?options=-c%20geqo%3Doff&schema=mine&password=a+b%2Bc").words
+
+    assert (words["options"], words["password"]) == ("-c geqo=off", "a+b+c")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_the_encoding_of_the_database_does_not_matter(open_notes, postgres_server, encoding):
+    """Texts are texts in each, and one that it has no sign for is the caller's mistake."""
+    name = f"notes_{encoding.lower()}"
+    postgres_server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    notes = open_notes(f"postgresql://postgres@127.0.0.1:{postgres_server.port}/{name}")
+    notes.write(add(1, "h\N{DIAERESIS}")).result()
+
+    assert notes.read(lambda db: db.execute("SELECT text FROM note").get).result() == "h\N{DIAERESIS}"
+    if encoding == "LATIN1":
+        with pytest.raises(ConfigError, match="cannot store this text"):
+            notes.write(add(2, "\N{SNOWMAN}")).result()
+
+
+def test_what_a_server_does_not_acknowledge_is_not_waited_for_long(notes):
+    """The system ends a connection whose server is gone also while something is on its way to it, after a minute."""
+    with socket.socket(fileno=os.dup(notes._main.connection().fileno())) as same:
+        assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
 
 
 def test_the_password_is_used_and_never_shown(postgres_server, schema, open_notes):

@@ -39,7 +39,7 @@ from outlast.outbox._queries.prune import (
     prune_shadows,
     receipts,
 )
-from outlast.outbox._queries.room import count_backlog, plan_within
+from outlast.outbox._queries.room import count_backlog, is_scattered, plan_within
 from outlast.outbox._queries.rows import read_op
 from outlast.outbox._queries.settle import Report, Settlement, check_fence, leaves_nothing, pauses, settle
 from outlast.outbox._queries.shadows import shadow
@@ -82,6 +82,7 @@ __all__ = [
     "enqueue",
     "identity",
     "index_lanes",
+    "is_scattered",
     "kinds",
     "leaves_nothing",
     "meta_of",

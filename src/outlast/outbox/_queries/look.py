@@ -106,7 +106,7 @@ def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
     db.ways.begin(db)
     try:
         found = decisions(db)
-        if found == decided:
+        if found == decided and db.ways.continues(version, now_at):
             rows = [Newcomer(*row) for row in db.execute(*db.ways.newer(version, after))]
             return Changes(version=now_at, decisions=found, queued=rows, parked=None)
         rows = [Newcomer(*row) for row in queued(db)]

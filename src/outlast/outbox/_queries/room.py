@@ -27,6 +27,7 @@ _LOAD: Final = "SELECT count(*), CAST(sum(ops) AS BIGINT), CAST(sum(bytes) AS BI
 _PARKED: Final = "SELECT count(*) FROM (SELECT 1 FROM $parked LIMIT ?) AS found"
 """Counted anew each time, for there are never many more than the bound, and only those up to it are looked at."""
 _OLDEST: Final = "SELECT created FROM $op ORDER BY seq LIMIT 1"
+_MANY: Final = 100
 _UNCOUNTED: Final = "bounds need an outbox that counts: open it once with limits=OutboxLimits(...)"
 
 
@@ -39,6 +40,11 @@ def count_backlog(db: Tables) -> None:
         db.execute(_BEGIN)
     elif db.ways.gather_backlog:
         db.execute(db.ways.gather_backlog)
+
+
+def is_scattered(db: Tables) -> bool:
+    """Tell whether the count lies in many rows: connections that come and go leave one each, and all are read."""
+    return bool(db.ways.gather_backlog) and db.execute("SELECT count(*) FROM $backlog").get > _MANY
 
 
 def plan_within(

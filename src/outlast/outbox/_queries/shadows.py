@@ -28,12 +28,13 @@ def concerned(db: Tables, steps: Iterable[Step]) -> bool:
 def remember(db: Tables, op: Op, step: Deliver, wall: float) -> None:
     """Note what an entity holds after a delivery, the base of later merges; forget what is not known any more.
 
-    Members that the server adds are not part of it: the next write would seem to have removed them.
+    Members that the server adds are not part of it: the next write would seem to have removed them. Nor is anything
+    noted of an entity whose name is longer than an index of the store takes, or its delivery could not be recorded.
     """
     if op.verb is Verb.POST:
         return
     known = _strong(step.etag) if step.outcome == "delivered" and op.verb is not Verb.DELETE else None
-    if known is None:
+    if known is None or len(f"{op.kind}{op.entity}".encode()) > db.ways.longest_key:
         db.execute("DELETE FROM $shadow WHERE kind = ? AND entity = ?", (op.kind, op.entity))
         return
     body = _patched(db, op) if op.verb is Verb.PATCH else op.body

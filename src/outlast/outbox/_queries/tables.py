@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -62,7 +63,7 @@ class Ways(Protocol):
 
     dialect: Dialect
     find: str
-    """Asks whether the tables are there, by a statement that never fails."""
+    """Asks whether the tables are there, and whether each statement sees all commits, by one that never fails."""
     share: str
     """Behind a SELECT: nobody may change the row until this transaction ends."""
     update: str
@@ -77,6 +78,8 @@ class Ways(Protocol):
     """Make the triggers that count what waits."""
     gather_backlog: str
     """Add up what several connections have counted, if each counts for itself."""
+    longest_key: float
+    """How many bytes an index takes of what a row is found by."""
     bodies: Bodies
     """How bodies are written."""
 
@@ -106,6 +109,10 @@ class Ways(Protocol):
 
     def version(self, db: Tables) -> Version:
         """Return the present moment, asked before a snapshot that must not miss anything since."""
+        ...
+
+    def continues(self, version: Version, now: Version) -> bool:
+        """Tell whether the present moment is one after another, and not of a server that may have forgotten that."""
         ...
 
     def begin(self, db: Tables) -> None:
@@ -151,11 +158,12 @@ class SqliteWays:
         _COUNT.format(when="edit", event="UPDATE OF body, base", change=f"bytes = bytes + {_NEW} - ({_OLD})"),
     )
     gather_backlog: str = ""
+    longest_key: float = math.inf
 
     def __init__(self, dialect: Dialect, bodies: Bodies = PLAIN) -> None:
         self.dialect = dialect
         self.bodies = bodies
-        self.find = f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
+        self.find = f"SELECT count(*), 1 FROM sqlite_schema WHERE type = 'table' AND name = '{dialect.prefix}meta'"
 
     def for_others(self) -> Ways:
         """Return itself."""
@@ -185,6 +193,10 @@ class SqliteWays:
     def version(self, db: Tables) -> Version:
         """Return a number that SQLite changes when another connection commits."""
         return int(db.execute("PRAGMA data_version").get)
+
+    def continues(self, version: Version, now: Version) -> bool:
+        """Say so: a file that is put in the place of another is another outbox."""
+        return True
 
     def begin(self, db: Tables) -> None:
         """Begin a transaction: each statement of its own would see another moment."""
@@ -247,6 +259,7 @@ class PostgresWays:
         " FROM (SELECT coalesce(sum(ops), 0) AS ops, coalesce(sum(bytes), 0) AS bytes FROM gone) AS found"
         " WHERE shard = 0"
     )
+    longest_key: float = 2_600
     _HOLD: Final = "SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest(?::bigint[]) AS key"
     _TAKE: Final = "SELECT bool_and(pg_try_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
     _BEFORE: Final = "SELECT pg_notify(?, ?), count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key"
@@ -257,7 +270,8 @@ class PostgresWays:
         self._sender = sender
         self._salt = dialect.key("lane")
         self._held = dialect.key("after")
-        self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL"
+        sees = "current_setting('transaction_isolation') LIKE 'read%'"
+        self.find = f"SELECT to_regclass('{dialect.prefix}meta') IS NOT NULL, {sees}"
 
     def for_others(self) -> Ways:
         """Return ways whose notifications this process hears too, because it does not hear of the commit otherwise."""
@@ -293,8 +307,17 @@ class PostgresWays:
         return [row[0] for row in rows]
 
     def version(self, db: Tables) -> Version:
-        """Return the snapshot: which transactions are visible. It is the same until another one commits."""
-        return str(db.execute("SELECT pg_current_snapshot()::text").get)
+        """Return the snapshot: which transactions are visible, and for which life of the server that holds.
+
+        It is the same until another one commits.
+        """
+        return str(
+            db.execute("SELECT pg_current_snapshot() || ' ' || extract(epoch FROM pg_postmaster_start_time())").get
+        )
+
+    def continues(self, version: Version, now: Version) -> bool:
+        """Compare the lives: what was not flushed, or not copied, is lost with one, and its numbers are given again."""
+        return not version or str(version).partition(" ")[2] == str(now).partition(" ")[2]
 
     def begin(self, db: Tables) -> None:
         """Do nothing: a read is one snapshot."""
@@ -309,7 +332,7 @@ class PostgresWays:
         return Ask(
             f"SELECT {NEWCOMER} WHERE tx >= pg_snapshot_xmin(?::pg_snapshot)"
             " AND NOT pg_visible_in_snapshot(tx, ?::pg_snapshot) ORDER BY seq",
-            (version, version),
+            (str(version).partition(" ")[0],) * 2,
         )
 
     def behind(self, seq: int, known_to: int) -> int:
