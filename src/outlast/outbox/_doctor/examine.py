@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -90,11 +91,11 @@ def _pages(path: str | os.PathLike[str]) -> Iterator[Finding]:
     """Yield what is wrong with the file as SQLite does not tell it: a log that is damaged is left out silently."""
     if not Path(path).is_file() or not Path(path).stat().st_size:
         return
-    reader = SalvageReader(path)
-    if reader.wal.unseen:
-        said = f"the log beside the file is damaged: SQLite leaves out {reader.wal.unseen} of its commits"
-        yield Finding("log", said, _SALVAGE)
-    yield from (Finding("page", f"damaged: {what}", _SALVAGE) for what in reader.damaged)
+    with closing(SalvageReader(path)) as reader:
+        if reader.wal.unseen:
+            said = f"the log beside the file is damaged: SQLite leaves out {reader.wal.unseen} of its commits"
+            yield Finding("log", said, _SALVAGE)
+        yield from (Finding("page", f"damaged: {what}", _SALVAGE) for what in reader.damaged)
 
 
 def _integrity(db: Tables) -> Iterator[Finding]:
