@@ -93,18 +93,19 @@ class PageFile:
         with ExitStack() as undo:
             self._main = undo.enter_context(RawFile(own))
             self._log = undo.enter_context(RawFile(Path(f"{own}-wal")))
-            self._logged = self._log.read(0, WAL_HEADER)
-            self._read(path)
+            # At once, for whoever goes on to write may begin it anew at any time.
+            self._read(path, self._log.read(0, self._log.size))
             self._opened = undo.pop_all()
 
-    def _read(self, path: str | os.PathLike[str]) -> None:
+    def _read(self, path: str | os.PathLike[str], log: bytes) -> None:
+        self._logged = log[:WAL_HEADER]
         self.size = self._page_size()
         self._frames: dict[int, int] = {}
         self.suspect: set[int] = set()
         self.wal = WalState()
         self.count = -(-self._main.size // self.size)
-        if self._log.size > WAL_HEADER:
-            self._read_log()
+        if len(log) > WAL_HEADER:
+            self._read_log(log)
         if not self.count:
             raise CorruptError(f"{path} holds not one page; nothing of it can be read", operation="salvage")
 
@@ -139,8 +140,8 @@ class PageFile:
         """Tell whether the first page begins as it must."""
         return self.page(1).startswith(MAGIC)
 
-    def _read_log(self) -> None:
-        found = list(self._parsed())
+    def _read_log(self, log: bytes) -> None:
+        found = list(self._parsed(log))
         commits = Counter(frame.gap for frame in found if frame.size)
         # Without its header nothing goes on from anything.
         headless = bool(commits) and not self._log_headed
@@ -167,30 +168,26 @@ class PageFile:
         magic, *_ = struct.unpack(">I", head[:4])
         return magic & ~1 == _WAL_MAGIC and _checksum((0, 0), head[:24], self._order) == struct.unpack(">II", head[24:])
 
-    def _first_salt(self, places: Sequence[int]) -> bytes:
+    def _first_salt(self, log: bytes, places: Sequence[int]) -> bytes:
         """Return what marks the frames of the present log, where its header does not tell: they are the first ones."""
-        salts = [self._salt(at) for at in places] or [b""]
+        salts = [log[at + 8 : at + 16] for at in places] or [b""]
         # What was damaged with the header may be the first frames, too.
         return next((one for one, other in pairwise(salts) if one == other != bytes(8)), salts[0])
-
-    def _salt(self, at: int) -> bytes:
-        return self._log.read(at + 8, 8)
 
     @property
     def _order(self) -> str:
         return ">" if self._logged[3] & 1 else "<"
 
-    def _parsed(self) -> Iterator[_Frame]:
+    def _parsed(self, log: bytes) -> Iterator[_Frame]:
         """Yield the frames of the present log, and nothing of earlier ones, whose frames have another salt."""
         before: tuple[int, ...] = struct.unpack(">II", self._logged[24:])
         step = FRAME_HEADER + self.size
-        places = range(WAL_HEADER, self._log.size - step + 1, step)
-        salt = self._logged[16:24] if self._log_headed else self._first_salt(places)
-        last = max((at for at in places if self._salt(at) == salt), default=0)
+        places = range(WAL_HEADER, len(log) - step + 1, step)
+        salt = self._logged[16:24] if self._log_headed else self._first_salt(log, places)
+        last = max((at for at in places if log[at + 8 : at + 16] == salt), default=0)
         linked, gap, last_sound, computed = True, 0, True, before
         for at in range(WAL_HEADER, last + 1, step):
-            frame = self._log.read(at, step)
-            head, content = frame[:FRAME_HEADER], frame[FRAME_HEADER:]
+            head, content = log[at : at + FRAME_HEADER], log[at + FRAME_HEADER : at + step]
             page, size, _, _, *said = struct.unpack(">IIIIII", head)
             # Each checksum goes on from the one that is written before it, so a damaged frame spoils only itself.
             found = self._sum(before, head, content)

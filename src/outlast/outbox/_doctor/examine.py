@@ -73,14 +73,18 @@ def examine(where: str | os.PathLike[str]) -> list[Finding]:
         NotOursError: It is something else.
         StorageError: It is not there, or cannot be read.
     """
-    found = [] if is_address(where) else list(_pages(where))
+    found: list[Finding] = []
     try:
         with Inspection.open(where) as seen:
-            found += _integrity(seen.db) if seen.db.ways.dialect.kind == "sqlite" else []
+            if seen.db.ways.dialect.kind == "sqlite":
+                # While somebody looks, SQLite writes over no page that was seen, however long reading them takes.
+                found += [*_pages(where), *_integrity(seen.db)]
             found += _tables(seen.db)
     except (StorageBusyError, NewerFormatError):
         raise
     except StorageError as error:
+        if not found and not is_address(where):
+            found += _pages(where)
         if isinstance(error, NotOursError) and not found:
             raise
         found.append(Finding("unreadable", str(error), _SALVAGE))
