@@ -27,6 +27,13 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=2000,
 hypothesis.settings.load_profile(os.environ.get("OUTLAST_HYPOTHESIS", "fixed"))
 
 
+# What a machine has set changes what is shown, where requests go and which server is asked, in every child as well.
+COLOURS = ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+FOREIGN = (*COLOURS, "COLUMNS", "LINES", "TERMINAL_WIDTH", "OUTLAST_TRACEBACK")
+for name in list(os.environ):
+    if name in FOREIGN or name.startswith("PG") or name.lower().endswith("_proxy"):
+        del os.environ[name]
+
 # Whoever starts the tests in the background of a shell has Ctrl-C ignored, and every process of theirs as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -51,7 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         said = f"unexpected {type(error).__name__}: {error}"
         advice = "Set OUTLAST_TRACEBACK=1 and run it again to see where; please report it."
         code = _complain(f"{said}\n{advice}", ExitCode.FAILED)
+    _drop_output()
     sys.exit(int(code))
+
+
+def _drop_output() -> None:
+    """Drop what cannot be written: Python would try it again at the end, and end with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        end_output()
 
 
 def _refused(error: OSError) -> ExitCode:

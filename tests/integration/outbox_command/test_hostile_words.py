@@ -92,8 +92,10 @@ def test_a_question_does_not_spoil_json(outbox, hostile, monkeypatch):
     assert "1: put note" in done.err
 
 
-def test_an_output_that_is_full_or_closed(hostile):
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_an_output_that_is_full_or_closed(hostile, monkeypatch, unbuffered):
     """A full disk has the code of one, and whoever has read enough is no mistake."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     command = [sys.executable, "-m", "outlast.cli", "outbox", "list", str(hostile)]
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
