@@ -98,10 +98,12 @@ def salvage(
     Raises:
         ConfigError: The new file exists already, or the old one is to be moved away and holds tables of others, too.
         CorruptError: Not one page can be read.
-        StorageBusyError: Another process has the file open, or has written to it meanwhile.
+        StorageBusyError: A process has the file open, or has written to it meanwhile.
+        StorageFullError: The disk of the new file has no room for it and for what was found.
         NotOursError: Nothing in it looks like an outbox.
 
-    Cancel: what is left is at most a file whose name ends in `.part`; it is of no use and may be deleted.
+    Cancel: nothing is left of the new file. A process that is killed leaves a file whose name ends in `.part`, with what
+        SQLite keeps beside it; it is of no use and may be deleted.
     """
     old, target = Path(path).resolve(), Path(new).resolve()
     in_place = move_away and target == old
