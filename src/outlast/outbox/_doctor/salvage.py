@@ -102,8 +102,8 @@ def salvage(
         StorageFullError: The disk of the new file has no room for it and for what was found.
         NotOursError: Nothing in it looks like an outbox.
 
-    Cancel: nothing is left of the new file. A process that is killed leaves a file whose name ends in `.part`, with what
-        SQLite keeps beside it; it is of no use and may be deleted.
+    Cancel: nothing is left of the new file. A process that is killed leaves a file whose name ends in `.part`, with
+        what SQLite keeps beside it; it is of no use and may be deleted.
     """
     old, target = Path(path).resolve(), Path(new).resolve()
     in_place = move_away and target == old
