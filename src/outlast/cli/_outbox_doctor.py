@@ -8,6 +8,7 @@ from pathlib import Path
 from outlast.cli._exit import CommandError, ExitCode
 from outlast.cli._outbox_place import check_place, look, places_of, print_json
 from outlast.cli._outbox_view import findings_lines, salvage_lines, show, why_lines
+from outlast.cli._progress import working
 from outlast.outbox import begin_epoch, downgrade, examine, explain, salvage
 from outlast.storage import is_address
 
@@ -15,7 +16,8 @@ from outlast.storage import is_address
 def check_outbox(where: str, *, as_json: bool) -> ExitCode:
     """Examine an outbox and print what is wrong with it."""
     check_place(where)
-    found = examine(where)
+    with working("examining it; a large one takes some minutes"):
+        found = examine(where)
     if as_json:
         print_json({"sound": not found, "findings": [asdict(one) for one in found]})
     elif found:
@@ -43,7 +45,8 @@ def save(where: str, new: Path, *, move_away: bool, as_json: bool) -> ExitCode:
     if is_address(where):
         said = "a PostgreSQL database is not salvaged from here"
         raise CommandError(ExitCode.USAGE, said, "Restore a backup of it, then: outlast outbox doctor --new-epoch.")
-    report = salvage(where, new, move_away=move_away)
+    with working("reading what can be read; a large file takes some minutes"):
+        report = salvage(where, new, move_away=move_away)
     if as_json:
         print_json({"whole": report.whole, **asdict(report)})
     else:

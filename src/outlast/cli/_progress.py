@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -196,6 +197,15 @@ class Bar:
     def close(self) -> None:
         """Leave the last state of the bar and give the terminal back."""
         self._progress.stop()
+
+
+def working(what: str) -> AbstractContextManager[object]:
+    """Show on a terminal, for the length of a block, that something takes a while; elsewhere nothing is shown.
+
+    Args:
+        what: What is done.
+    """
+    return Console(stderr=True).status(what)
 
 
 def open_display(*, quiet: bool) -> Display:

@@ -1,6 +1,7 @@
 """The only importers of database drivers, and what they need to know of the machine."""
 
 from outlast.storage._borrowed import Borrowed, borrow, is_open_beside, recognise
+from outlast.storage._cells import StoredRow
 from outlast.storage._connection import Connection, Cursor, Session
 from outlast.storage._database import Database, Lock
 from outlast.storage._extras import require
@@ -11,6 +12,7 @@ from outlast.storage._postgres_address import is_address, postgres_dialect
 from outlast.storage._quarantine import check_closed, check_unchanged, publish, quarantine, stamps
 from outlast.storage._reading import Reading, open_reading
 from outlast.storage._salvage import SalvageReader
+from outlast.storage._scratch import scratch
 from outlast.storage._sqlite import SqliteDatabase
 from outlast.storage._writer import Batch, Failed
 
@@ -30,6 +32,7 @@ __all__ = [
     "SalvageReader",
     "Session",
     "SqliteDatabase",
+    "StoredRow",
     "boot_id",
     "borrow",
     "check_closed",
@@ -42,5 +45,6 @@ __all__ = [
     "quarantine",
     "recognise",
     "require",
+    "scratch",
     "stamps",
 ]

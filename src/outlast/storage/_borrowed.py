@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -66,14 +67,19 @@ def is_open_beside(borrowed: Borrowed) -> bool:
     Those are two copies of SQLite, and the system's locks are a process's own: neither sees the other's, and whichever
     closes the file first drops the locks of both. So both write at once, and what one has committed is lost.
     """
-    apsw = sys.modules.get("apsw")
-    if borrowed.library != "sqlite3" or apsw is None:
+    if borrowed.library != "sqlite3":
         return False
     files = {row[2] for row in borrowed.execute("PRAGMA database_list", ()) if row[1] == "main" and row[2]}
-    return any(_is_of(connection, file) for connection in apsw.connections() for file in files)
+    return any(map(is_open_here, files))
 
 
-def _is_of(connection: Any, file: str) -> bool:
+def is_open_here(file: str | os.PathLike[str]) -> bool:
+    """Tell whether this process has a file open with apsw."""
+    apsw = sys.modules.get("apsw")
+    return apsw is not None and any(_is_of(connection, file) for connection in apsw.connections())
+
+
+def _is_of(connection: Any, file: str | os.PathLike[str]) -> bool:
     try:
         return Path(connection.filename).samefile(file)
     except Exception:  # it was closed meanwhile, or has no file

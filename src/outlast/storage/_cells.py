@@ -6,8 +6,9 @@ Source: sqlite.org/fileformat2.html, sections 1.6 (b-tree pages) and 2.1 (record
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from outlast.storage._pages import PageFile
@@ -20,6 +21,7 @@ _HEADER_OF_FILE: Final = 100
 _SHORTEST_CELL: Final = 4
 _GOES_ON: Final = 0x80
 _BYTES: Final = 12
+_MOST_HEADERS: Final = 1024
 
 
 class BadPageError(Exception):
@@ -33,11 +35,13 @@ class StoredRow(NamedTuple):
         rowid: Its number, 0 in a table that has none.
         values: Its columns; the one that is the rowid is None. A text that is no UTF-8 is left as bytes.
         page: The page that it lies on.
+        misplaced: Whether it does not lie where its rowid belongs.
     """
 
     rowid: int
     values: tuple[Any, ...]
     page: int
+    misplaced: bool = False
 
 
 @dataclass(slots=True)
@@ -161,34 +165,59 @@ def _exactly(part: bytes, length: int) -> bytes:
 
 
 def _record(payload: bytes) -> tuple[Any, ...]:
-    end, at = _varint(payload, 0)
-    body, values = end, list[Any]()
-    while at < end:
-        kind, at = _varint(payload, at)
-        value, body = _value(payload, kind, body)
-        values.append(value)
-    if at != end or body != len(payload) or not values:
+    end, _ = _varint(payload, 0)
+    length, fields = _fields(payload[:end])
+    if length != len(payload):
         raise BadPageError
-    return tuple(values)
+    return tuple([read(payload[begin:end]) for read, begin, end in fields])
 
 
-def _value(payload: bytes, kind: int, at: int) -> tuple[Any, int]:
-    match kind:
-        case 0 | 10 | 11:
-            return None, at
-        case 8 | 9:
-            return kind - 8, at
-        case 7:
-            return struct.unpack(">d", payload[at : at + 8])[0], at + 8
-        case _ if kind in _INTEGERS:
-            end = at + _INTEGERS[kind]
-            return int.from_bytes(_exactly(payload[at:end], end - at), "big", signed=True), end
-        case _ if kind >= _BYTES:
-            end = at + (kind - _BYTES) // 2
-            part = _exactly(payload[at:end], end - at)
-            return (_text(part) if kind & 1 else part), end
-        case _:
-            raise BadPageError
+Field = tuple[Callable[[bytes], Any], int, int]
+"""How a value is read, and where it begins and ends."""
+
+
+@lru_cache(_MOST_HEADERS)
+def _fields(header: bytes) -> tuple[int, tuple[Field, ...]]:
+    """Return how long a record is and what lies where in it; many of a table have the same header."""
+    said, at = _varint(header, 0)
+    where, found = said, list[Field]()
+    while at < said:
+        kind, at = _varint(header, at)
+        read, length = _reader(kind)
+        found.append((read, where, where + length))
+        where += length
+    if at != said or not found:
+        raise BadPageError
+    return where, tuple(found)
+
+
+def _reader(kind: int) -> tuple[Callable[[bytes], Any], int]:
+    """Return what reads a value of a kind, and how many bytes it has."""
+    if kind >= _BYTES:
+        return (_text if kind & 1 else bytes), (kind - _BYTES) // 2
+    if kind not in _SHORT:
+        raise BadPageError
+    return _SHORT[kind]
+
+
+def _integer(part: bytes) -> int:
+    return int.from_bytes(part, "big", signed=True)
+
+
+def _real(part: bytes) -> float:
+    found: float = struct.unpack(">d", part)[0]
+    return found
+
+
+def _none(_part: bytes) -> None:
+    """Return what an absent value is."""
+
+
+_SHORT: Final[Mapping[int, tuple[Callable[[bytes], Any], int]]] = {
+    **{kind: (_integer, length) for kind, length in _INTEGERS.items()},
+    **dict.fromkeys((0, 10, 11), (_none, 0)),
+    7: (_real, 8), 8: (lambda _: 0, 0), 9: (lambda _: 1, 0),
+}  # fmt: skip
 
 
 def _text(part: bytes) -> str | bytes:
@@ -202,62 +231,72 @@ Bounds = tuple[int | None, int | None]
 """Behind which rowid, and up to which; None for no bound."""
 
 
-def walk(file: PageFile, root: int) -> TreeReading:
-    """Read a tree from its root, around whatever cannot be read."""
-    reading = TreeReading()
-    _descend(file, root, reading, (None, None), None)
-    return reading
-
-
 @dataclass(slots=True)
 class TreeReading:
-    """Hold what could be read of a tree.
+    """Hold what is known of a tree that was read.
 
     Args:
-        rows: The rows, in their order.
         pages: The pages that belong to it.
         bad: The pages of it that are damaged.
-        gaps: Between which rowids some could not be read: behind the first, up to the second; None for no bound.
-        misplaced: Rows, by page and rowid, that do not lie where their rowid belongs.
+        gaps: Between which rowids some rows could not be read: behind the first, up to the second; None for no bound.
     """
 
-    rows: list[StoredRow] = field(default_factory=list[StoredRow])
     pages: set[int] = field(default_factory=set[int])
     bad: set[int] = field(default_factory=set[int])
     gaps: list[Bounds] = field(default_factory=list[Bounds])
-    misplaced: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
 
-def _descend(file: PageFile, number: int, reading: TreeReading, bounds: Bounds, family: frozenset[int] | None) -> None:
+def walk(file: PageFile, root: int, reading: TreeReading) -> Iterator[StoredRow]:
+    """Yield the rows of a tree in their order, around whatever cannot be read.
+
+    Args:
+        file: The file.
+        root: The page that it begins at.
+        reading: Told of every page by the way; it is complete when there are no more rows.
+    """
+    ahead: list[tuple[int, Bounds, frozenset[int]]] = [(root, (None, None), INDEX | TABLE)]
+    while ahead:
+        number, bounds, family = ahead.pop()
+        page = _page_of(file, number, reading, family)
+        rows = _marked(page, bounds) if page.kind == _TABLE_LEAF else page.rows
+        if page is not _BLANK:
+            reading.pages.add(number)
+        if page is _BLANK or page.bad or any(row.misplaced for row in rows):
+            reading.bad.add(number)
+            reading.gaps.append(bounds)
+        yield from rows
+        ahead += reversed(_below(page, bounds))
+
+
+def _page_of(file: PageFile, number: int, reading: TreeReading, family: frozenset[int]) -> BtreePage:
+    """Return a page of a tree, or a blank one: it cannot be read, is another tree's, or was met before."""
     try:
         page = _BLANK if number in reading.pages else read_page(file, number)
     except BadPageError:
-        page = _BLANK
-    if page is _BLANK or (family is not None and page.kind not in family):
-        reading.bad.add(number)
-        reading.gaps.append(bounds)
-        return
-    reading.pages.add(number)
-    reading.rows.extend(page.rows)
-    misplaced = _misplaced(page, bounds) if page.kind == _TABLE_LEAF else []
-    reading.misplaced.update((number, rowid) for rowid in misplaced)
-    if page.bad or misplaced:
-        reading.bad.add(number)
-        reading.gaps.append(bounds)
+        return _BLANK
+    return page if page.kind in family else _BLANK
+
+
+def _below(page: BtreePage, bounds: Bounds) -> list[tuple[int, Bounds, frozenset[int]]]:
+    """Return the children of a page, each with the bounds of what may lie there."""
+    found: list[tuple[int, Bounds, frozenset[int]]] = []
     low, high = bounds
     for child, last in page.children:
-        _descend(file, child, reading, (low, high if last is None else last), TABLE if page.kind in TABLE else INDEX)
+        found.append((child, (low, high if last is None else last), TABLE if page.kind in TABLE else INDEX))
         low = last if last is not None else low
+    return found
 
 
-def _misplaced(page: BtreePage, bounds: Bounds) -> list[int]:
+def _marked(page: BtreePage, bounds: Bounds) -> list[StoredRow]:
+    """Return the rows of a leaf, those marked that do not lie where their rowid belongs."""
     low, high = bounds
-    found: list[int] = []
+    found: list[StoredRow] = []
     for row in page.rows:
         if (low is not None and row.rowid <= low) or (high is not None and row.rowid > high):
-            found.append(row.rowid)
+            found.append(row._replace(misplaced=True))
         else:
             low = row.rowid
+            found.append(row)
     return found
 
 

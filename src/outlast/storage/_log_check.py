@@ -7,6 +7,7 @@ acknowledged. But a damaged frame hides every commit behind it, acknowledged or 
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 
 from outlast.errors import CorruptError
@@ -49,7 +50,7 @@ def has_more(path: Path, frames: int, page_size: int) -> bool:
     if not frames:
         return log_size(path) > WAL_HEADER + FRAME_HEADER + page_size  # its very beginning may be damaged
     step = FRAME_HEADER + page_size
-    with Path(f"{path}-wal").open("rb") as log:
+    with Path(f"{path}-wal").open("rb") as log:  # on which SQLite holds no locks
         log.seek(WAL_HEADER + 8)
         salt = log.read(8)  # of the first frame; every frame of one log has the same
         log.seek(WAL_HEADER + frames * step)
@@ -70,7 +71,8 @@ def check_log(path: Path, *, flushed: bool) -> None:
     Raises:
         CorruptError: Acknowledged commits would be missing.
     """
-    found = PageFile(path).wal
+    with closing(PageFile(path)) as file:
+        found = file.wal
     if found.headless or (flushed and found.hidden):
         raise CorruptError(
             f"{path}-wal is damaged, and {found.unseen} commits in it would be missing; nothing was changed. "

@@ -12,6 +12,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from outlast.errors import CorruptError
+from outlast.storage._raw import RawFile
 
 MAGIC: Final = b"SQLite format 3\x00"
 _USUAL_SIZE: Final = 4096
@@ -88,21 +90,33 @@ class PageFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         own = Path(path).resolve()  # beside it lies the log, not beside a link to it
-        self._main, self._log = (file.read_bytes() if file.exists() else b"" for file in (own, Path(f"{own}-wal")))
+        with ExitStack() as undo:
+            self._main = undo.enter_context(RawFile(own))
+            self._log = undo.enter_context(RawFile(Path(f"{own}-wal")))
+            # At once, for whoever goes on to write may begin it anew at any time.
+            self._read(path, self._log.read(0, self._log.size))
+            self._opened = undo.pop_all()
+
+    def _read(self, path: str | os.PathLike[str], log: bytes) -> None:
+        self._logged = log[:WAL_HEADER]
         self.size = self._page_size()
         self._frames: dict[int, int] = {}
         self.suspect: set[int] = set()
         self.wal = WalState()
-        self.count = -(-len(self._main) // self.size)
-        if len(self._log) > WAL_HEADER:
-            self._read_log()
+        self.count = -(-self._main.size // self.size)
+        if len(log) > WAL_HEADER:
+            self._read_log(log)
         if not self.count:
             raise CorruptError(f"{path} holds not one page; nothing of it can be read", operation="salvage")
 
+    def close(self) -> None:
+        """Close it; a second close does nothing."""
+        self._opened.close()
+
     def _page_size(self) -> int:
         """Return what the header says, the header of the log, or what SQLite takes unless it is told otherwise."""
-        told = int.from_bytes(self._main[16:18], "big")
-        logged = int.from_bytes(self._log[8:12], "big")
+        told = int.from_bytes(self._main.read(16, 2), "big")
+        logged = int.from_bytes(self._logged[8:12], "big")
         for size in (65536 if told == 1 else told, logged):
             if size in _SIZES:
                 return size
@@ -112,8 +126,8 @@ class PageFile:
         """Return the content of a page; empty where there is none, filled up with zeros where the file is cut off."""
         at = self._frames.get(number)
         if at is not None:
-            return self._log[at : at + self.size]
-        content = self._main[(number - 1) * self.size : number * self.size]
+            return self._log.read(at, self.size)
+        content = self._main.read((number - 1) * self.size, self.size) if number > 0 else b""
         return content and content.ljust(self.size, b"\0")
 
     @cached_property
@@ -126,8 +140,8 @@ class PageFile:
         """Tell whether the first page begins as it must."""
         return self.page(1).startswith(MAGIC)
 
-    def _read_log(self) -> None:
-        found = list(self._parsed())
+    def _read_log(self, log: bytes) -> None:
+        found = list(self._parsed(log))
         commits = Counter(frame.gap for frame in found if frame.size)
         # Without its header nothing goes on from anything.
         headless = bool(commits) and not self._log_headed
@@ -150,33 +164,32 @@ class PageFile:
 
     @property
     def _log_headed(self) -> bool:
-        head = self._log[:WAL_HEADER]
+        head = self._logged
         magic, *_ = struct.unpack(">I", head[:4])
         return magic & ~1 == _WAL_MAGIC and _checksum((0, 0), head[:24], self._order) == struct.unpack(">II", head[24:])
 
-    def _first_salt(self, places: Sequence[int]) -> bytes:
+    def _first_salt(self, log: bytes, places: Sequence[int]) -> bytes:
         """Return what marks the frames of the present log, where its header does not tell: they are the first ones."""
-        salts = [self._log[at + 8 : at + 16] for at in places] or [b""]
+        salts = [log[at + 8 : at + 16] for at in places] or [b""]
         # What was damaged with the header may be the first frames, too.
         return next((one for one, other in pairwise(salts) if one == other != bytes(8)), salts[0])
 
     @property
     def _order(self) -> str:
-        return ">" if self._log[3] & 1 else "<"
+        return ">" if self._logged[3] & 1 else "<"
 
-    def _parsed(self) -> Iterator[_Frame]:
+    def _parsed(self, log: bytes) -> Iterator[_Frame]:
         """Yield the frames of the present log, and nothing of earlier ones, whose frames have another salt."""
-        before: tuple[int, ...] = struct.unpack(">II", self._log[24:WAL_HEADER])
+        before: tuple[int, ...] = struct.unpack(">II", self._logged[24:])
         step = FRAME_HEADER + self.size
-        places = range(WAL_HEADER, len(self._log) - step + 1, step)
-        salt = self._log[16:24] if self._log_headed else self._first_salt(places)
-        last = max((at for at in places if self._log[at + 8 : at + 16] == salt), default=0)
+        places = range(WAL_HEADER, len(log) - step + 1, step)
+        salt = self._logged[16:24] if self._log_headed else self._first_salt(log, places)
+        last = max((at for at in places if log[at + 8 : at + 16] == salt), default=0)
         linked, gap, last_sound, computed = True, 0, True, before
         for at in range(WAL_HEADER, last + 1, step):
-            head = self._log[at : at + FRAME_HEADER]
+            head, content = log[at : at + FRAME_HEADER], log[at + FRAME_HEADER : at + step]
             page, size, _, _, *said = struct.unpack(">IIIIII", head)
             # Each checksum goes on from the one that is written before it, so a damaged frame spoils only itself.
-            content = self._log[at + FRAME_HEADER : at + step]
             found = self._sum(before, head, content)
             ours, sound = head[8:16] == salt, found == tuple(said)
             # Where it goes on from what the one before it should have said, only that one's checksum is damaged.

@@ -8,6 +8,7 @@ from pathlib import Path
 from outlast.errors import NotOursError, StorageError
 from outlast.storage._layouts import FileFormat
 from outlast.storage._pages import MAGIC
+from outlast.storage._raw import RawFile
 
 
 class Place:
@@ -61,6 +62,6 @@ def check_file(path: Path, layout: FileFormat) -> None:
         raise StorageError(f"the folder {path.parent} does not exist; make it, or name another place")
     # The header may be missing where the very first commit was cut off; what its journal holds goes back first.
     if path.exists() and path.stat().st_size and not Path(f"{path}-journal").exists():
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
+        with RawFile(path) as file:  # this process may have it open already
+            if file.read(0, len(MAGIC)) != MAGIC:
                 raise NotOursError(f"{path} is not an {layout.name} file; name another file. It was not touched")

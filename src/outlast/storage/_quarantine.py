@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import StorageBusyError, StorageError
+from outlast.storage._borrowed import is_open_here
 
 _SHARED_BYTE: Final = 128
 """Each connection to a file in WAL mode holds a shared lock on this byte of the file beside it that ends in -shm."""
@@ -34,11 +35,16 @@ def is_open_elsewhere(path: Path) -> bool:
 
 
 def check_closed(path: Path) -> None:
-    """Refuse to go on while another process has a file open.
+    """Refuse to go on while a process has a file open.
 
     Raises:
         StorageBusyError: One has.
     """
+    if is_open_here(path):  # first, for to look at the locks of the others would take away its own
+        raise StorageBusyError(
+            f"{path} is open in this process; close it first, or what it queues now would be missing",
+            operation="quarantine",
+        )
     if is_open_elsewhere(path):
         raise StorageBusyError(
             f"{path} is open in another process; end that first, or what it queues now would be missing",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from outlast.storage._cells import StoredRow, TreeReading, orphans, walk
@@ -13,8 +14,9 @@ from outlast.storage._pages import PageFile, WalState
 class SalvageReader:
     """Read the tables of a SQLite file that SQLite itself refuses, without changing it.
 
-    What no tree leads to any more, because a page above it is damaged, is found too. It is surely alive if the list
-    of free pages can be trusted; else it may be what was deleted long ago.
+    No row is kept here, so that a large file needs no more memory than a small one. What no tree leads to any more,
+    because a page above it is damaged, is found too. It is surely alive if the list of free pages can be trusted; else
+    it may be what was deleted long ago.
 
     Args:
         path: The file; the log beside it is read too.
@@ -26,22 +28,22 @@ class SalvageReader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = PageFile(path)
         self._readings: dict[str, TreeReading] = {}
-        schema = walk(self._file, 1)
-        self._pages = set(schema.pages)
-        self._schema_is_whole = not schema.bad
+        self._schema = TreeReading()
         self.roots: dict[str, int] = {}
         """Table or index -> the root of its tree."""
-        for row in schema.rows:
+        for row in walk(self._file, 1, self._schema):
             self._note(row.values)
 
     def _note(self, values: tuple[Any, ...]) -> None:
         match values:
             case ("table" | "index", str() as name, str(), int() as root, *_) if root:
                 self.roots[name] = root
-                self._readings[name] = walk(self._file, root)
-                self._pages |= self._readings[name].pages
             case _:
                 pass  # a view or a trigger has no pages
+
+    def close(self) -> None:
+        """Close the file; a second close does nothing."""
+        self._file.close()
 
     @property
     def wal(self) -> WalState:
@@ -52,10 +54,10 @@ class SalvageReader:
     def damaged(self) -> list[str]:
         """Return what is damaged, in words."""
         found = [] if self._file.headed else ["the header of the file"]
-        found += [] if self._schema_is_whole else ["the list of tables, on page 1"]
-        for name, reading in sorted(self._readings.items()):
-            if reading.bad:
-                found.append(f"{name}, on page {', '.join(map(str, sorted(reading.bad)))}")
+        found += ["the list of tables, on page 1"] if self._schema.bad else []
+        for name in sorted(self.roots):
+            if bad := self.reading(name).bad:
+                found.append(f"{name}, on page {', '.join(map(str, sorted(bad)))}")
         if self._file.suspect:
             found.append(f"the log of page {', '.join(map(str, sorted(self._file.suspect)))}")
         if self.wal.headless:
@@ -74,11 +76,20 @@ class SalvageReader:
         """Return the pages of which only a damaged version is left."""
         return self._file.suspect
 
-    def table(self, name: str) -> TreeReading:
-        """Return what can be read of a table; nothing, with one gap, if nobody knows where it lies."""
+    def rows(self, name: str) -> Iterator[StoredRow]:
+        """Yield what can be read of a table, page by page; nothing if nobody knows where it lies."""
+        if name in self.roots:
+            reading = TreeReading()
+            yield from walk(self._file, self.roots[name], reading)
+            self._readings[name] = reading
+
+    def reading(self, name: str) -> TreeReading:
+        """Return what is known of the tree of a table or index; one gap, if nobody knows where it lies."""
+        if name not in self._readings:
+            deque(self.rows(name), maxlen=0)  # unless its rows were read to the end, that is done now
         return self._readings.get(name) or TreeReading(gaps=[(None, None)])
 
-    @cached_property
-    def loose(self) -> list[StoredRow]:
-        """Return the rows that no tree leads to."""
-        return list(orphans(self._file, self._pages))
+    def loose(self) -> Iterator[StoredRow]:
+        """Yield the rows that no tree leads to."""
+        known = self._schema.pages.union(*(self.reading(name).pages for name in self.roots))
+        return orphans(self._file, known)

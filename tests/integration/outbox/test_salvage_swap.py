@@ -133,3 +133,14 @@ def test_lost_receipts_are_said(path, tmp_path):
     report = salvage(path, tmp_path / "new.db")
 
     assert (report.receipts_lost, report.whole, report.doubtful) == (True, False, ())
+
+
+def test_a_file_that_is_open_here_is_refused(path, tmp_path):
+    """The own process is not forgotten; its outbox keeps its file, its locks, and what it queues."""
+    with SyncOutbox.open(path, bus=EventBus()) as box:
+        with pytest.raises(StorageBusyError, match="open in this process; close it first"):
+            salvage(path, tmp_path / "new.db")
+        box.enqueue(put("later"))
+
+    assert not (tmp_path / "new.db").exists()
+    assert salvage(path, tmp_path / "new.db").whole

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -72,14 +73,18 @@ def examine(where: str | os.PathLike[str]) -> list[Finding]:
         NotOursError: It is something else.
         StorageError: It is not there, or cannot be read.
     """
-    found = [] if is_address(where) else list(_pages(where))
+    found: list[Finding] = []
     try:
         with Inspection.open(where) as seen:
-            found += _integrity(seen.db) if seen.db.ways.dialect.kind == "sqlite" else []
+            if seen.db.ways.dialect.kind == "sqlite":
+                # While somebody looks, SQLite writes over no page that was seen, however long reading them takes.
+                found += [*_pages(where), *_integrity(seen.db)]
             found += _tables(seen.db)
     except (StorageBusyError, NewerFormatError):
         raise
     except StorageError as error:
+        if not found and not is_address(where):
+            found += _pages(where)
         if isinstance(error, NotOursError) and not found:
             raise
         found.append(Finding("unreadable", str(error), _SALVAGE))
@@ -90,11 +95,11 @@ def _pages(path: str | os.PathLike[str]) -> Iterator[Finding]:
     """Yield what is wrong with the file as SQLite does not tell it: a log that is damaged is left out silently."""
     if not Path(path).is_file() or not Path(path).stat().st_size:
         return
-    reader = SalvageReader(path)
-    if reader.wal.unseen:
-        said = f"the log beside the file is damaged: SQLite leaves out {reader.wal.unseen} of its commits"
-        yield Finding("log", said, _SALVAGE)
-    yield from (Finding("page", f"damaged: {what}", _SALVAGE) for what in reader.damaged)
+    with closing(SalvageReader(path)) as reader:
+        if reader.wal.unseen:
+            said = f"the log beside the file is damaged: SQLite leaves out {reader.wal.unseen} of its commits"
+            yield Finding("log", said, _SALVAGE)
+        yield from (Finding("page", f"damaged: {what}", _SALVAGE) for what in reader.damaged)
 
 
 def _integrity(db: Tables) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Collect what a damaged file still holds, row by row, with the doubts that there are about each."""
+"""Hold what a damaged file still holds, in a file, for it may be more than the memory."""
 
 from __future__ import annotations
 
@@ -6,23 +6,65 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, Final
+from itertools import chain, pairwise
+from typing import Any, Final, NamedTuple
 
 from outlast.errors import CorruptError
-from outlast.outbox._doctor.examine import is_broken_json, sealed_is_whole
-from outlast.outbox._doctor.shapes import Column, Judged, fits, judge
+from outlast.outbox._doctor.ranges import Bounds, Range, Ranges, joined, overlaps
+from outlast.outbox._doctor.shapes import Column, Judged
 from outlast.outbox._identity import Identity, identity_of
-from outlast.outbox._queries.identity import LOST_CODEC
-from outlast.storage import SalvageReader
+from outlast.storage import Connection
 
 Columns = Mapping[str, Sequence[Column]]
-Range = tuple[int, int]
-_PLACED: Final = ("receipt", "seal", "parked", "op")
-_KEY: Final = re.compile(r"([0-9a-f]{16})\.(\d+(?:-\w+)?):\d+:\d+")
-_META: Final = ("store", "epoch", "epochs", "decisions")
-_MOST: Final = 1 << 53
+PLACED: Final = ("receipt", "seal", "parked", "op")
+"""The tables whose rows have a place; a row that no tree leads to is held against them in this order."""
+MOST: Final = 1 << 53
 """No place and no term is as high; a damaged one can be."""
+_KEY: Final = re.compile(r"([0-9a-f]{16})\.(\d+(?:-\w+)?):\d+:\d+")
+_ONCE: Final = "CREATE TABLE once (name TEXT PRIMARY KEY, seq, named) WITHOUT ROWID"
+_NAMED: Final = (
+    "INSERT INTO once VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET named = coalesce(named, excluded.named)"
+)
+_KNOWN: Final = (
+    "SELECT seq FROM op WHERE seq > 0 UNION SELECT seq FROM parked WHERE seq > 0"
+    " UNION SELECT seq FROM receipt WHERE seq > 0 ORDER BY seq"
+)
+_LAST: Final = (
+    "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM op UNION ALL SELECT max(seq) FROM seal"
+    " UNION ALL SELECT max(seq) FROM parked UNION ALL SELECT max(seq) FROM receipt UNION ALL SELECT max(seq) FROM once)"
+)
+_SETTLED: Final = (
+    "SELECT * FROM receipt AS r WHERE seq > 0 AND NOT EXISTS (SELECT 1 FROM op WHERE seq = r.seq)"
+    " AND NOT EXISTS (SELECT 1 FROM parked WHERE seq = r.seq) ORDER BY seq"
+)
+_WRITES: Final = (
+    "SELECT w.*, s.*, EXISTS (SELECT 1 FROM {other} WHERE seq = w.seq),"
+    " EXISTS (SELECT 1 FROM receipt WHERE seq = w.seq)"
+    " FROM {table} AS w LEFT JOIN seal AS s ON s.seq = w.seq WHERE {which}"
+)
+_BODIES: Final = "SELECT body FROM {} WHERE body IS NOT NULL AND content_type = 'application/json' AND seq > 0"
+
+
+Row = tuple[dict[str, Any], str]
+"""What a row holds, by the names of its columns, and what had to be guessed, as one text."""
+
+
+class Found(NamedTuple):
+    """Hold a write that was found.
+
+    Args:
+        values: What it holds.
+        doubts: What had to be guessed.
+        sealed: What was sent, and the doubts about that; None if nothing tells that it was sent.
+        elsewhere: Whether it seems both to wait and to wait for a decision.
+        settled: Whether a receipt says that it is settled.
+    """
+
+    values: dict[str, Any]
+    doubts: str
+    sealed: Row | None
+    elsewhere: bool
+    settled: bool
 
 
 @dataclass(slots=True)
@@ -30,46 +72,86 @@ class Finds:
     """Hold what a damaged file still holds.
 
     Args:
-        rows: By table and place.
-        strays: Rows whose place another row has, or that cannot be one.
+        db: Where the rows lie. What has no place of its own is there at places below 0, in the order it was found.
+        columns: The tables as a whole file has them.
         meta: Names and values.
-        names: What was queued once by a name, and its place.
-        named: When that was, in Unix seconds, where it is known.
         gaps: By table, between which places some rows could not be read.
         self_lost: Whether some of the names and values could not be read.
         fence: The highest number of a term that is known.
         last: The last place that is known to have been given.
         open_end: Whether more places may have been given, and what lay there could not be read.
+        missing: Places at which a write may have waited that could not be read.
     """
 
-    rows: dict[str, dict[int, Judged]] = field(default_factory=dict[str, dict[int, Judged]])
-    strays: list[tuple[str, Judged]] = field(default_factory=list[tuple[str, Judged]])
+    db: Connection
+    columns: Columns
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
-    names: dict[str, int] = field(default_factory=dict[str, int])
-    named: dict[str, float] = field(default_factory=dict[str, float])
-    gaps: dict[str, list[tuple[int | None, int | None]]] = field(
-        default_factory=dict[str, list[tuple[int | None, int | None]]]
-    )
+    gaps: dict[str, list[Bounds]] = field(default_factory=dict[str, list[Bounds]])
     self_lost: bool = False
     fence: int = 0
     last: int = 0
     open_end: bool = False
+    missing: Ranges = field(default_factory=Ranges)
+    _strays: int = 0
+
+    def __post_init__(self) -> None:
+        """Make the tables, which take whatever was found as it is."""
+        for table, columns in self.columns.items():
+            names = (f"{one.name} INTEGER PRIMARY KEY" if one.is_place else one.name for one in columns)
+            self.db.execute(f"CREATE TABLE {table} ({', '.join(names)}, doubts)")
+        self.db.execute(_ONCE)
+
+    def keep(self, table: str, seq: int, judged: Judged) -> None:
+        """Keep a row; it is a stray where another has its place, or where that cannot be one."""
+        if not (0 < seq < MOST and self.add(table, judged)):
+            judged.doubts.append(f"it lay at place {seq}, which cannot be its own")
+            self._strays += 1
+            judged.values["seq"] = -self._strays
+            self.add(table, judged)
+
+    def add(self, table: str, judged: Judged) -> bool:
+        """Add a row unless its place is taken, and tell whether it was not."""
+        row = (*judged.values.values(), "; ".join(judged.doubts))
+        self.db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        return self.db.changes() > 0
+
+    def name(self, name: str, seq: int, named: float | None) -> None:
+        """Keep a name under which something was queued once; the place that was found first counts."""
+        self.db.execute(_NAMED, (name, seq, named))
+
+    def has(self, table: str, seq: int) -> bool:
+        """Tell whether a row of a table was found at a place."""
+        return self.db.execute(f"SELECT 1 FROM {table} WHERE seq = ?", (seq,)).get is not None
 
     @property
-    def settled(self) -> Mapping[int, Judged]:
-        """Return the receipts."""
-        return self.rows["receipt"]
+    def empty(self) -> bool:
+        """Tell whether no row was found that has a place."""
+        return not any(self.db.execute(f"SELECT 1 FROM {table} WHERE seq > 0 LIMIT 1").get for table in self.columns)
 
-    def in_gap(self, table: str, seq: int) -> bool:
-        """Tell whether a row of a table may have been there and could not be read."""
-        return any((low is None or seq > low) and (high is None or seq <= high) for low, high in self.gaps[table])
+    def highest(self) -> int:
+        """Return the highest place at which something was found."""
+        return max(self.db.execute(_LAST).get or 0, 0)
 
-    def missing(self) -> list[Range]:
-        """Return the ranges of places at which a write may have waited that could not be read."""
-        known = set[int]().union(self.rows["op"], self.rows["parked"], self.settled)
-        ends = pairwise((0, *sorted(known), self.last + 1))
-        holes = [(before + 1, after - 1) for before, after in ends if after - before > 1]
-        return [*_overlaps(holes, _joined([*self.gaps["op"], *self.gaps["parked"]], self.last))]
+    def highest_fence(self) -> int:
+        """Return the highest term under which something was sent."""
+        return self.db.execute("SELECT max(fence) FROM seal WHERE seq > 0 AND fence < ?", (MOST,)).get or 0
+
+    def find_missing(self) -> Iterator[Range]:
+        """Yield the ranges of places at which a write may have waited that could not be read."""
+        known = (seq for (seq,) in self.db.execute(_KNOWN))
+        ends = pairwise(chain((0,), known, (self.last + 1,)))
+        holes = ((before + 1, after - 1) for before, after in ends if after - before > 1)
+        return overlaps(holes, joined([*self.gaps["op"], *self.gaps["parked"]], self.last))
+
+    @property
+    def encoded(self) -> bool:
+        """Tell whether a codec has written the bodies: all that must be JSON are none."""
+        found = False
+        for (body,) in chain.from_iterable(self.db.execute(_BODIES.format(table)) for table in ("op", "parked")):
+            if _is_json(body):
+                return False
+            found = True
+        return found
 
     @property
     def own_identity(self) -> Identity | None:
@@ -84,121 +166,39 @@ class Finds:
         own = self.own_identity
         if own is not None:
             return own
-        for sealed in self.rows["seal"].values():
-            told = _KEY.search(f"{sealed.values['url']} {sealed.values['headers']}")
+        for url, headers in self.db.execute("SELECT url, headers FROM seal WHERE seq > 0"):
+            told = _KEY.search(f"{url} {headers}")
             if told is not None:
                 return Identity(told[1], ((0, told[2]),))
         return Identity("")
 
+    def names(self) -> Iterator[tuple[str, int, float | None]]:
+        """Yield the names under which something was queued once, each with its place and, if it is known, the time."""
+        yield from self.db.execute("SELECT name, seq, named FROM once")
 
-def _joined(gaps: Sequence[tuple[int | None, int | None]], last: int) -> list[Range]:
-    """Return gaps as ranges, those that meet as one."""
-    found: list[Range] = []
-    for low, high in sorted((max(low or 0, 0) + 1, last if high is None else high) for low, high in gaps):
-        if found and low <= found[-1][1] + 1:
-            low, high = found[-1][0], max(high, found.pop()[1])  # noqa: PLW2901 - it grows
-        found.append((low, high))
-    return found
+    def settled(self) -> Iterator[dict[str, Any]]:
+        """Yield the receipts, without those of what seems to wait still."""
+        for row in self.db.execute(_SETTLED):
+            yield self._named("receipt", row)[0]
 
+    def writes(self, table: str, *, strays: bool = False) -> Iterator[Found]:
+        """Yield the writes of a table in their order.
 
-def _overlaps(some: Sequence[Range], others: Sequence[Range]) -> Iterator[Range]:
-    """Yield where two rows of ranges have places in common; each is sorted, and no two of its ranges meet."""
-    one = other = 0
-    while one < len(some) and other < len(others):
-        low, high = max(some[one][0], others[other][0]), min(some[one][1], others[other][1])
-        if low <= high:
-            yield low, high
-        if some[one][1] < others[other][1]:
-            one += 1
-        else:
-            other += 1
+        Args:
+            table: `op` or `parked`.
+            strays: Whether those without a place of their own are wanted, or those that have one.
+        """
+        end = len(self.columns[table]) + 1
+        other = "op" if table == "parked" else "parked"
+        which = "w.seq < 0 ORDER BY w.seq DESC" if strays else "w.seq > 0 ORDER BY w.seq"
+        for *row, elsewhere, settled in self.db.execute(_WRITES.format(table=table, other=other, which=which)):
+            values, doubts = self._named(table, row[:end])
+            sealed = None if row[end] is None else self._named("seal", row[end:])
+            yield Found(values, doubts, sealed, bool(elsewhere), bool(settled))
 
-
-def collect(reader: SalvageReader, columns: Columns, prefix: str) -> Finds:
-    """Read all that can be read.
-
-    Args:
-        reader: The damaged file.
-        columns: The tables as a whole file has them.
-        prefix: What stands before the names of the tables in the damaged file.
-    """
-    finds = Finds()
-    for table in _PLACED:
-        reading = reader.table(prefix + table)
-        finds.gaps[table] = reading.gaps
-        finds.rows[table] = {}
-        for row in reading.rows:
-            judged = judge(columns[table], row.rowid, row.values)
-            if (row.page, row.rowid) in reading.misplaced:
-                judged.doubts.append("it does not lie where its place belongs")
-            if row.page in reader.suspect:
-                judged.doubts.append("the page that it lies on is damaged")
-            _keep(finds, table, row.rowid, judged)
-    _add_loose(finds, reader, columns)
-    _read_keyed(finds, reader, prefix)
-    places = [seq for rows in finds.rows.values() for seq in rows]
-    bounds = [high for gaps in finds.gaps.values() for _, high in gaps if high is not None and high < _MOST]
-    counted = list(_counted(reader, prefix))
-    finds.last = max([*places, *finds.names.values(), *counted, *bounds, 0])
-    finds.open_end = not counted and any(high is None for _, high in finds.gaps["op"])
-    return finds
-
-
-def _keep(finds: Finds, table: str, seq: int, judged: Judged) -> None:
-    if not 0 < seq < _MOST or seq in finds.rows[table]:
-        judged.doubts.append(f"it lay at place {seq}, which cannot be its own")
-        finds.strays.append((table, judged))
-    else:
-        finds.rows[table][seq] = judged
-
-
-def _add_loose(finds: Finds, reader: SalvageReader, columns: Columns) -> None:
-    for row in reader.loose:
-        table = next((name for name in _PLACED if fits(columns[name], row.rowid, row.values)), None)
-        if table is None:
-            match row.values:
-                case (str() as name, int() as seq, *when) if not row.rowid and 0 < seq < _MOST and name not in _META:
-                    _name(finds, name, finds.names.get(name, seq), when)
-                case _:
-                    pass
-            continue
-        if row.rowid in finds.rows[table] or row.rowid >= _MOST:
-            continue
-        judged = judge(columns[table], row.rowid, row.values)
-        if not reader.certain:
-            judged.doubts.append("it may have been settled long ago")
-            if table in {"op", "parked"} and row.rowid in finds.settled:
-                continue
-        finds.rows[table][row.rowid] = judged
-
-
-def _read_keyed(finds: Finds, reader: SalvageReader, prefix: str) -> None:
-    meta = reader.table(f"{prefix}meta")
-    finds.meta = {str(row.values[0]): row.values[-1] for row in meta.rows}
-    finds.self_lost = bool(meta.gaps) or finds.own_identity is None
-    if "codec" not in finds.meta and ("codec_probe" in finds.meta or (meta.gaps and _is_encoded(finds))):
-        finds.meta["codec"] = LOST_CODEC
-    for row in reader.table(f"{prefix}once").rows:
-        match row.values:
-            case (str() as name, int() as seq, *when) if 0 < seq < _MOST:
-                _name(finds, name, seq, when)
-            case _:
-                pass
-    fences = [sealed.values["fence"] for sealed in finds.rows["seal"].values()]
-    for row in reader.table(f"{prefix}lease").rows:
-        match row.values:
-            case (_, _, int() as fence, *_):
-                fences.append(fence)
-            case _:
-                pass
-    finds.fence = max((fence for fence in fences if fence < _MOST), default=0)
-
-
-def _is_encoded(finds: Finds) -> bool:
-    """Tell whether a codec has written the bodies: all that must be JSON are none."""
-    rows = (judged.values for table in ("op", "parked") for judged in finds.rows[table].values())
-    bodies = [row["body"] for row in rows if row["body"] is not None and row["content_type"] == "application/json"]
-    return bool(bodies) and not any(map(_is_json, bodies))
+    def _named(self, table: str, row: Sequence[Any]) -> Row:
+        names = (column.name for column in self.columns[table])
+        return dict(zip(names, row, strict=False)), row[-1]
 
 
 def _is_json(body: bytes) -> bool:
@@ -207,70 +207,3 @@ def _is_json(body: bytes) -> bool:
     except (RecursionError, ValueError) as error:
         return isinstance(error, RecursionError)
     return True
-
-
-def _name(finds: Finds, name: str, seq: int, when: Sequence[Any]) -> None:
-    finds.names[name] = seq
-    match when:
-        case [float() as named]:
-            finds.named[name] = named
-        case _:
-            pass
-
-
-def _counted(reader: SalvageReader, prefix: str) -> Iterator[int]:
-    for row in reader.table("sqlite_sequence").rows:
-        match row.values:
-            case (str() as name, int() as last) if name == f"{prefix}op" and 0 <= last < _MOST:
-                yield last
-            case _:
-                pass
-
-
-def parked_doubts(finds: Finds, seq: int) -> list[str]:
-    """Return what is doubtful about a write that waits for a decision anyway."""
-    found = list(finds.rows["parked"][seq].doubts)
-    if seq in finds.rows["op"]:
-        found.append("it seems to wait at the same time")
-    if seq in finds.settled:
-        found.append("a receipt says that it is settled")
-    return found
-
-
-def doubts(finds: Finds, seq: int, missing: Sequence[Range]) -> list[str]:
-    """Return why a write that waits must not simply go on.
-
-    Args:
-        finds: All that could be read.
-        seq: Its place.
-        missing: The ranges of places at which a write may have been lost.
-    """
-    op, sealed = finds.rows["op"][seq], finds.rows["seal"].get(seq)
-    found = list(op.doubts)
-    if seq in finds.settled:
-        found.append("a receipt says that it is settled")
-    if sealed is None and finds.in_gap("seal", seq):
-        found.append("it may have been sent: what tells so could not be read")
-    if sealed is not None:
-        found += sealed.doubts
-        own = sealed.values["body"]
-        body = op.values["body"] if own is None else own
-        if not sealed_is_whole(sealed.values["headers"], sealed.values["body_hash"], body):
-            found.append("it was sent, and its sealed bytes are damaged")
-    plain = "codec" not in finds.meta and op.values["content_type"] == "application/json"
-    if plain and is_broken_json(op.values["body"]):
-        found.append("its body was JSON and is none any more")
-    if (op.values["after_seq"] or 0) >= seq:
-        found.append("it comes after a write that was queued later")
-    after = op.values["after_seq"]
-    if after is not None and any(low <= after <= high for low, high in missing):
-        found.append(f"it comes after write {after}, which could not be read")
-    return found
-
-
-def accepted_is_whole(text: Any) -> bool:
-    """Tell whether what is known of a server that has accepted an op can be read."""
-    try:
-        return text is None or isinstance(json.loads(text)["url"], str)
-    except (KeyError, TypeError, ValueError):
-        return False

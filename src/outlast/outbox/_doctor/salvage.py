@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from outlast.clock import SYSTEM_CLOCK, Clock
 from outlast.errors import ConfigError, CorruptError, NotOursError
-from outlast.outbox._doctor.epoch import write_identity
+from outlast.outbox._doctor.collect import collect
 from outlast.outbox._doctor.examine import Finding, examine
-from outlast.outbox._doctor.finds import Columns, Finds, accepted_is_whole, collect, doubts, parked_doubts
-from outlast.outbox._doctor.shapes import Column, Judged
+from outlast.outbox._doctor.filling import Doubtful, Filling
+from outlast.outbox._doctor.finds import PLACED, Columns, Finds
+from outlast.outbox._doctor.shapes import Column
 from outlast.outbox._layout import INSIDE, OUTBOX
-from outlast.outbox._queries.tables import Tables, ways_of
 from outlast.storage import (
     Connection,
-    Dialect,
     SalvageReader,
     SqliteDatabase,
     check_closed,
     check_unchanged,
     publish,
     quarantine,
+    scratch,
     stamps,
 )
-
-_TABLES: Final = ("op", "seal", "parked", "receipt")
-_LOST_FENCE: Final = 1000
-"""Added to the highest fence that is known when the lease is lost, so that no server takes the new one for an old."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """Name a write that was put into the dead letters instead of being sent.
-
-    Args:
-        seq: Its place in the new file.
-        why: What is doubtful about it.
-    """
-
-    seq: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +98,12 @@ def salvage(
     Raises:
         ConfigError: The new file exists already, or the old one is to be moved away and holds tables of others, too.
         CorruptError: Not one page can be read.
-        StorageBusyError: Another process has the file open, or has written to it meanwhile.
+        StorageBusyError: A process has the file open, or has written to it meanwhile.
+        StorageFullError: The disk of the new file has no room for it and for what was found.
         NotOursError: Nothing in it looks like an outbox.
 
-    Cancel: what is left is at most a file whose name ends in `.part`; it is of no use and may be deleted.
+    Cancel: nothing is left of the new file. A process that is killed leaves a file whose name ends in `.part`, with
+        what SQLite keeps beside it; it is of no use and may be deleted.
     """
     old, target = Path(path).resolve(), Path(new).resolve()
     in_place = move_away and target == old
@@ -126,15 +111,10 @@ def salvage(
         raise ConfigError(f"{target} exists already; name a new file", path="new")
     check_closed(old)
     before = stamps(old)
-    reader = SalvageReader(old)
-    prefix = INSIDE if f"{INSIDE}op" in reader.roots else ""
-    if prefix and move_away:
-        raise ConfigError(
-            f"{old} holds tables of others, too, which would be missing; leave it where it is", path="new"
-        )
     part = Path(f"{target}.{uuid.uuid4().hex[:8]}.part")  # of its own, for two may be at it
     try:
-        finds, filling = _fill(part, old, reader, prefix, clock.wall())
+        with closing(SalvageReader(old)) as reader:
+            report = _fill(part, old, reader, _prefix(reader, old, move_away=move_away), clock.wall())
         findings = examine(part)
         check_unchanged(old, before)
         if not in_place:
@@ -142,35 +122,45 @@ def salvage(
         moved = quarantine(old, clock.wall(), part if in_place else None) if move_away else ()
     finally:
         _remove(part)
+    return replace(report, new=str(target), quarantined=tuple(map(str, moved)), findings=tuple(findings))
+
+
+def _prefix(reader: SalvageReader, old: Path, *, move_away: bool) -> str:
+    """Return what stands before the names of the tables."""
+    prefix = INSIDE if f"{INSIDE}op" in reader.roots else ""
+    if prefix and move_away:
+        raise ConfigError(
+            f"{old} holds tables of others, too, which would be missing; leave it where it is", path="new"
+        )
+    return prefix
+
+
+def _fill(part: Path, old: Path, reader: SalvageReader, prefix: str, wall: float) -> SalvageReport:
+    """Make the new file and report what came of it."""
+    database = SqliteDatabase(part, OUTBOX, durability="process")  # flushed as a whole before it gets its name
+    try:
+        with scratch(Path(f"{part}.found")) as db:
+            finds = Finds(db, database.read(_columns).result())
+            collect(reader, finds, prefix)
+            _check_found(old, reader, finds, prefix)
+            filling = Filling(finds, wall, uuid.uuid4().hex[:16])
+            filling.fill(database)
+    finally:
+        database.close()
     return SalvageReport(
-        new=str(target),
-        quarantined=tuple(map(str, moved)),
+        new="",
         damaged=tuple(reader.damaged),
         read=dict(filling.read),
         doubtful=tuple(filling.doubtful),
-        missing=tuple(finds.missing()),
+        missing=tuple(finds.missing),
         open_end=finds.open_end,
         receipts_lost=bool(finds.gaps["receipt"]),
         self_lost=finds.self_lost,
-        names_lost=bool(reader.table(f"{prefix}once").gaps),
+        names_lost=bool(reader.reading(f"{prefix}once").gaps),
         unseen_commits=reader.wal.unseen,
         unfinished_commits=reader.wal.unfinished,
         epoch=filling.epoch,
-        findings=tuple(findings),
     )
-
-
-def _fill(part: Path, old: Path, reader: SalvageReader, prefix: str, wall: float) -> tuple[Finds, _Filling]:
-    database = SqliteDatabase(part, OUTBOX, durability="process")  # flushed as a whole before it gets its name
-    try:
-        columns = database.read(_columns).result()
-        finds = collect(reader, columns, prefix)
-        _check_found(old, reader, finds, prefix)
-        filling = _Filling(finds, columns, wall, uuid.uuid4().hex[:16])
-        database.write(filling.fill).result()
-    finally:
-        database.close()
-    return finds, filling
 
 
 def _publish(part: Path, target: Path) -> None:
@@ -181,7 +171,7 @@ def _publish(part: Path, target: Path) -> None:
 
 
 def _check_found(old: Path, reader: SalvageReader, finds: Finds, prefix: str) -> None:
-    if f"{prefix}op" not in reader.roots and not any(finds.rows.values()):
+    if f"{prefix}op" not in reader.roots and finds.empty:
         raise NotOursError(f"nothing in {old} looks like an outbox; it was not touched", operation="salvage")
     # Two signs, for either could be what is damaged.
     if "store" in finds.meta and "pruned_to" not in finds.meta and f"{prefix}backlog" not in reader.roots:
@@ -204,7 +194,7 @@ def _columns(db: Connection) -> Columns:
             Column(name, kind, bool(needed), _default(default), bool(place))
             for _, name, kind, needed, default, place in db.execute(f"PRAGMA table_info({table})")
         ]
-        for table in _TABLES
+        for table in PLACED
     }
 
 
@@ -216,102 +206,3 @@ def _default(text: str | None) -> Any:
             return text[1:-1]
         case _:
             return int(text)
-
-
-class _Filling:
-    """Fill a new file; the job may run twice, so it begins anew each time.
-
-    Args:
-        finds: What the old one still holds.
-        columns: Those of the new one.
-        wall: Unix seconds.
-        chance: Sixteen hexadecimal digits, for the new epoch and, if need be, for a new name.
-    """
-
-    def __init__(self, finds: Finds, columns: Columns, wall: float, chance: str) -> None:
-        self._finds = finds
-        self._columns = columns
-        self._wall = wall
-        self._chance = chance
-        self.read: Counter[str] = Counter()
-        self.doubtful: list[Doubtful] = []
-        self.epoch = ""
-
-    def fill(self, db: Connection) -> None:
-        """Store everything."""
-        self.read.clear()
-        self.doubtful.clear()
-        finds = self._finds
-        for seq, judged in finds.settled.items():
-            if seq not in finds.rows["op"] and seq not in finds.rows["parked"]:
-                self._store(db, "receipt", judged, seq)
-        for seq, judged in finds.rows["parked"].items():
-            self._park(db, seq, judged, parked_doubts(finds, seq))
-        self._ops(db)
-        last = finds.last
-        for table, judged in finds.strays:
-            if table in {"op", "parked"}:
-                last += 1
-                self._park(db, last, judged, judged.doubts)
-        self._rest(db, last)
-
-    def _ops(self, db: Connection) -> None:
-        finds = self._finds
-        missing = finds.missing()
-        for seq, judged in sorted(finds.rows["op"].items()):
-            if seq in finds.rows["parked"]:
-                continue
-            why = doubts(finds, seq, missing)
-            if why:
-                self._park(db, seq, judged, why)
-                continue
-            # What is lost may have been its sending, so nothing is folded into it.
-            judged.values["grp"] = judged.values["grp"] or seq
-            self._store(db, "op", judged, seq)
-            sealed = finds.rows["seal"].get(seq)
-            if sealed is not None:
-                accepted = sealed.values["accepted"]
-                sealed.values |= {"doubt": 1, "first_sent": 0.0}
-                sealed.values["accepted"] = accepted if accepted_is_whole(accepted) else None
-                self._store(db, "seal", sealed, seq)
-
-    def _store(self, db: Connection, table: str, judged: Judged, seq: int) -> None:
-        values = {**judged.values, "seq": seq}
-        marks = ", ".join("?" for _ in values)
-        db.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
-        self.read[table] += 1
-
-    def _park(self, db: Connection, seq: int, judged: Judged, why: Iterable[str]) -> None:
-        said = "; ".join(why)
-        values = judged.values
-        if said:
-            self.doubtful.append(Doubtful(seq, said))
-            sealed = self._finds.rows["seal"].get(seq)
-            attempts = values.get("attempts", 0 if sealed is None else sealed.values["attempts"])
-            before = f" ({values['reason']})" if values.get("reason") else ""
-            values = {
-                **values, "state": values.get("state", "dead"), "reason": f"salvaged: {said}{before}",
-                "parked": values.get("parked", self._wall), "attempts": attempts,
-            }  # fmt: skip
-        known = {column.name for column in self._columns["parked"]}
-        self._store(db, "parked", Judged({name: values[name] for name in values if name in known}), seq)
-
-    def _rest(self, db: Connection, last: int) -> None:
-        finds, tables = self._finds, Tables(db, ways_of(Dialect("sqlite")))
-        for name, seq in finds.names.items():
-            named = finds.named.get(name, self._wall)
-            db.execute("INSERT INTO once (name, seq, named) VALUES (?, ?, ?)", (name, seq, named))
-        for name, value in finds.meta.items():
-            usable = str(value).isdecimal() if name == "decisions" else value is not None
-            if usable and name not in {"store", "epoch", "epochs", "codec_probe"}:  # it is made anew
-                db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
-        identity = finds.identity()
-        identity = identity if identity.store else type(identity)(self._chance, identity.epochs)
-        identity = identity.after(finds.last, self._chance[:4])  # those without a place of their own have new keys
-        write_identity(tables, identity)
-        self.epoch = identity.epoch
-        db.execute("DELETE FROM sqlite_sequence WHERE name = 'op'")
-        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('op', ?)", (last,))
-        if finds.fence:
-            row = ("deliver", "", finds.fence + _LOST_FENCE, "", 0.0, 0.0, 0)
-            db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)", row)
