@@ -130,7 +130,8 @@ async def test_a_frozen_holder_is_replaced_and_its_late_result_refused(world, un
         proxy = await stack.enter_async_context(world.proxied())
         box = await world.open(stack)
         tickets = [await box.put("notes", world.note(str(number)), world.body(str(number))) for number in range(3)]
-        proxy.set(Latency(0.3))
+        # So long that it is not frozen in the middle of a commit, which would keep the file from everybody.
+        proxy.set(Latency(1.0))
         frozen = world.start("--url", world.url, "--forever", "--ttl", 0.9)
         await until(lambda: len(proxy.exchanges) == 3)
         os.kill(frozen.pid, signal.SIGSTOP)
