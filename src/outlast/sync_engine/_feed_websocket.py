@@ -115,6 +115,12 @@ class WebSocketLine:
             pong = await self._socket.ping()
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        async with asyncio.timeout(2 * _CLOSE_TIMEOUT):
-            await self._socket.close()
+        """Close the connection.
+
+        Cancel: it is cut without a goodbye.
+        """
+        try:
+            async with asyncio.timeout(2 * _CLOSE_TIMEOUT):
+                await self._socket.close()
+        finally:
+            self._socket.transport.abort()
