@@ -267,6 +267,7 @@ try:
 except StorageFullError as error:
     assert "no space is left" in str(error)
 assert notes.read(ids).result() == list(range(stored + 1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 print(stored, flush=True)
 """
 
