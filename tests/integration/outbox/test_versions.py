@@ -95,3 +95,26 @@ async def test_a_refused_precondition_is_settled_by_reading_back(place, found, s
         status = await ticket.status()
 
     assert (status.state, status.reason, len(server.seen)) == (state, reason, 1)
+
+
+async def test_the_version_passes_writes_of_other_entities_in_a_lane(place):
+    """It is for the next write of the entity, whatever lies between the two."""
+    seen = []
+
+    async def act(op):
+        seen.append((op.entity, op.if_match))
+        if op.seq == 1:
+            box.core.store([put("a", if_match='"0"', lane="x")])
+        return Applied(f'"{op.seq}"')
+
+    async with opened(place) as box:
+        await box.enqueue(put("a", if_match='"0"', lane="x"), put("b", lane="x"))
+        async with runner(box, act) as run:
+            await run.run_until_idle()
+        first = seen.copy()
+        await box.enqueue(put("c", if_match='"0"', lane="x"), put("b", lane="x"), put("c", if_match='"0"', lane="x"))
+        async with runner(box, act) as run:
+            await run.run_until_idle()
+
+    assert first == [("a", '"0"'), ("b", None), ("a", '"1"')]
+    assert seen[3:] == [("c", '"0"'), ("b", None), ("c", '"4"')]

@@ -136,8 +136,7 @@ def part(db: Tables, op: Op, *, conflicting: bool) -> None:
         op: The parked op, which somebody discards, or replays as something else.
         conflicting: Whether the server holds something else. If not, only those that name their base are merged.
     """
-    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ?"
-    found: int | None = db.execute(query, (op.seq, op.lane)).get
+    found = _behind(db, op, op.seq)
     if found is None:
         return
     if conflicting:
@@ -172,10 +171,20 @@ def _entity(op: Op) -> tuple[str, str]:
 
 
 def _follower(db: Tables, op: Op, follower: int | None, known_to: int | None) -> int | None:
-    if follower is not None or known_to is None:
-        return follower
-    place = db.ways.behind(op.seq, known_to)
-    found: int | None = db.execute("SELECT min(seq) FROM $op WHERE seq > ? AND lane = ?", (place, op.lane)).get
+    """Return the next write of an entity in its lane.
+
+    The one that the caller knows may be of another entity, and may have been folded away since.
+    """
+    if follower is not None:
+        query = "SELECT 1 FROM $op WHERE seq = ? AND kind = ? AND entity = ?"
+        known = db.execute(query, (follower, *_entity(op))).get
+        return follower if known else _behind(db, op, op.seq)
+    return None if known_to is None else _behind(db, op, db.ways.behind(op.seq, known_to))
+
+
+def _behind(db: Tables, op: Op, place: int) -> int | None:
+    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ? AND kind = ? AND entity = ?"
+    found: int | None = db.execute(query, (place, op.lane, *_entity(op))).get
     return found
 
 
