@@ -347,6 +347,10 @@ class OutboxCore:
         """Return what is new since a moment and a number of decisions."""
         return self._read(lambda db: sql.changes(db, version, decisions, after))
 
+    def absent(self, places: Sequence[int]) -> Future[list[int]]:
+        """Return the places at which nothing waits any more."""
+        return self._read(lambda db: sql.absent(db, places))
+
     def dues(self) -> Future[list[tuple[int, float | None, float]]]:
         """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
         return self._read(sql.dues)

@@ -157,6 +157,14 @@ class Lanes(RuleBasedStateMachine):
         assert self.index.held == self.held
 
     @invariant()
+    def whoever_keeps_others_back_is_doubted(self):
+        for number in self.idle():
+            ahead = self.front(number)[0]
+            reached = next((seq for seq in self.lane(number) if seq not in ahead), None)
+            if reached is not None and self.blocked(reached) and self.passable.issuperset(ahead):
+                assert (reached in self.index.doubted) or reached == self.lane(number)[-1]
+
+    @invariant()
     def the_next_moment_is_not_missed(self):
         dues = [self.waits[seq][0] for number in self.idle() for seq in self.front(number)[0]]
         told = self.index.next_due()
