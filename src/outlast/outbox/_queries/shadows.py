@@ -16,6 +16,9 @@ _BLIND: Final = "(verb IN ('put', 'delete') AND if_match IS NULL)"
 """Is true of a write that would overwrite whatever is there."""
 _NAMED_PATCH: Final = "(verb = 'patch' AND base IS NOT NULL)"
 """Is true of a patch whose author says what he saw, so that it can be merged."""
+_AHEAD: Final = 2_000
+"""How many places are looked at for the next write of an entity that shares its lane with others; each takes time."""
+_LAST: Final = (1 << 63) - 1
 
 
 def concerned(db: Tables, steps: Iterable[Step]) -> bool:
@@ -182,13 +185,13 @@ def _follower(db: Tables, op: Op, follower: int | None, known_to: int | None) ->
     if follower is not None:
         query = "SELECT 1 FROM $op WHERE seq = ? AND kind = ? AND entity = ?"
         known = db.execute(query, (follower, *_entity(op))).get
-        return follower if known else _behind(db, op, op.seq)
+        return follower if known else _behind(db, op, op.seq, op.seq + _AHEAD)
     return None if known_to is None else _behind(db, op, db.ways.behind(op.seq, known_to))
 
 
-def _behind(db: Tables, op: Op, place: int) -> int | None:
-    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ? AND kind = ? AND entity = ?"
-    found: int | None = db.execute(query, (place, op.lane, *_entity(op))).get
+def _behind(db: Tables, op: Op, place: int, last: int = _LAST) -> int | None:
+    query = "SELECT min(seq) FROM $op WHERE seq > ? AND seq <= ? AND lane = ? AND kind = ? AND entity = ?"
+    found: int | None = db.execute(query, (place, last, op.lane, *_entity(op))).get
     return found
 
 
