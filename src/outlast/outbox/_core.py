@@ -84,6 +84,10 @@ class OutboxCore:
         try:
             (self._read if codec is None else self._write)(sql.adopt).result()
             self.identity = self._read(sql.identity).result()
+            if coalescing is not None:
+                self._write(sql.index_lanes).result()
+            if self.limits.counted:
+                self._write(sql.count_backlog).result()
         except BaseException:
             self.database.close()
             raise
@@ -91,10 +95,6 @@ class OutboxCore:
         """What the keys of new ops begin with."""
         self.upcasters = upcasters or Upcasters()
         self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
-        if coalescing is not None:
-            self._write(sql.index_lanes).result()
-        if self.limits.counted:
-            self._write(sql.count_backlog).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._side: _LoopSide | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from delivering import Server, opened, put, runner
-from outlast.outbox import Applied, Found, Missing, OpState, Stale, Verb, Write
+from outlast.engines.backoff import Backoff
+from outlast.outbox import Applied, Busy, DeliveryPolicy, Found, InDoubt, Missing, OpState, Stale, Verb, Write
 from outlast.sync_engine import CallableTransport
 
 
@@ -118,3 +119,22 @@ async def test_the_version_passes_writes_of_other_entities_in_a_lane(place):
 
     assert first == [("a", '"0"'), ("b", None), ("a", '"1"')]
     assert seen[3:] == [("c", '"0"'), ("b", None), ("c", '"4"')]
+
+
+async def test_a_version_never_reaches_a_write_that_was_sent(place):
+    """One that passed the write in front of it is sent again under its key as it was."""
+    seen, answers = [], {1: [Busy("503", 0.05)], 2: [InDoubt("cut"), InDoubt("cut")]}
+
+    async def act(op):
+        seen.append((op.key, op.if_match))
+        return answers[op.seq].pop(0) if answers[op.seq] else Applied(f'"{op.seq}"')
+
+    async with opened(place) as box:
+        tickets = await box.enqueue(put("a", order="mutex"), put("a", order="mutex"))
+        async with runner(box, act, policy=DeliveryPolicy(backoff=Backoff.fixed(0.05))) as run:
+            await run.run_until_idle()
+        first, second = (ticket.key for ticket in tickets)
+
+    assert seen[:2] == [(first, None), (second, None)]
+    assert set(seen) == {(first, None), (second, None)}
+    assert seen.index((first, None), 1) < max(number for number, one in enumerate(seen) if one[0] == second)

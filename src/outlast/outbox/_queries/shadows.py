@@ -156,10 +156,14 @@ def _show(db: Tables, op: Op, follower: int) -> None:
 
 
 def _give(db: Tables, op: Op, follower: int, etag: str, condition: str) -> bytes | None:
-    """Let a follower be based on a version, under a condition, and return the base that it names, or None."""
+    """Let a follower be based on a version, under a condition, and return the base that it names, or None.
+
+    One that has passed the op, as it may in an order of `mutex`, is sealed: what it is based on stays as it was sent.
+    """
     base: bytes | None = db.execute(
-        f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND ({condition}) RETURNING base",
-        (etag, follower, *_entity(op)),
+        f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND ({condition})"
+        " AND NOT EXISTS (SELECT 1 FROM $seal WHERE seq = ?) RETURNING base",
+        (etag, follower, *_entity(op), follower),
     ).get
     try:
         return db.ways.bodies.unpack(base)
