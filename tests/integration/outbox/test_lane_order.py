@@ -15,7 +15,7 @@ async def deliver(box, server, number):
     async with runner(box, server, policy=LATE, drain=0.0) as run:
         task = asyncio.create_task(run.run_forever())
         async with asyncio.timeout(60):
-            while ((counts := await box.counts()).delivered, counts.waiting) != (number, 1):
+            while ((counts := await box.counts()).delivered, counts.waiting) != (number, 1):  # noqa: ASYNC110 - it comes from threads
                 await asyncio.sleep(0.005)
         task.cancel()
 
