@@ -28,7 +28,7 @@ from outlast.engines.op import (
 from outlast.errors import Category, ConfigError, Outcome
 from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for, etag_of
 from outlast.outbox import Op, Parcel, SealedRequest
-from outlast.sync_engine._accepted import accepted, progress
+from outlast.sync_engine._accepted import answer_to_write, progress
 from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
 from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, check_headers, headers_of, refresh
@@ -207,21 +207,20 @@ class HttpTransport:
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
-        wall = self._clock.wall()
-        later = accepted(result.headers, wall) if result.status == HTTPStatus.ACCEPTED else None
-        if later is not None:
-            return later
-        answer = answer_for(result.status, result.headers, result.body, wall)
-        if self._read_version and isinstance(answer, Applied) and answer.etag is None and op.verb is not Verb.DELETE:
-            return await self._with_version(op, request, answer)
-        return answer
+        answer = answer_to_write(result.status, result.headers, result.body, self._clock.wall())
+        return await self._with_version(op, request, answer)
 
     def _fence(self, request: SealedRequest) -> Mapping[str, str]:
         if self._fence_header is None or request.term is None:
             return {}
         return {self._fence_header: Fence(request.term.sender, request.term.fence).header()}
 
-    async def _with_version(self, op: Op, request: SealedRequest, answer: Applied) -> Applied:
+    async def _with_version(self, op: Op, request: SealedRequest, answer: Answer) -> Answer:
+        """Return an answer with the version that it does not name, where that is to be read."""
+        if not isinstance(answer, Applied) or answer.etag is not None:
+            return answer
+        if not self._read_version or op.verb is Verb.DELETE:
+            return answer
         match await self.read_back(op, request):
             case Found(equal=True, etag=etag):
                 return Applied(etag, answer.status)
@@ -265,7 +264,9 @@ class HttpTransport:
             return _unanswered(result)
         wall = self._clock.wall()
         if result.status in {HTTPStatus.OK, HTTPStatus.MULTI_STATUS}:
-            return decode_batch(parcels, result.body, wall)
+            found = decode_batch(parcels, result.body, wall)
+            named = [(op, request, found[op.seq]) for op, request in parcels if op.seq in found]
+            return dict(zip(found, await asyncio.gather(*(self._with_version(*one) for one in named)), strict=True))
         return answer_for(result.status, result.headers, result.body, wall)
 
     async def read_back(self, op: Op, request: SealedRequest) -> ReadBack:
