@@ -78,6 +78,13 @@ async def moved(reader, writer):
     await writer.drain()
 
 
+async def mislabelled(reader, writer):
+    """Say that the body is compressed, which it is not."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nETag: "7"\r\nContent-Length: 2\r\n\r\n{}')
+    await writer.drain()
+
+
 async def flood(reader, writer):
     """Send an answer that has no end."""
     await reader.readuntil(b"\r\n\r\n")
@@ -106,6 +113,18 @@ async def test_an_answer_that_does_not_come_whole_is_in_doubt_and_asked_for_once
 
     assert isinstance(answer, NoAnswer)
     assert (answer.category, answer.outcome, len(seen)) == (Category.RETRIABLE, Outcome.IN_DOUBT, 1)
+
+
+@pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
+async def test_a_body_that_cannot_be_decoded(library):
+    """The status says what became of a write, which would be sent again for ever; what is asked for was the body."""
+    async with serving(mislabelled) as (url, _), library.AsyncClient() as brought:
+        http = HttpClient(client=brought)
+        written, read = await http.request("PUT", url, body=b"x"), await http.request("GET", url)
+
+    assert isinstance(written, HttpAnswer)
+    assert (written.status, written.headers["etag"], written.body) == (200, '"7"', b"")
+    assert isinstance(read, NoAnswer)
 
 
 async def test_nobody_listens():
