@@ -76,6 +76,7 @@ SECRET = "hunter2"
         pytest.param(("show", "BOX", "two"), "SEQ must be the place of a write", id="no-number"),
         pytest.param(("show", "5", f"postgresql://u:{SECRET}@h/d"), "SEQ must be", id="order"),
         pytest.param(("status", f"postgres:/u:{SECRET}@h/d"), "it is not shown here", id="half-an-address"),
+        pytest.param(("status", f"host=h password={SECRET}"), "it is not shown here", id="words-of-libpq"),
         pytest.param(("status", f"postgresql://u:{SECRET}@[h/d"), "is no PostgreSQL address", id="address"),
         pytest.param(("replay", "BOX", "5"), "no write 5 lies in the conflicts", id="not-parked"),
         pytest.param(("replay", "BOX", "2", "3", "--body", "-"), "--body is for one write", id="one-body-for-two"),
