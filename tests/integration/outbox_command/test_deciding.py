@@ -52,6 +52,19 @@ def test_discard_asks(outbox, filled, monkeypatch):
     assert outbox("status", filled, "--json").json["dead"] == 0
 
 
+@pytest.mark.parametrize("answer", [KeyboardInterrupt, ""], ids=["ctrl-c", "end-of-input"])
+def test_discard_is_interrupted_while_it_asks(outbox, filled_file, monkeypatch, answer):
+    """It ends as every command does that is interrupted, and with JSON where that was asked for; it was a bare 1."""
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+
+    ended = outbox("discard", filled_file, "2", "--json")
+
+    assert (ended.code, ended.json) == (
+        130, {"exit_code": 130, "exit": "interrupted", "message": "nothing was discarded"},
+    )  # fmt: skip
+    assert outbox("status", filled_file, "--json").json["dead"] == 1
+
+
 class Terminal:
     """Somebody at a terminal with an answer."""
 
@@ -62,7 +75,9 @@ class Terminal:
         return True
 
     def readline(self, *_):
-        return self.answer
+        if isinstance(self.answer, str):
+            return self.answer
+        raise self.answer
 
 
 SECRET = "hunter2"
