@@ -29,7 +29,7 @@ from outlast.errors import Category, ConfigError, Outcome
 from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for, etag_of
 from outlast.outbox import Op, Parcel, SealedRequest
 from outlast.sync_engine._accepted import answer_to_write, progress
-from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
+from outlast.sync_engine._address import Address, check_route, landing, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
 from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, check_headers, headers_of, refresh
 from outlast.sync_engine._http_batch import HttpBatch, decode_batch, encode_batch
@@ -233,14 +233,15 @@ class HttpTransport:
         A monitor on another server is asked without credentials: they are none of its business.
         """
         del op
-        place = urljoin(request.url, url)
-        parts = urlsplit(place)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        place = landing(request.url, url)
+        if place is None:
             return Gone(f"{redacted(url)!r} is no address to ask at")
-        ours = origin_of(parts) == origin_of(urlsplit(self._base))
-        result = await self._http.request("GET", place, headers=await self.credentials() if ours else {})
+        ours = origin_of(place) == origin_of(urlsplit(self._base))
+        result = await self._http.request("GET", place.geturl(), headers=await self.credentials() if ours else {})
         if isinstance(result, NoAnswer):
-            return _unanswered(result)
+            answer = _unanswered(result)
+            # What cannot be asked has not refused: the server had accepted the write.
+            return Gone(answer.reason) if isinstance(answer, Rejected) else answer
         answer = progress(result.status, result.headers, result.body, self._clock.wall())
         if isinstance(answer, Busy) and answer.whole_origin and not ours:
             return Accepted(retry_after=answer.retry_after)  # the rest that a monitor wants is no affair of our server

@@ -113,6 +113,20 @@ async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, rea
         assert (await box.counts(), api.seen[0][2]["Authorization"]) == (Counts(delivered=2), "secret")
 
 
+@pytest.mark.parametrize("monitor", ["http://[", "http://h:99999999/", "http://h:x/", "http://\x7f/"])
+async def test_a_monitor_at_no_address_is_looked_at_no_further(tmp_path, monitor):
+    """The write is read back at once; it was asked about in vain for a day, or buried as one that had failed."""
+
+    def answer(method, path, headers, body):
+        return (200, {}, b"{}") if method == "GET" else (202, {"Location": monitor}, b"")
+
+    async with served(answer) as api, opened(tmp_path / "app.db") as box:
+        await box.enqueue(put("a"))
+        await deliver(box, HttpTransport(api.url))
+
+        assert (await box.counts(), api.paths("GET")) == (Counts(delivered=1), ["/v1/note/a"])
+
+
 async def test_what_a_batch_only_takes_over_is_asked_about(place):
     """A 202 in the answer to a batch counted as delivered, and nobody heard that the work had failed later."""
     last = {"/jobs/a": {"status": "failed", "detail": "no seat left"}, "/jobs/b": {"status": "done"}}
