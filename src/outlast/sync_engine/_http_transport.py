@@ -174,7 +174,7 @@ class HttpTransport:
         return check_headers({**self._login, **given, **await headers_of(self._credentials)})
 
     async def _added(self) -> Mapping[str, str] | NotApplied:
-        """Return the headers to add to a write, or why it stays where it is: without them no byte has left."""
+        """Return the headers to add to a request, or why it is not sent: without them no byte has left."""
         try:
             async with asyncio.timeout(self._call_timeout):
                 return await self.credentials()
@@ -237,7 +237,10 @@ class HttpTransport:
         if place is None:
             return Gone(f"{redacted(url)!r} is no address to ask at")
         ours = origin_of(place) == origin_of(urlsplit(self._base))
-        result = await self._http.request("GET", place.geturl(), headers=await self.credentials() if ours else {})
+        given = await self._added() if ours else {}
+        if isinstance(given, NotApplied):
+            return given
+        result = await self._http.request("GET", place.geturl(), headers=given)
         if isinstance(result, NoAnswer):
             answer = _unanswered(result)
             # What cannot be asked has not refused: the server had accepted the write.
@@ -274,7 +277,10 @@ class HttpTransport:
         """Read the entity and compare; see `Transport.read_back`."""
         if op.verb is Verb.POST:
             return Unreadable("a POST has no entity that could be read back", permanent=True)
-        result = await self._http.request("GET", request.url, headers=await self.credentials())
+        given = await self._added()
+        if isinstance(given, NotApplied):
+            return Unreadable(given.reason)
+        result = await self._http.request("GET", request.url, headers=given)
         match result:
             case HttpAnswer(status=404 | 410):
                 return Missing()
@@ -282,7 +288,8 @@ class HttpTransport:
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
                 return Found(equal, etag_of(headers), body)
             case HttpAnswer(status=status):
-                return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
+                said, never = f"the server answered {status}", status in _NEVER_READABLE
+                return Unreadable(said, permanent=never, unauthorized=status == HTTPStatus.UNAUTHORIZED)
             case NoAnswer(reason=reason):
                 return Unreadable(reason)
 
