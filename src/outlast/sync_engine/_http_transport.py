@@ -71,7 +71,8 @@ class HttpTransport:
         clock: Where the time comes from.
 
     Raises:
-        ConfigError: The address is not an absolute http or https one, or the route has unknown fields.
+        ConfigError: The address is not an absolute http or https one, the route has unknown fields, or batches would go
+            to another server.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class HttpTransport:
         self._at_least_once = at_least_once
         self._credentials = credentials
         self._batch = batch
+        self._batch_url = self._base if batch is None else self._join(_some(batch.path))
         self._read_version = read_version
         self._call_timeout = call_timeout
         self._http = http or HttpClient(call_timeout=call_timeout, client=client)
@@ -237,7 +239,7 @@ class HttpTransport:
         if place is None:
             return Gone(f"{redacted(url)!r} is no address to ask at")
         ours = origin_of(place) == origin_of(urlsplit(self._base))
-        given = await self._added() if ours else {}
+        given: Mapping[str, str] | NotApplied = await self._added() if ours else {}
         if isinstance(given, NotApplied):
             return given
         result = await self._http.request("GET", place.geturl(), headers=given)
@@ -263,7 +265,7 @@ class HttpTransport:
         if isinstance(given, NotApplied):
             return given
         headers = {"Content-Type": "application/json", **given, **self._fence(parcels[0][1])}
-        result = await self._http.request("POST", self._join(self._batch.path), headers=headers, body=body)
+        result = await self._http.request("POST", self._batch_url, headers=headers, body=body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
         wall = self._clock.wall()

@@ -9,7 +9,7 @@ import pytest
 from outlast.engines.op import Applied, AuthNeeded, Found, InDoubt, Missing, NotApplied, Rejected, Unreadable, Verb
 from outlast.errors import ConfigError
 from outlast.outbox import Op, SealedRequest
-from outlast.sync_engine import HttpTransport
+from outlast.sync_engine import HttpBatch, HttpTransport
 
 BASE = "https://api.example.org/v1/"
 
@@ -233,6 +233,13 @@ def test_a_route_that_cannot_be_filled_is_refused_at_once(route, said):
     """A mistake in it is found when the transport is made, not by the first op."""
     with pytest.raises(ConfigError, match=said):
         HttpTransport(BASE, client=Server(), route=route)
+
+
+@pytest.mark.parametrize("path", ["https://elsewhere.example/batch", "//elsewhere.example/batch", ""])
+def test_a_place_for_batches_that_is_none_is_refused_at_once(path):
+    """No batch could ever have been sent, and each write would have been in doubt about that for ever."""
+    with pytest.raises(ConfigError, match=r"does not lie on|is no place"):
+        HttpTransport(BASE, client=Server(), batch=HttpBatch(path))
 
 
 @pytest.mark.parametrize(
