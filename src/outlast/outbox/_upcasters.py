@@ -27,8 +27,8 @@ class Upcasters:
 
     A function gets the body, decoded if its media type is JSON and as bytes otherwise, and the `Op`; a patch is
     partial, and so is its body. It must be pure: it runs inside a transaction and may run twice. What the server held
-    when the write was made, its `base`, is led through the same functions, and left out if it cannot be: then nothing is
-    merged with it.
+    when the write was made, its `base`, is led through the same functions. A base that cannot be led is left out, and
+    nothing is merged with it then.
 
     Thread-safe: yes, once everything is registered.
 
