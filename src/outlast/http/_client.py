@@ -105,6 +105,9 @@ class HttpClient:
             async with asyncio.timeout(self._call_timeout):
                 return await self._answer(method, url, dict(headers or {}), body)
         except Exception as error:
+            answered = _raised(error)
+            if answered is not None:
+                return answered
             meaning = classify(error)
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             return NoAnswer(said, meaning.category, meaning.outcome, error)
@@ -134,6 +137,12 @@ class HttpClient:
         """Close the connections, unless the client was brought by the caller."""
         if self._owned:
             await self._client.aclose()
+
+
+def _raised(error: Exception) -> HttpAnswer | None:
+    """Return the answer that a hook of a brought client has made an error of; its body was not read."""
+    response: Any = getattr(error, "response", None) if type(error).__name__ == "HTTPStatusError" else None
+    return None if response is None else HttpAnswer(response.status_code, response.headers, b"")
 
 
 def _open(call_timeout: float, connections: int) -> AsyncHttpxClient:

@@ -115,6 +115,21 @@ async def test_an_answer_that_does_not_come_whole_is_in_doubt_and_asked_for_once
     assert (answer.category, answer.outcome, len(seen)) == (Category.RETRIABLE, Outcome.IN_DOUBT, 1)
 
 
+async def raise_for_status(response):
+    """Be the hook that many clients have."""
+    response.raise_for_status()
+
+
+@pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
+async def test_an_answer_that_a_hook_raises_is_one(library):
+    """It says all that it said: a 404 to a delete went to the dead letters, and a 401 led to no new credentials."""
+    hooks = {"response": [raise_for_status]}
+    async with serving(moved) as (url, _), library.AsyncClient(event_hooks=hooks) as brought:
+        answer = await HttpClient(client=brought).request("DELETE", url)
+
+    assert (answer.status, answer.headers["location"], answer.body) == (302, "/there", b"")
+
+
 @pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
 async def test_a_body_that_cannot_be_decoded(library):
     """The status says what became of a write, which would be sent again for ever; what is asked for was the body."""
