@@ -9,7 +9,8 @@ What nobody pulls is kept in one piece: behind a delivered op that says all of t
 were delivered too show nothing, and are forgotten.
 
 A pull contains a delivered op if it shows the op's version, or the entity is known to come after it: by a pull
-that began after the answer, by a higher number, or by the op's key in the pulled event.
+that began after the answer, by a higher number, by the op's key in the pulled event, or by the op's version in one
+that landed before.
 
 Source: the fork and master of RxDB and the rebase of Replicache, on one entity at a time.
 """
@@ -114,6 +115,8 @@ class OverlayEngine:
         self._echoed: set[int] = set()
         self._moment = 0
         self._landed: dict[str, tuple[Version, int]] = {}
+        # What has landed while own ops wait: the answer to one may name a version that is gone by already.
+        self._passed: dict[str, set[Version]] = {}
 
     def queue(self, op: LocalOp) -> None:
         """Add an op, or let one of that place be this from now on."""
@@ -133,7 +136,8 @@ class OverlayEngine:
         self._moment += 1
         self._ops[op.entity][seq] = replace(op, delivered=True, version=version, settled_at=self._moment)
         known, _ = self._landed.get(op.entity, (None, 0))
-        if seq in self._echoed or _contains(known, version):
+        passed = version is not None and version in self._passed.get(op.entity, ())
+        if seq in self._echoed or passed or _contains(known, version):
             self._drop(op.entity, seq)
         elif op.verb in WHOLE:
             self._drop(op.entity, seq - 1)
@@ -164,6 +168,8 @@ class OverlayEngine:
             return False
         self._landed[entity] = version, max(marked, at)
         ops = self._ops.get(entity, {}).values()
+        if ops:
+            self._passed.setdefault(entity, set()).add(version)
         self._echoed.update(op.seq for op in ops if includes is not None and op.seq <= includes)
         contained = [op.seq for op in ops if op.delivered and self._is_in(op, version, mark)]
         if contained:
@@ -189,6 +195,7 @@ class OverlayEngine:
         op = ops.pop(seq)
         if not ops:
             del self._ops[entity]
+            self._passed.pop(entity, None)
         return op
 
     def op(self, seq: int) -> LocalOp | None:

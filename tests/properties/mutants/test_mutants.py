@@ -263,8 +263,15 @@ MUTANTS = [
     Mutant(
         "a-delivered-write-flickers",
         "engines/overlay.py",
-        "if seq in self._echoed or _contains(known, version):",
+        "if seq in self._echoed or passed or _contains(known, version):",
         "if True:",
+        OVERLAY,
+    ),
+    Mutant(
+        "what-came-and-went-before-the-answer-is-not-known",
+        "engines/overlay.py",
+        "self._passed.setdefault(entity, set()).add(version)",
+        "pass",
         OVERLAY,
     ),
     Mutant(

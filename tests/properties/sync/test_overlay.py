@@ -1,12 +1,12 @@
 """The overlay against a model that knows what the server really has."""
 
 import hypothesis.strategies as st
-from hypothesis import settings
+from hypothesis import example, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from outlast.engines.json_values import ABSENT, same
 from outlast.engines.op import Verb
-from outlast.engines.overlay import WHOLE, LocalOp, OverlayEngine, effect_of
+from outlast.engines.overlay import WHOLE, LocalOp, OverlayEngine, Seen, effect_of
 
 PICK = st.integers(0, 1000)
 NAMED = st.booleans()
@@ -147,3 +147,29 @@ OverlayMachine.TestCase.settings = settings(stateful_step_count=30)
 
 class TestOverlay(OverlayMachine.TestCase):
     """Run the machine."""
+
+
+@given(steps=st.lists(st.sampled_from(["own", "stranger", "event", "answer"]), max_size=30))
+@example(steps=["own", "stranger", "event", "event", "answer"])
+def test_a_feed_of_versions_alone_ends_in_what_the_server_has(steps):
+    """Events name no keys; nothing own stays over what came after it, however late the answer."""
+    engine, versions, landed, answered, own = OverlayEngine(), [0], 0, 0, []
+    for step in [*steps, *["event", "answer"] * len(steps)]:
+        match step:
+            case "own":
+                own.append(len(versions))
+                engine.queue(LocalOp(len(own), "n1", Verb.PUT, len(versions)))
+                versions.append(len(versions))
+            case "stranger":
+                versions.append(len(versions))
+            case "event" if landed + 1 < len(versions):
+                landed += 1
+                assert engine.land("n1", version=f"v{versions[landed]}")
+            case "answer" if answered < len(own):
+                answered += 1
+                engine.acknowledge(answered, f"v{own[answered - 1]}")
+            case _:
+                pass
+
+    assert engine.view("n1", versions[landed]) == Seen(len(versions) - 1)
+    assert not engine.entities
