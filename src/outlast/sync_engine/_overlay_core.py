@@ -129,7 +129,8 @@ class OverlayCore:
         done = status is not None and status.state in _DONE
         with self._lock:
             op = self._engine.op(seq)
-            if status is not None and status.state is OpState.DELIVERED:
+            # One that was settled without effect, for which there is a reason, no pull will ever contain.
+            if status is not None and status.state is OpState.DELIVERED and not status.reason:
                 self._engine.acknowledge(seq, status.etag)
             else:
                 self._engine.remove(seq)
