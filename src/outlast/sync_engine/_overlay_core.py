@@ -148,9 +148,10 @@ class OverlayCore:
     def land(self, entity: str, value: Any, version: Version, mark: int | None, includes: int | None) -> bool:
         """Put what was pulled into the shadow, unless it is older than what is there."""
         with self._lock:
-            if not self._engine.land(entity, version=version, mark=mark, includes=includes):
+            gone = value is ABSENT
+            if not self._engine.land(entity, version=version, mark=mark, includes=includes, gone=gone):
                 return False
-            if value is ABSENT:
+            if gone:
                 self.shadow.pop(entity, None)
             else:
                 self.shadow[entity] = value

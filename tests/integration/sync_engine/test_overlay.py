@@ -161,6 +161,19 @@ async def test_versions_that_have_come_and_gone_before_the_answer_contain_it(des
     assert await desk.see() == Seen({"t": "theirs"})
 
 
+async def test_what_is_made_anew_after_a_delivered_delete_is_seen(desk):
+    """An answer to a delete names no version; an event by which the entity is gone has it, and a later one is seen."""
+    desk = await desk(shadow={"n1": {"t": "old"}})
+    await desk.write("delete", "n1")
+    await desk.deliver(Applied(None))
+    assert await desk.see() == Seen(ABSENT, (1,))
+    desk.overlay.pulled("n1", None, version="v2")
+    assert await desk.see() == Seen(ABSENT)
+    desk.overlay.pulled("n1", {"t": "new"}, version="v3")
+
+    assert await desk.see() == Seen({"t": "new"})
+
+
 async def test_a_discarded_write_is_told_without_a_status(desk):
     """There is nothing left to be shown of it."""
     desk, heard = await desk(), []

@@ -270,9 +270,12 @@ MUTANTS = [
     Mutant(
         "what-came-and-went-before-the-answer-is-not-known",
         "engines/overlay.py",
-        "self._passed.setdefault(entity, set()).add(version)",
-        "pass",
+        "self._passed.setdefault(entity, set())",
+        "set()",
         OVERLAY,
+    ),
+    Mutant(
+        "a-delete-hides-what-is-made-anew", "engines/overlay.py", "if gone and op.version is None", "if False", OVERLAY
     ),
     Mutant(
         "a-delivered-patch-hides-those-before-it",

@@ -149,27 +149,29 @@ class TestOverlay(OverlayMachine.TestCase):
     """Run the machine."""
 
 
-@given(steps=st.lists(st.sampled_from(["own", "stranger", "event", "answer"]), max_size=30))
-@example(steps=["own", "stranger", "event", "event", "answer"])
+@given(steps=st.lists(st.sampled_from(["put", "delete", "stranger", "event", "answer"]), max_size=30))
+@example(steps=["put", "stranger", "event", "event", "answer"])
+@example(steps=["delete", "answer", "event", "stranger", "event"])
+@example(steps=["delete", "event", "stranger", "event", "answer"])
 def test_a_feed_of_versions_alone_ends_in_what_the_server_has(steps):
-    """Events name no keys; nothing own stays over what came after it, however late the answer."""
-    engine, versions, landed, answered, own = OverlayEngine(), [0], 0, 0, []
+    """Events name no keys; nothing own stays over what came after it, however late the answers are."""
+    engine, history, landed, answers = OverlayEngine(), [-1], 0, []
     for step in [*steps, *["event", "answer"] * len(steps)]:
+        at = len(history)
         match step:
-            case "own":
-                own.append(len(versions))
-                engine.queue(LocalOp(len(own), "n1", Verb.PUT, len(versions)))
-                versions.append(len(versions))
+            case "put" | "delete":
+                engine.queue(LocalOp(at, "n1", Verb(step), at))
+                history.append(at if step == "put" else ABSENT)
+                answers.append((at, f"v{at}" if step == "put" else None))
             case "stranger":
-                versions.append(len(versions))
-            case "event" if landed + 1 < len(versions):
+                history.append(at)
+            case "event" if landed + 1 < at:
                 landed += 1
-                assert engine.land("n1", version=f"v{versions[landed]}")
-            case "answer" if answered < len(own):
-                answered += 1
-                engine.acknowledge(answered, f"v{own[answered - 1]}")
+                assert engine.land("n1", version=f"v{landed}", gone=history[landed] is ABSENT)
+            case "answer" if answers:
+                engine.acknowledge(*answers.pop(0))
             case _:
                 pass
 
-    assert engine.view("n1", versions[landed]) == Seen(len(versions) - 1)
+    assert engine.view("n1", history[landed]) == Seen(history[-1])
     assert not engine.entities
