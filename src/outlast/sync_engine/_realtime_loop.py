@@ -215,13 +215,15 @@ class RealtimeLoop:
 
     async def _close(self) -> None:
         """Close the line, whatever comes between; a line that cannot be closed in peace is dropped."""
-        # Both are forgotten only when it is their turn: who is interrupted before that comes once more.
-        if self._hearing is not None:
-            self._hearing.cancel()
-            await asyncio.wait([self._hearing])
-            if not self._hearing.cancelled():
-                self._hearing.exception()  # looked at, so that nobody reports it as never retrieved
-        line, self._line, self._hearing = self._line, None, None
-        if line is not None:
-            with suppress(Exception):
-                await line.aclose()
+        line, hearing = self._line, self._hearing
+        self._line = self._hearing = None
+        try:
+            if hearing is not None:
+                hearing.cancel()
+                await asyncio.wait([hearing])
+                if not hearing.cancelled():
+                    hearing.exception()  # looked at, so that nobody reports it as never retrieved
+        finally:  # also when who waits for the end of the hearing is interrupted
+            if line is not None:
+                with suppress(Exception):
+                    await line.aclose()

@@ -276,6 +276,22 @@ async def test_an_end_while_a_failure_is_put_in_order_leaves_no_connection(feed,
         assert socket.transport.is_closing()
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_an_end_that_comes_twice_leaves_no_connection(feed, until, turns):
+    """A loop that ends cancels every task, also one that is closing its connection because it was cancelled."""
+    async with feed() as world, world.channel(rungs=[Rung.WEBSOCKET]) as channel:
+        await channel.connect()
+        await channel.caught_up()
+        socket = channel._loop._line._socket
+        channel._task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        channel._task.cancel()
+        await until(channel._task.done)
+
+        assert socket.transport.is_closing()
+
+
 @pytest.mark.parametrize("moment", ["connecting", "catching-up", "live", "waiting"])
 async def test_it_can_be_cancelled_at_any_moment(feed, until, moment):
     """Leaving the block ends everything at once: no task, no socket, and the store goes on where it is."""
