@@ -349,9 +349,14 @@ class LaneIndex:
         if self._state_of(lane) in {"blocked", "waiting"}:
             self._go_on(lane)
 
-    def follower(self, seq: int) -> int | None:
-        """Return the place of the op that comes next in the lane of this one, if one is known."""
-        return self._next.get(seq)
+    def followers(self, seq: int, most: int) -> list[int]:
+        """Return the places of the ops that come next in the lane of this one, as far as they are known."""
+        found: list[int] = []
+        following = self._next.get(seq)
+        while following is not None and len(found) < most:
+            found.append(following)
+            following = self._next.get(following)
+        return found
 
     def hurry(self) -> None:
         """Let everything that waits impatiently go: the server answers again."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from outlast.engines.json_values import decode, encode, same
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.op import Deliver, Step, Verb
 from outlast.errors import CorruptError
+from outlast.outbox._queries.rows import listed
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import REBASED, Op, Shadow
 
@@ -16,9 +17,6 @@ _BLIND: Final = "(verb IN ('put', 'delete') AND if_match IS NULL)"
 """Is true of a write that would overwrite whatever is there."""
 _NAMED_PATCH: Final = "(verb = 'patch' AND base IS NOT NULL)"
 """Is true of a patch whose author says what he saw, so that it can be merged."""
-_AHEAD: Final = 2_000
-"""How many places are looked at for the next write of an entity that shares its lane with others; each takes time."""
-_LAST: Final = (1 << 63) - 1
 
 
 def concerned(db: Tables, steps: Iterable[Step]) -> bool:
@@ -73,7 +71,7 @@ def ends_alone(op: Op, step: Deliver) -> bool:
     return step.outcome == "delivered" and not op.rounds and _strong(step.etag) is None
 
 
-def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to: int | None) -> None:
+def hand_on(db: Tables, op: Op, step: Deliver, *, followers: Sequence[int], known_to: int | None) -> None:
     """Give the version that an op made to the next one of its lane, which was based on it and would else be refused.
 
     A follower that names its base was made by somebody who saw that and nothing else: unless that is what the op has
@@ -82,10 +80,10 @@ def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to
     if ends_alone(op, step):
         return
     if step.outcome != "delivered":
-        rebase(db, op, follower=follower, known_to=known_to)
+        rebase(db, op, followers=followers, known_to=known_to)
         return
     etag = _strong(step.etag)
-    follower = _follower(db, op, follower, known_to)
+    follower = _follower(db, op, followers, known_to)
     if follower is None:
         return
     if op.rounds:
@@ -119,9 +117,9 @@ def _made(op: Op) -> bytes | None:
     return encode(apply_patch(decode(op.base), decode(op.body)))
 
 
-def rebase(db: Tables, op: Op, *, follower: int | None, known_to: int | None) -> None:
+def rebase(db: Tables, op: Op, *, followers: Sequence[int], known_to: int | None) -> None:
     """Let the next write of an entity be refused and merged, because the one before it became something else."""
-    found = _follower(db, op, follower, known_to)
+    found = _follower(db, op, followers, known_to)
     if found is None:
         return
     _give(db, op, found, op.if_match or REBASED, f"verb IN ('put', 'delete') OR {_NAMED_PATCH}")
@@ -177,21 +175,24 @@ def _entity(op: Op) -> tuple[str, str]:
     return op.kind, op.entity
 
 
-def _follower(db: Tables, op: Op, follower: int | None, known_to: int | None) -> int | None:
+def _follower(db: Tables, op: Op, followers: Sequence[int], known_to: int | None) -> int | None:
     """Return the next write of an entity in its lane.
 
-    The one that the caller knows may be of another entity, and may have been folded away since.
+    The next ones of the lane may be of other entities, and may have been folded away since.
     """
-    if follower is not None:
-        query = "SELECT 1 FROM $op WHERE seq = ? AND kind = ? AND entity = ?"
-        known = db.execute(query, (follower, *_entity(op))).get
-        return follower if known else _behind(db, op, op.seq, op.seq + _AHEAD)
-    return None if known_to is None else _behind(db, op, db.ways.behind(op.seq, known_to))
+    for marks, places in listed(followers):
+        query = f"SELECT min(seq) FROM $op WHERE seq IN {marks} AND kind = ? AND entity = ?"
+        found: int | None = db.execute(query, [*places, *_entity(op)]).get
+        if found is not None:
+            return found
+    if known_to is None:
+        return None
+    return _behind(db, op, max([db.ways.behind(op.seq, known_to), *followers]))
 
 
-def _behind(db: Tables, op: Op, place: int, last: int = _LAST) -> int | None:
-    query = "SELECT min(seq) FROM $op WHERE seq > ? AND seq <= ? AND lane = ? AND kind = ? AND entity = ?"
-    found: int | None = db.execute(query, (place, last, op.lane, *_entity(op))).get
+def _behind(db: Tables, op: Op, place: int) -> int | None:
+    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ? AND kind = ? AND entity = ?"
+    found: int | None = db.execute(query, (place, op.lane, *_entity(op))).get
     return found
 
 
