@@ -58,6 +58,8 @@ Effect = Callable[[Any, LocalOp], Any]
 A create, a put and a delete say all that the entity will be: what is made of them must not depend on the value.
 """
 
+_MOST_PASSED: Final = 1000
+"""How many versions of an entity are remembered that have landed while own ops of it wait."""
 WHOLE: Final = frozenset({Verb.CREATE, Verb.PUT, Verb.DELETE})
 
 
@@ -116,7 +118,7 @@ class OverlayEngine:
         self._moment = 0
         self._landed: dict[str, tuple[Version, int]] = {}
         # What has landed while own ops wait: the answer to one may name a version that is gone by already.
-        self._passed: dict[str, set[Version | Absent]] = {}
+        self._passed: dict[str, dict[Version | Absent, None]] = {}
 
     def queue(self, op: LocalOp) -> None:
         """Add an op, or let one of that place be this from now on."""
@@ -177,7 +179,7 @@ class OverlayEngine:
         self._landed[entity] = version, max(marked, at)
         ops = self._ops.get(entity, {}).values()
         if ops:
-            self._passed.setdefault(entity, set()).update((version, ABSENT) if gone else (version,))
+            _remember(self._passed.setdefault(entity, {}), version, gone=gone)
         self._echoed.update(op.seq for op in ops if includes is not None and op.seq <= includes)
         unnamed = {op.seq for op in ops if gone and op.version is None and op.verb is Verb.DELETE}
         contained = [op.seq for op in ops if op.delivered and (op.seq in unnamed or self._is_in(op, version, mark))]
@@ -244,3 +246,9 @@ def _contains(pulled: Version, own: Version) -> bool:
     if pulled is None or own is None:
         return False
     return pulled >= own if isinstance(pulled, int) and isinstance(own, int) else pulled == own
+
+
+def _remember(passed: dict[Version | Absent, None], version: Version, *, gone: bool) -> None:
+    passed.update(dict.fromkeys((version, ABSENT) if gone else (version,)))
+    while len(passed) > _MOST_PASSED:
+        del passed[next(iter(passed))]

@@ -270,8 +270,8 @@ MUTANTS = [
     Mutant(
         "what-came-and-went-before-the-answer-is-not-known",
         "engines/overlay.py",
-        "self._passed.setdefault(entity, set())",
-        "set()",
+        "self._passed.setdefault(entity, {})",
+        "{}",
         OVERLAY,
     ),
     Mutant(

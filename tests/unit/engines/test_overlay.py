@@ -116,3 +116,17 @@ def test_a_kind_may_say_what_its_messages_show():
     engine.queue(LocalOp(1, "n1", Verb.POST, {"add": 2}))
 
     assert engine.view("n1", {"n": 1}).value == {"n": 3}
+
+
+def test_what_came_and_went_is_remembered_within_bounds():
+    """A write may wait for weeks while others write the same entity; only the last thousand versions are kept."""
+    engine = OverlayEngine()
+    engine.queue(patch(1, n=1))
+    engine.queue(patch(2, m=1))
+    for number in range(1500):
+        engine.land("n1", version=f"v{number}")
+
+    engine.acknowledge(1, "v700")
+    assert engine.view("n1", {}) == Seen({"m": 1}, (2,))
+    engine.acknowledge(2, "v400")
+    assert engine.view("n1", {}) == Seen({"m": 1}, (2,))
