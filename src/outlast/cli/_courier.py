@@ -18,6 +18,7 @@ from outlast.outbox import (
     Missing,
     NotApplied,
     Op,
+    Polling,
     ReadBack,
     Rejected,
     SealedRequest,
@@ -93,7 +94,16 @@ class Courier:
     async def send(self, op: Op, request: SealedRequest) -> Answer:
         """Send a request when it is its turn; see `Transport.send`."""
         await self._ask()
-        answer = await self._inner.send(op, request)
+        return self._heard(op, await self._inner.send(op, request))
+
+    async def poll(self, op: Op, request: SealedRequest, url: str) -> Answer:
+        """Ask about what the server has accepted when it is its turn; see `Polling`."""
+        if not isinstance(self._inner, Polling):
+            return Gone("the transport cannot ask about it")
+        await self._ask()
+        return self._heard(op, await self._inner.poll(op, request, url))
+
+    def _heard(self, op: Op, answer: Answer) -> Answer:
         match answer:
             case Applied() | Accepted():
                 self._silent_since = None

@@ -49,7 +49,7 @@ def check_place(where: str) -> None:
     # Where only the log is left, whoever opens it says so.
     if is_address(where) or Path(where).is_file() or Path(f"{where}-wal").is_file():
         return
-    if "://" in where or "@" in where:
+    if any(sign in where for sign in ("://", "@", "password=")):
         said = "OUTBOX is neither a file nor an address that begins with postgresql:// (it is not shown here)"
         raise CommandError(ExitCode.USAGE, said)
     raise CommandError(ExitCode.USAGE, f"{where}: there is no such file", "Name the outbox; nothing was made.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from outlast.cli._visible import visible
@@ -15,6 +15,8 @@ from outlast.outbox import Counts, Finding, OpSheet, OpStatus, ParkedOp, Salvage
 
 _LONGEST = 4000
 _SHOWN = 20
+_NARROWEST = 40
+"""Columns in which a table still says something; a terminal that is narrower, or says it has none, breaks the lines."""
 
 
 class _Output(Console):
@@ -28,6 +30,7 @@ class _Output(Console):
 def show(*parts: RenderableType | str, err: bool = False) -> None:
     """Print on standard output or standard error; an id or a server's word in brackets is no style."""
     console = _Output(highlight=False, soft_wrap=False, stderr=err)
+    console.width = max(console.width, _NARROWEST)
     for part in parts:
         console.print(_text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
 
@@ -91,7 +94,7 @@ def statuses_table(statuses: Sequence[OpStatus]) -> RenderableType:
     """Return writes as lines."""
     table = Table(box=None, pad_edge=False)
     for name in ("place", "state", "what", "tries", "since", "last word"):
-        table.add_column(name, justify="right" if name in {"place", "tries"} else "left")
+        table.add_column(name, justify="right" if name in {"place", "tries"} else "left", overflow="fold")
     for one in statuses:
         what = f"{one.verb.value if one.verb is not None else ''} {one.kind} {one.entity}".strip()
         row = (str(one.seq), one.state.value, what, str(one.attempts), moment(one.at), one.reason)
@@ -104,7 +107,7 @@ def sides(parked: ParkedOp) -> RenderableType:
     op = parked.op
     table = Table(title_justify="left", title=_text(f"{op.seq}: {op.verb.value} {op.kind} {op.entity}"), expand=True)
     for name in ("base", "ours", "theirs"):
-        table.add_column(name, ratio=1)
+        table.add_column(name, ratio=1, overflow="fold")
     gone = "(gone)" if parked.found is False else "(not known)"
     ours = body_text(parked.ours, absent="(deleted)")
     table.add_row(
@@ -137,7 +140,7 @@ def sheet_lines(sheet: OpSheet, why: Sequence[Why]) -> RenderableType:
         request = sheet.sealed.request
         lines |= {"sealed": f"{request.method} {request.url}", "in doubt": "yes" if sheet.sealed.doubt else "no"}
     lines |= _given({"version": status.etag, "last word": status.reason or None})
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = Table("", Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in lines.items():
         table.add_row(name, _text(value))
     body = [] if sheet.op is None else [Text(f"\n{body_text(sheet.op.body)}\n")]

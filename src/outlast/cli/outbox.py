@@ -199,7 +199,11 @@ def _ask(waiting: list[ParkedOp], *, as_json: bool) -> None:
     if not sys.stdin.isatty():
         raise CommandError(ExitCode.USAGE, "nobody can be asked here; nothing was discarded", "Say it with --yes.")
     show(*map(dead_lines, waiting), err=as_json)
-    if not typer.confirm(f"Forget {'these' if len(waiting) > 1 else 'this'} for ever?", err=True):
+    try:
+        agreed = typer.confirm(f"Forget {'these' if len(waiting) > 1 else 'this'} for ever?", err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        raise CommandError(ExitCode.INTERRUPTED, "nothing was discarded") from None
+    if not agreed:
         raise CommandError(ExitCode.USAGE, "nothing was discarded")
 
 

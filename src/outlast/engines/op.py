@@ -1,9 +1,8 @@
 """The life of a queued write: what each answer of the server means for it.
 
-A write is an op before it is sent. The commit that claims it seals it: method, URL, body, key and
-preconditions stay as they are from then on. An answer is one of a few records; `settle` turns it into
-what the outbox must record, and never guesses: what is in doubt is sent again as the same bytes under
-the same key, and a refused precondition is settled by reading back and comparing.
+The commit that claims an op seals it: method, URL, body, key and preconditions stay as they are from then on. `settle`
+turns an answer into what the outbox must record, and never guesses: what is in doubt is sent again as the same bytes
+under the same key, and a refused precondition is settled by reading back and comparing.
 
 Source: RFC 9110 sections 9.2.2 (idempotent methods) and 13.1.1 (If-Match after an own success).
 """
@@ -177,10 +176,12 @@ class Unreadable:
     Args:
         reason: Why.
         permanent: Whether it will fail each time, so that asking again is of no use.
+        unauthorized: Whether the credentials were refused (401), so that it may succeed with new ones.
     """
 
     reason: str
     permanent: bool = False
+    unauthorized: bool = False
 
 
 ReadBack = Found | Missing | Unreadable

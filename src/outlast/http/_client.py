@@ -105,25 +105,44 @@ class HttpClient:
             async with asyncio.timeout(self._call_timeout):
                 return await self._answer(method, url, dict(headers or {}), body)
         except Exception as error:
+            answered = _raised(error)
+            if answered is not None:
+                return answered
             meaning = classify(error)
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             return NoAnswer(said, meaning.category, meaning.outcome, error)
 
     async def _answer(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> HttpAnswer:
-        found = bytearray()
         asked = self._client.stream(method, url, headers=headers, content=body, follow_redirects=False)
         async with asked as response:
-            async for part in response.aiter_bytes():
-                found += part
-                if len(found) > self._max_answer_bytes:
-                    said = f"the answer is larger than {self._max_answer_bytes} bytes"
-                    raise RemoteError(said, category=Category.FATAL, outcome=Outcome.IN_DOUBT)
-        return HttpAnswer(response.status_code, response.headers, bytes(found))
+            try:
+                found = await self._read(response)
+            except Exception as error:
+                # What became of a write is said by the status; one that is sent again would be answered so again.
+                if method == "GET" or type(error).__name__ != "DecodingError":
+                    raise
+                found = b""
+        return HttpAnswer(response.status_code, response.headers, found)
+
+    async def _read(self, response: Any) -> bytes:
+        found = bytearray()
+        async for part in response.aiter_bytes():
+            found += part
+            if len(found) > self._max_answer_bytes:
+                said = f"the answer is larger than {self._max_answer_bytes} bytes"
+                raise RemoteError(said, category=Category.FATAL, outcome=Outcome.IN_DOUBT)
+        return bytes(found)
 
     async def aclose(self) -> None:
         """Close the connections, unless the client was brought by the caller."""
         if self._owned:
             await self._client.aclose()
+
+
+def _raised(error: Exception) -> HttpAnswer | None:
+    """Return the answer that a hook of a brought client has made an error of; its body was not read."""
+    response: Any = getattr(error, "response", None) if type(error).__name__ == "HTTPStatusError" else None
+    return None if response is None else HttpAnswer(response.status_code, response.headers, b"")
 
 
 def _open(call_timeout: float, connections: int) -> AsyncHttpxClient:

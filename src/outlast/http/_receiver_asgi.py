@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
@@ -71,8 +71,7 @@ class AsgiReceiver:
         if len(body) > rules.max_body_bytes:
             await _give(send, rules.too_large_request())
             return
-        # What would pass an answer by this middleware, such as sending a file by its path, is not on offer inside.
-        scope["extensions"] = {}
+        scope["extensions"] = _offered(scope.get("extensions") or {})
         await self._serve(scope, self._ask(scope, write, body), _Body(body, receive), send)
 
     def _ask(self, scope: Scope, write: Write, body: bytes) -> Ask | None:
@@ -189,6 +188,11 @@ async def _read(receive: Receive, most: int) -> bytes | None:
         parts += message.get("body", b"")
         if len(parts) > most or not message.get("more_body", False):
             return bytes(parts)
+
+
+def _offered(extensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what would pass an answer by this middleware, such as sending a file by its path."""
+    return {name: value for name, value in extensions.items() if not name.startswith("http.response.")}
 
 
 def _header(scope: Scope, name: str) -> str | None:

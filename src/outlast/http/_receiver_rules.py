@@ -215,7 +215,8 @@ class Collected:
         self._too_large = False
 
     def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
-        """Set status and headers."""
+        """Set status and headers; what was collected before belongs to an answer that this one replaces."""
+        self._body.clear()
         self._head = status, tuple((name, value) for name, value in headers)
 
     def add(self, part: bytes) -> None:

@@ -150,7 +150,12 @@ def opening(sql: Dialect, ask: Ask | None, *, begin: bool, max_wait: float) -> S
         yield f"{sql.wait} = {int(max_wait * 1000)}", ()
     if begin:
         yield sql.begin, ()
-    return None if ask is None else (yield from claiming(sql, ask))
+    if ask is not None:
+        return (yield from claiming(sql, ask))
+    if not begin:
+        # A driver begins with the first statement, and an application that needs none has ended no transaction.
+        yield "SELECT 1", ()
+    return None
 
 
 def committing(sql: Dialect, claim: New | None, response: StoredResponse) -> Steps[None]:

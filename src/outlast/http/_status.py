@@ -10,7 +10,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from outlast.engines.op import Answer, Applied, AuthNeeded, Busy, Gone, Rejected, Stale
 from outlast.engines.retry_after import parse_retry_after
@@ -83,7 +83,8 @@ def _explain(status: int, body: bytes) -> tuple[str, str]:
     """Return the status with what the problem document says, and the type of the problem."""
     problem: Mapping[str, Any] = {}
     with contextlib.suppress(ValueError, RecursionError):
-        problem = json.loads(body) if body[:1] == b"{" else problem
+        found: object = json.loads(body)
+        problem = cast("Mapping[str, Any]", found) if isinstance(found, dict) else problem
     said = problem.get("detail") or problem.get("title") or problem.get("message") or problem.get("error") or ""
     reason = f"{status} {said}"[:_MAX_REASON].strip() if isinstance(said, str) else str(status)
     return reason, str(problem.get("type") or "").lower()

@@ -29,6 +29,7 @@ from outlast.engines.op import (
     Busy,
     Compare,
     Conflict,
+    Deliver,
     DeliveryPolicy,
     Found,
     Gone,
@@ -86,7 +87,7 @@ class Judged(NamedTuple):
     Args:
         claimed: The attempt.
         step: What is to be recorded.
-        answer: What came back, None when nothing was sent.
+        answer: What came back, None when nothing was sent; `AuthNeeded` also when it could not be read back for that.
         doubt: Whether the op may have taken effect, when it goes on.
     """
 
@@ -99,6 +100,12 @@ class Judged(NamedTuple):
     def patient(self) -> bool:
         """Tell whether the server has asked for the wait, so that its recovery does not cut it short."""
         return isinstance(self.answer, Busy) and self.answer.retry_after is not None
+
+    @property
+    def taken(self) -> bool:
+        """Tell whether the server has taken the credentials, as far as that is known."""
+        seen = self.answer is not None or isinstance(self.step, Deliver)
+        return seen and not isinstance(self.answer, AuthNeeded)
 
     @property
     def refused(self) -> bool:
@@ -148,7 +155,8 @@ class Judge:
                 self._policy, claimed.course, claimed.op.verb, claimed.attempt, found, chance=self._random.random()
             )
             if step is not None:
-                return Judged(claimed, step, None, doubt=True)
+                refused = AuthNeeded(found.reason) if isinstance(found, Unreadable) and found.unauthorized else None
+                return Judged(claimed, step, refused, doubt=True)
         answer = await (self._ask(route, claimed) if claimed.course is Course.ASK else self._send(route, claimed))
         told(answer)
         return await self.judge(route, claimed, answer)

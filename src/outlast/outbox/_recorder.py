@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from outlast.engines.op import (
     AskCredentials,
+    AuthNeeded,
     Await,
     Busy,
     Compare,
@@ -43,6 +44,8 @@ from outlast.outbox._routes import BeforeSettle, Route
 T = TypeVar("T")
 
 _LOCKED_WAIT: Final = 0.25
+_FOLLOWERS: Final = 64
+"""Among so many next ops of a lane the next one of an entity is looked for; a lane of many entities may be long."""
 
 
 async def patiently(core: OutboxCore, order: Callable[[], Future[T]]) -> T:
@@ -163,7 +166,7 @@ class Recorder:
     ) -> None:
         """Let the lanes and the listeners know; of several errors the first is raised, once all know."""
         self.landed.update(one.claimed.op.seq for one in found)
-        if any(one.answer is not None and not isinstance(one.step, AskCredentials) for one in found):
+        if any(one.taken for one in found):
             self._accounts.proved(route, version)
         delivered = [one for one in found if isinstance(one.step, Deliver)]
         self._delivered(delivered)
@@ -192,8 +195,9 @@ class Recorder:
 
     def _report(self, route: Route, judged: Judged) -> sql.Report:
         claimed, step, _, doubt = judged
+        followers = self.lanes.followers(claimed.op.seq, _FOLLOWERS)
         return sql.Report(
-            step=step, follower=self.lanes.follower(claimed.op.seq), known_to=self.lanes.last_seq,
+            step=step, followers=followers, known_to=self.lanes.last_seq if len(followers) < _FOLLOWERS else None,
             doubt=doubt, refused=judged.refused, origin=route.transport.origin,
         )  # fmt: skip
 
@@ -222,7 +226,7 @@ class Recorder:
             case Conflict() | Die() as step:
                 self._park(claimed.op, step)
             case Postpone() as step:
-                self._postpone(route, claimed, step, patient=judged.patient)
+                self._postpone(route, judged, step, version)
             case Await() as step:
                 self._await(route, claimed, step)
             case Renew(reason=reason):
@@ -267,10 +271,12 @@ class Recorder:
         self.lanes.remove(op.seq, hold=self._park_lanes, parked=True)
         self.emit(OpDied, op, reason=reason)
 
-    def _postpone(self, route: Route, claimed: Claimed, step: Postpone, *, patient: bool) -> None:
-        self._wait(claimed, step.wait, step.reason, patient=patient)
+    def _postpone(self, route: Route, judged: Judged, step: Postpone, version: int) -> None:
+        self._wait(judged.claimed, step.wait, step.reason, patient=judged.patient)
         if step.pause_origin:
             self._pause(route, step.wait, step.reason)
+        if isinstance(judged.answer, AuthNeeded):
+            self._accounts.refused(route, version)  # nothing was sent that would be refused as well
 
     def _await(self, route: Route, claimed: Claimed, step: Await) -> None:
         self._wait(claimed, step.wait, "the server has accepted it", patient=True)

@@ -26,8 +26,9 @@ class Upcasters:
     the dead letters: nothing is guessed.
 
     A function gets the body, decoded if its media type is JSON and as bytes otherwise, and the `Op`; a patch is
-    partial, and so is its body. It must be pure: it runs inside a transaction and may run twice. What the
-    server held when the write was made, its `base`, is led through the same functions.
+    partial, and so is its body. It must be pure: it runs inside a transaction and may run twice. What the server held
+    when the write was made, its `base`, is led through the same functions. A base that cannot be led is left out, and
+    nothing is merged with it then.
 
     Thread-safe: yes, once everything is registered.
 
@@ -87,13 +88,19 @@ class Upcasters:
                 "one deliver it, or replay it with a body of this version",
                 path="schema",
             )
-        return op._replace(body=self._led(op, op.body, newest), base=self._led(op, op.base, newest), schema=newest)
+        return op._replace(body=self._led(op, op.body, newest), base=self._led_base(op, newest), schema=newest)
 
     def show(self, op: Op) -> Op:
         """Return a write in the newest shape, or as it is if it cannot be led there."""
         with suppress(ConfigError):
             return self.upcast(op)
         return op
+
+    def _led_base(self, op: Op, newest: int) -> bytes | None:
+        # Of a conflict that was replayed it is what the server held then, and so of a shape that the write is not of.
+        with suppress(ConfigError):
+            return self._led(op, op.base, newest)
+        return None
 
     def _led(self, op: Op, body: bytes | None, newest: int) -> bytes | None:
         """Lead a body through all steps; what a function raises is told with the step that it belongs to."""

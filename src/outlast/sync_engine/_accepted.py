@@ -32,6 +32,19 @@ def accepted(headers: Mapping[str, str], wall: float) -> Accepted | None:
     return None if url is None else Accepted(url, parse_retry_after(headers, wall), HTTPStatus.ACCEPTED)
 
 
+def answer_to_write(status: int, headers: Mapping[str, str], body: bytes, wall: float) -> Answer:
+    """Say what an answer to a write means, also one that comes before the work is done.
+
+    Args:
+        status: The status code.
+        headers: The headers.
+        body: The body.
+        wall: Unix seconds now, for a Retry-After date.
+    """
+    later = accepted(headers, wall) if status == HTTPStatus.ACCEPTED else None
+    return later or answer_for(status, headers, body, wall)
+
+
 def progress(status: int, headers: Mapping[str, str], body: bytes, wall: float) -> Answer:
     """Say what the answer of a status monitor means for the op that it tells of.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Final
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from outlast.errors import ConfigError
 from outlast.outbox import Op
@@ -56,6 +56,15 @@ def _split(base_url: str) -> SplitResult:
     except ValueError:  # a port that is no number, or half of an IPv6 address
         pass
     raise ConfigError(f"{redacted(base_url)!r} is not an absolute http or https address", path="base_url")
+
+
+def landing(base: str, place: str) -> SplitResult | None:
+    """Return the address that a place leads to from another one, None if it is none that could be asked."""
+    try:
+        parts = _split(urljoin(base, place))
+    except ValueError:
+        return None
+    return None if "@" in parts.netloc else parts
 
 
 def _login(user: str) -> Mapping[str, str]:

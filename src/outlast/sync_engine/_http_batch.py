@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from outlast.engines.batches import BatchLimits
 from outlast.engines.op import Answer, InDoubt
-from outlast.http import answer_for
 from outlast.outbox import Parcel
+from outlast.sync_engine._accepted import answer_to_write
 
 _STATUSES = range(100, 600)
 
@@ -99,4 +99,4 @@ def _answer(item: Mapping[str, Any], wall: float) -> Answer:
     if not isinstance(status, int) or status not in _STATUSES:
         return InDoubt("its part of the answer has no status")
     lower = {name.lower(): str(value) for name, value in _object(item.get("headers")).items()}
-    return answer_for(status, lower, json.dumps(item.get("body")).encode(), wall)
+    return answer_to_write(status, lower, json.dumps(item.get("body")).encode(), wall)

@@ -28,8 +28,8 @@ from outlast.engines.op import (
 from outlast.errors import Category, ConfigError, Outcome
 from outlast.http import FENCE_HEADER, AsyncHttpxClient, Fence, HttpAnswer, HttpClient, NoAnswer, answer_for, etag_of
 from outlast.outbox import Op, Parcel, SealedRequest
-from outlast.sync_engine._accepted import accepted, progress
-from outlast.sync_engine._address import Address, check_route, origin_of, redacted, segment
+from outlast.sync_engine._accepted import answer_to_write, progress
+from outlast.sync_engine._address import Address, check_route, landing, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
 from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, check_headers, headers_of, refresh
 from outlast.sync_engine._http_batch import HttpBatch, decode_batch, encode_batch
@@ -71,7 +71,8 @@ class HttpTransport:
         clock: Where the time comes from.
 
     Raises:
-        ConfigError: The address is not an absolute http or https one, or the route has unknown fields.
+        ConfigError: The address is not an absolute http or https one, the route has unknown fields, or batches would go
+            to another server.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class HttpTransport:
         self._at_least_once = at_least_once
         self._credentials = credentials
         self._batch = batch
+        self._batch_url = self._base if batch is None else self._join(_some(batch.path))
         self._read_version = read_version
         self._call_timeout = call_timeout
         self._http = http or HttpClient(call_timeout=call_timeout, client=client)
@@ -174,7 +176,7 @@ class HttpTransport:
         return check_headers({**self._login, **given, **await headers_of(self._credentials)})
 
     async def _added(self) -> Mapping[str, str] | NotApplied:
-        """Return the headers to add to a write, or why it stays where it is: without them no byte has left."""
+        """Return the headers to add to a request, or why it is not sent: without them no byte has left."""
         try:
             async with asyncio.timeout(self._call_timeout):
                 return await self.credentials()
@@ -207,21 +209,20 @@ class HttpTransport:
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
-        wall = self._clock.wall()
-        later = accepted(result.headers, wall) if result.status == HTTPStatus.ACCEPTED else None
-        if later is not None:
-            return later
-        answer = answer_for(result.status, result.headers, result.body, wall)
-        if self._read_version and isinstance(answer, Applied) and answer.etag is None and op.verb is not Verb.DELETE:
-            return await self._with_version(op, request, answer)
-        return answer
+        answer = answer_to_write(result.status, result.headers, result.body, self._clock.wall())
+        return await self._with_version(op, request, answer)
 
     def _fence(self, request: SealedRequest) -> Mapping[str, str]:
         if self._fence_header is None or request.term is None:
             return {}
         return {self._fence_header: Fence(request.term.sender, request.term.fence).header()}
 
-    async def _with_version(self, op: Op, request: SealedRequest, answer: Applied) -> Applied:
+    async def _with_version(self, op: Op, request: SealedRequest, answer: Answer) -> Answer:
+        """Return an answer with the version that it does not name, where that is to be read."""
+        if not isinstance(answer, Applied) or answer.etag is not None:
+            return answer
+        if not self._read_version or op.verb is Verb.DELETE:
+            return answer
         match await self.read_back(op, request):
             case Found(equal=True, etag=etag):
                 return Applied(etag, answer.status)
@@ -234,14 +235,18 @@ class HttpTransport:
         A monitor on another server is asked without credentials: they are none of its business.
         """
         del op
-        place = urljoin(request.url, url)
-        parts = urlsplit(place)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        place = landing(request.url, url)
+        if place is None:
             return Gone(f"{redacted(url)!r} is no address to ask at")
-        ours = origin_of(parts) == origin_of(urlsplit(self._base))
-        result = await self._http.request("GET", place, headers=await self.credentials() if ours else {})
+        ours = origin_of(place) == origin_of(urlsplit(self._base))
+        given: Mapping[str, str] | NotApplied = await self._added() if ours else {}
+        if isinstance(given, NotApplied):
+            return given
+        result = await self._http.request("GET", place.geturl(), headers=given)
         if isinstance(result, NoAnswer):
-            return _unanswered(result)
+            answer = _unanswered(result)
+            # What cannot be asked has not refused: the server had accepted the write.
+            return Gone(answer.reason) if isinstance(answer, Rejected) else answer
         answer = progress(result.status, result.headers, result.body, self._clock.wall())
         if isinstance(answer, Busy) and answer.whole_origin and not ours:
             return Accepted(retry_after=answer.retry_after)  # the rest that a monitor wants is no affair of our server
@@ -260,19 +265,24 @@ class HttpTransport:
         if isinstance(given, NotApplied):
             return given
         headers = {"Content-Type": "application/json", **given, **self._fence(parcels[0][1])}
-        result = await self._http.request("POST", self._join(self._batch.path), headers=headers, body=body)
+        result = await self._http.request("POST", self._batch_url, headers=headers, body=body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
         wall = self._clock.wall()
         if result.status in {HTTPStatus.OK, HTTPStatus.MULTI_STATUS}:
-            return decode_batch(parcels, result.body, wall)
+            found = decode_batch(parcels, result.body, wall)
+            named = [(op, request, found[op.seq]) for op, request in parcels if op.seq in found]
+            return dict(zip(found, await asyncio.gather(*(self._with_version(*one) for one in named)), strict=True))
         return answer_for(result.status, result.headers, result.body, wall)
 
     async def read_back(self, op: Op, request: SealedRequest) -> ReadBack:
         """Read the entity and compare; see `Transport.read_back`."""
         if op.verb is Verb.POST:
             return Unreadable("a POST has no entity that could be read back", permanent=True)
-        result = await self._http.request("GET", request.url, headers=await self.credentials())
+        given = await self._added()
+        if isinstance(given, NotApplied):
+            return Unreadable(given.reason)
+        result = await self._http.request("GET", request.url, headers=given)
         match result:
             case HttpAnswer(status=404 | 410):
                 return Missing()
@@ -280,7 +290,8 @@ class HttpTransport:
                 equal = request.body is not None and holds(body, request.body, patch=op.verb is Verb.PATCH)
                 return Found(equal, etag_of(headers), body)
             case HttpAnswer(status=status):
-                return Unreadable(f"the server answered {status}", permanent=status in _NEVER_READABLE)
+                said, never = f"the server answered {status}", status in _NEVER_READABLE
+                return Unreadable(said, permanent=never, unauthorized=status == HTTPStatus.UNAUTHORIZED)
             case NoAnswer(reason=reason):
                 return Unreadable(reason)
 

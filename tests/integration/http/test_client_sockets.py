@@ -78,6 +78,13 @@ async def moved(reader, writer):
     await writer.drain()
 
 
+async def mislabelled(reader, writer):
+    """Say that the body is compressed, which it is not."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nETag: "7"\r\nContent-Length: 2\r\n\r\n{}')
+    await writer.drain()
+
+
 async def flood(reader, writer):
     """Send an answer that has no end."""
     await reader.readuntil(b"\r\n\r\n")
@@ -106,6 +113,33 @@ async def test_an_answer_that_does_not_come_whole_is_in_doubt_and_asked_for_once
 
     assert isinstance(answer, NoAnswer)
     assert (answer.category, answer.outcome, len(seen)) == (Category.RETRIABLE, Outcome.IN_DOUBT, 1)
+
+
+async def raise_for_status(response):
+    """Be the hook that many clients have."""
+    response.raise_for_status()
+
+
+@pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
+async def test_an_answer_that_a_hook_raises_is_one(library):
+    """It says all that it said: a 404 to a delete went to the dead letters, and a 401 led to no new credentials."""
+    hooks = {"response": [raise_for_status]}
+    async with serving(moved) as (url, _), library.AsyncClient(event_hooks=hooks) as brought:
+        answer = await HttpClient(client=brought).request("DELETE", url)
+
+    assert (answer.status, answer.headers["location"], answer.body) == (302, "/there", b"")
+
+
+@pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
+async def test_a_body_that_cannot_be_decoded(library):
+    """The status says what became of a write, which would be sent again for ever; what is asked for was the body."""
+    async with serving(mislabelled) as (url, _), library.AsyncClient() as brought:
+        http = HttpClient(client=brought)
+        written, read = await http.request("PUT", url, body=b"x"), await http.request("GET", url)
+
+    assert isinstance(written, HttpAnswer)
+    assert (written.status, written.headers["etag"], written.body) == (200, '"7"', b"")
+    assert isinstance(read, NoAnswer)
 
 
 async def test_nobody_listens():

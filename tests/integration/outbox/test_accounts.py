@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from delivering import Server, deliver, opened, put, runner
+from outlast.engines.backoff import Backoff
 from outlast.errors import AuthenticationError
-from outlast.outbox import Applied, AuthNeeded, Counts
+from outlast.outbox import Applied, AuthNeeded, Counts, DeliveryPolicy, Found, InDoubt, Unreadable
 from outlast.sync_engine import CallableTransport
 
 
@@ -44,6 +45,29 @@ async def test_many_refusals_are_one_refresh(place):
         await deliver(box, CallableTransport(account.act, refresh=account.refresh), concurrency=8)
 
         assert (account.refreshed, account.meanwhile, await box.counts()) == (1, 0, Counts(delivered=20))
+
+
+async def test_a_token_that_has_run_out_while_nothing_was_sent(place):
+    """What is too old to be sent again is only read back, with the old token for ever; a later expiry is one more."""
+    account = Account()
+
+    async def act(op):
+        return InDoubt("the connection broke") if op.entity == "old" else await account.act(op)
+
+    async def read_back(op):
+        return Found(True) if account.token == account.good else Unreadable("401 token expired", unauthorized=True)
+
+    async with opened(place) as box:
+        await box.enqueue(put("old"))
+        transport = CallableTransport(act, read_back=read_back, refresh=account.refresh)
+        policy = DeliveryPolicy(backoff=Backoff.fixed(0.01), key_ttl=0.001)
+        async with runner(box, transport, policy=policy) as run, asyncio.timeout(60):
+            await run.run_until_idle()
+            account.good = 2
+            await box.enqueue(put("new"))
+            await run.run_until_idle()
+
+        assert (account.refreshed, await box.counts()) == (2, Counts(delivered=2))
 
 
 async def test_credentials_that_run_out_again_are_refreshed_again(place):

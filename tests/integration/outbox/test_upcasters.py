@@ -6,7 +6,18 @@ import json
 import pytest
 
 from delivering import Server, deliver, opened, put, runner, until
-from outlast.outbox import Coalescing, Counts, Missing, NotApplied, OpState, Rejected, Stale, SyncOutbox, Upcasters
+from outlast.outbox import (
+    Coalescing,
+    Counts,
+    Found,
+    Missing,
+    NotApplied,
+    OpState,
+    Rejected,
+    Stale,
+    SyncOutbox,
+    Upcasters,
+)
 from outlast.sync_engine import CallableTransport
 
 CUT = [NotApplied("cut")] * 100
@@ -112,6 +123,23 @@ async def test_a_conflict_of_the_old_shape_is_not_merged(place, upcasters):
 
         assert (await box.ticket(ticket.seq).status()).state is OpState.CONFLICT
         assert len(server.seen) == 1
+
+
+async def test_a_conflict_of_the_old_shape_is_replayed_on_what_the_server_holds(place, upcasters):
+    """That is of the new shape, through which no function leads; the decision was buried for it."""
+
+    async def theirs(op):
+        return Found(False, '"2"', b'{"text": "theirs"}')
+
+    async with opened(place) as old:
+        await old.enqueue(put("a", b'{"body": "x"}', if_match='"1"', base=b'{"body": "w"}'))
+        await deliver(old, CallableTransport(Server(a=[Stale("412")]), read_back=theirs))
+        await old.replay(1, if_match='"2"')
+    server = Server()
+    async with opened(place, upcasters=upcasters) as box:
+        await deliver(box, server)
+
+        assert (await box.counts(), bodies(server)) == (Counts(delivered=1), [{"text": "x"}])
 
 
 async def test_versions_are_not_folded_into_each_other(place, upcasters):

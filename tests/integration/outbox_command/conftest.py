@@ -77,3 +77,14 @@ def filled(place):
 def filled_file(tmp_path_factory):
     """An outbox with a write of each state, in a file, for tests that change nothing."""
     return fill(SqlitePlace(tmp_path_factory.mktemp("filled") / "app.db"))
+
+
+@pytest.fixture(scope="module")
+def long_words(tmp_path_factory):
+    """An outbox with a conflict about a long text, under a long name."""
+    place = SqlitePlace(tmp_path_factory.mktemp("long") / "app.db")
+    with SyncOutbox.open(place, bus=EventBus()) as box:
+        box.put("note", "conflict", {"n": "x" * 100}, target="/" + "x" * 100)
+        deliver(box)
+        box.put("note", "x" * 100, {})
+    return place

@@ -52,6 +52,19 @@ def test_discard_asks(outbox, filled, monkeypatch):
     assert outbox("status", filled, "--json").json["dead"] == 0
 
 
+@pytest.mark.parametrize("answer", [KeyboardInterrupt, ""], ids=["ctrl-c", "end-of-input"])
+def test_discard_is_interrupted_while_it_asks(outbox, filled_file, monkeypatch, answer):
+    """It ends as every command does that is interrupted, and with JSON where that was asked for; it was a bare 1."""
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+
+    ended = outbox("discard", filled_file, "2", "--json")
+
+    assert (ended.code, ended.json) == (
+        130, {"exit_code": 130, "exit": "interrupted", "message": "nothing was discarded"},
+    )  # fmt: skip
+    assert outbox("status", filled_file, "--json").json["dead"] == 1
+
+
 class Terminal:
     """Somebody at a terminal with an answer."""
 
@@ -62,7 +75,9 @@ class Terminal:
         return True
 
     def readline(self, *_):
-        return self.answer
+        if isinstance(self.answer, str):
+            return self.answer
+        raise self.answer
 
 
 SECRET = "hunter2"
@@ -76,6 +91,7 @@ SECRET = "hunter2"
         pytest.param(("show", "BOX", "two"), "SEQ must be the place of a write", id="no-number"),
         pytest.param(("show", "5", f"postgresql://u:{SECRET}@h/d"), "SEQ must be", id="order"),
         pytest.param(("status", f"postgres:/u:{SECRET}@h/d"), "it is not shown here", id="half-an-address"),
+        pytest.param(("status", f"host=h password={SECRET}"), "it is not shown here", id="words-of-libpq"),
         pytest.param(("status", f"postgresql://u:{SECRET}@[h/d"), "is no PostgreSQL address", id="address"),
         pytest.param(("replay", "BOX", "5"), "no write 5 lies in the conflicts", id="not-parked"),
         pytest.param(("replay", "BOX", "2", "3", "--body", "-"), "--body is for one write", id="one-body-for-two"),

@@ -44,6 +44,14 @@ def test_a_damaged_file_is_named_and_saved(outbox, hurt, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if ".damaged-" in path.name]
 
 
+def test_a_server_that_is_away_is_no_damage(outbox):
+    """It was a finding, and the remedy for it a salvage that is not to be had of a server."""
+    found = outbox("doctor", "postgresql://127.0.0.1:1/d", "--json")
+
+    assert (found.code, found.json["exit"]) == (8, "not_an_outbox")
+    assert "cannot be reached" in found.json["message"]
+
+
 def test_what_is_lost_is_said(outbox, hurt):
     """A file that was cut off ends with code 14 and names the places, in words and as JSON."""
     hurt.write_bytes(hurt.read_bytes()[: 7 * PAGE])

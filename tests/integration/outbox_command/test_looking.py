@@ -69,6 +69,26 @@ def test_conflicts_show_three_sides(outbox, filled):
     assert "to be decided: n" in said
 
 
+@pytest.mark.parametrize("columns", [0, 80])
+@pytest.mark.parametrize("words", [("conflicts",), ("list",), ("show", 1)], ids=lambda words: words[0])
+def test_nothing_is_cut_where_there_is_little_room(outbox, long_words, monkeypatch, columns, words):
+    """What differs may be the end of it: ours and theirs were shown as the same, and two writes as one."""
+    monkeypatch.setenv("COLUMNS", "2000")
+    wide = outbox(words[0], long_words, *words[1:]).out
+    monkeypatch.setenv("COLUMNS", str(columns))
+    narrow = outbox(words[0], long_words, *words[1:]).out
+
+    assert wide.count("x") >= 100
+    assert (narrow.count("x"), "\u2026" in narrow) == (wide.count("x"), False)
+
+
+def test_a_terminal_without_a_width_is_told_too(outbox, filled_file, monkeypatch):
+    """Nothing at all was printed, and the exit code was 0."""
+    monkeypatch.setenv("COLUMNS", "0")
+
+    assert "conflict   1" in outbox("status", filled_file).out
+
+
 def test_dead_letters_show_their_reason(outbox, filled):
     """What the server said stands there as it was said."""
     (dead,) = outbox("dead", filled, "--json").json["dead"]

@@ -142,6 +142,16 @@ def test_post_keeps_its_key(push, server, tmp_path):
     assert {(method, target, body) for method, target, _, body in server.seen} == {("POST", "/inbox", b'{"x": 1}')}
 
 
+def test_what_a_server_takes_over_is_asked_about(push, server, lines):
+    """A 202 that says where to ask was a conflict: a message cannot be read back, and a note is not there yet."""
+    server.answers = [(202, {"Location": "/jobs/7"}, b""), (200, {}, b'{"status": "done"}')]
+
+    done = push(lines(1), "--to", f"{server.url}/inbox", "--method", "POST", "--at-least-once", "--json")
+
+    assert (done.code, done.receipt["delivered"]) == (0, 1)
+    assert [request[:2] for request in server.seen] == [("POST", "/inbox"), ("GET", "/jobs/7")]
+
+
 def test_at_least_once_sends_no_key(push, server, lines):
     """--at-least-once sends no header that nobody asked for, and the receipt says what may happen."""
     done = push(lines(2), "--to", f"{server.url}/{{id}}", "--method", "PATCH", "--at-least-once", "--json")

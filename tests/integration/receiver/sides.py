@@ -43,9 +43,10 @@ class Script:
         self.inside = None
         self.overlooks = False
 
-    def effect(self, key):
+    def work(self, connection, key):
+        """Do the work, if there is any; on an awaited connection it is yet to be awaited."""
         self.calls += 1
-        return self.statement.format(key=key)
+        return None if self.statement is None else connection.execute(self.statement.format(key=key))
 
 
 class Asgi:
@@ -80,7 +81,7 @@ class Asgi:
             script.bodies.append((await receive())["body"])
             key = dict(scope["headers"]).get(b"idempotency-key", b"none").decode()
             with contextlib.suppress(psycopg.Error) if script.overlooks else contextlib.nullcontext():
-                running = connection_of(scope).execute(script.effect(key))
+                running = script.work(connection_of(scope), key)
                 if inspect.isawaitable(running):
                     await running
             if script.inside is not None:
@@ -148,7 +149,7 @@ class Wsgi:
             script.bodies.append(environ["wsgi.input"].read(1 << 30))
             key = environ.get("HTTP_IDEMPOTENCY_KEY", "none")
             with contextlib.suppress(psycopg.Error) if script.overlooks else contextlib.nullcontext():
-                connection_of(environ).execute(script.effect(key))
+                script.work(connection_of(environ), key)
         if script.error:
             raise script.error
         start_response(f"{script.status} Whatever", list(script.headers))

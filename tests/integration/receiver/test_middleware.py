@@ -73,6 +73,13 @@ def test_requests_without_a_key(side):
     assert side.place.rows("SELECT count(*) FROM outlast_receipts") == [(0,)]
 
 
+def test_a_request_without_a_key_that_needs_no_database(side):
+    """The driver has begun nothing for it, and it is not taken for one that has ended its transaction."""
+    side.script.statement = None
+
+    assert side.ask(None).status == 201
+
+
 def test_a_key_may_be_demanded(side):
     """Without one the request is refused, and nothing is done."""
     side.serve(rules=ReceiverRules(require_key=True))

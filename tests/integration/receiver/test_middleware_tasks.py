@@ -13,6 +13,11 @@ from outlast.errors import ConfigError
 from outlast.http import AsgiReceiver, ReceiverRules, connection_of
 
 
+async def nothing():
+    """Send a request without a body."""
+    return {"type": "http.request"}
+
+
 def test_work_after_the_answer_holds_nothing(asgi):
     """A background task runs after the commit, has no connection, and keeps nobody else from writing."""
     asgi.serve(rules=ReceiverRules(max_wait=5.0))
@@ -53,6 +58,21 @@ def test_other_connections_pass(asgi):
     asgi.runner.run(AsgiReceiver(app, asgi.connect, scope="all")({"type": "websocket"}, None, None))
 
     assert seen == ["websocket"]
+
+
+def test_what_would_pass_an_answer_by_is_not_on_offer(asgi):
+    """A file sent by its path could not be kept; who the client is by its certificate is no affair of the answer."""
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["extensions"])
+
+    receiver = AsgiReceiver(app, asgi.connect, scope="all")
+    for offered in ({"tls": {"client_cert_name": "ann"}, "http.response.pathsend": {}}, None):
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "extensions": offered}
+        asgi.runner.run(receiver(scope, nothing, None))
+
+    assert seen == [{"tls": {"client_cert_name": "ann"}}, {}]
 
 
 def test_cancelling_rolls_back(asgi):

@@ -111,3 +111,50 @@ async def test_writes_wait_for_credentials_that_can_be_sent(tmp_path, token, rea
 
         assert reasons == {f"no credentials to send it with: {reason}"}
         assert (await box.counts(), api.seen[0][2]["Authorization"]) == (Counts(delivered=2), "secret")
+
+
+@pytest.mark.parametrize("monitor", ["http://[", "http://h:99999999/", "http://h:x/", "http://\x7f/"])
+async def test_a_monitor_at_no_address_is_looked_at_no_further(tmp_path, monitor):
+    """The write is read back at once; it was asked about in vain for a day, or buried as one that had failed."""
+
+    def answer(method, path, headers, body):
+        return (200, {}, b"{}") if method == "GET" else (202, {"Location": monitor}, b"")
+
+    async with served(answer) as api, opened(tmp_path / "app.db") as box:
+        await box.enqueue(put("a"))
+        await deliver(box, HttpTransport(api.url))
+
+        assert (await box.counts(), api.paths("GET")) == (Counts(delivered=1), ["/v1/note/a"])
+
+
+async def test_what_a_batch_only_takes_over_is_asked_about(place):
+    """A 202 in the answer to a batch counted as delivered, and nobody heard that the work had failed later."""
+    last = {"/jobs/a": {"status": "failed", "detail": "no seat left"}, "/jobs/b": {"status": "done"}}
+
+    def answer(method, path, headers, body):
+        if method == "GET":
+            return 200, {}, last[path]
+        return 200, {}, [{"status": 202, "headers": {"Location": place}} for place in last]
+
+    async with served(answer) as api, opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        await deliver(box, HttpTransport(api.url, batch=HttpBatch()))
+        reason = (await box.ticket(1).status()).reason
+
+        assert (await box.counts(), sorted(api.paths("GET"))) == (Counts(delivered=1, dead=1), [*last])
+        assert reason == "the server had accepted it, and then: 200 no seat left"
+
+
+async def test_a_version_that_a_batch_does_not_name_is_read(place):
+    """The next write of each entity is based on it, as after a write that travels alone."""
+
+    def answer(method, path, headers, body):
+        if method == "GET":
+            return 200, {"ETag": f'"{path[-1]}"'}, b"{}"
+        return 200, {}, [{"status": 204} for _ in json.loads(body)["requests"]]
+
+    async with served(answer) as api, opened(place) as box:
+        await box.enqueue(put("a"), put("b"))
+        await deliver(box, HttpTransport(api.url, batch=HttpBatch(), read_version=True))
+
+        assert [(await box.ticket(seq).status()).etag for seq in (1, 2)] == ['"a"', '"b"']

@@ -4,6 +4,7 @@ import pytest
 
 from outlast.cli._courier import Courier, Pacer
 from outlast.outbox import (
+    Accepted,
     Applied,
     AuthNeeded,
     Busy,
@@ -108,6 +109,26 @@ async def test_reading_back_counts_as_well(found, silent):
     await one.read_back(op(), REQUEST)
 
     assert one.silent_for == (2.0 if silent else 0.0)
+
+
+async def test_what_was_accepted_is_asked_about():
+    """What a monitor says is as useful as an answer, and as clean; a transport that cannot ask says so."""
+
+    class Asking(Inner):
+        async def poll(self, op, request, url):
+            return self.answers.pop(0)
+
+    clock = ManualClock()
+    inner = Asking(Accepted("/jobs/1"), Accepted(), Rejected("failed for hunter2-hunter2"))
+    one = Courier(inner, Pacer(None, clock), {"Authorization": "hunter2-hunter2"}, clock)
+
+    await one.send(op(), REQUEST)
+    clock.advance(3.0)
+    answers = [await one.poll(op(), REQUEST, "/jobs/1") for _ in range(2)]
+
+    assert answers == [Accepted(), Rejected("failed for (secret)")]
+    assert one.silent_for == 0.0
+    assert await courier().poll(op(), REQUEST, "/jobs/1") == Gone("the transport cannot ask about it")
 
 
 async def test_refused_message_is_an_answer():

@@ -122,6 +122,17 @@ def test_an_application_that_overlooks_the_limit():
         collected.whole()
 
 
+def test_an_answer_that_replaces_another():
+    """Nothing of the first goes out with the second, whose length it would belie."""
+    collected = Collected(9)
+    collected.start(200, [])
+    collected.add(b"half a ")
+    collected.start(422, [("content-length", "5")])
+    collected.add(b"wrong")
+
+    assert collected.whole() == StoredResponse(422, (("content-length", "5"),), b"wrong")
+
+
 def test_a_body_without_a_status():
     """It is a mistake of the application, and no answer."""
     with pytest.raises(RuntimeError, match="without a status"):

@@ -9,7 +9,7 @@ import pytest
 from outlast.engines.op import Applied, AuthNeeded, Found, InDoubt, Missing, NotApplied, Rejected, Unreadable, Verb
 from outlast.errors import ConfigError
 from outlast.outbox import Op, SealedRequest
-from outlast.sync_engine import HttpTransport
+from outlast.sync_engine import HttpBatch, HttpTransport
 
 BASE = "https://api.example.org/v1/"
 
@@ -235,6 +235,13 @@ def test_a_route_that_cannot_be_filled_is_refused_at_once(route, said):
         HttpTransport(BASE, client=Server(), route=route)
 
 
+@pytest.mark.parametrize("path", ["https://elsewhere.example/batch", "//elsewhere.example/batch", ""])
+def test_a_place_for_batches_that_is_none_is_refused_at_once(path):
+    """No batch could ever have been sent, and each write would have been in doubt about that for ever."""
+    with pytest.raises(ConfigError, match=r"does not lie on|is no place"):
+        HttpTransport(BASE, client=Server(), batch=HttpBatch(path))
+
+
 @pytest.mark.parametrize(
     "base",
     [
@@ -278,13 +285,16 @@ def test_a_wrong_address_is_shown_without_its_password():
 
 
 async def test_credentials_that_never_come_hold_nothing_up_for_ever():
-    """The write was not sent, and waits for its next turn; its lane would have been at a stand for good."""
+    """The write was not sent, read back or asked about, and waits for its next turn; its lane would stand for good."""
     transport = HttpTransport(BASE, client=Server(), credentials=asyncio.Event().wait, call_timeout=7.0)
 
     answer = await transport.send(op(), transport.seal(op()))
+    found = await transport.read_back(op(), transport.seal(op()))
+    progress = await transport.poll(op(), transport.seal(op()), "/monitors/7")
 
-    assert answer == NotApplied("no credentials to send it with: TimeoutError")
-    assert asyncio.get_running_loop().time() == 1007.0
+    assert answer == progress == NotApplied("no credentials to send it with: TimeoutError")
+    assert found == Unreadable(answer.reason)
+    assert asyncio.get_running_loop().time() == 1021.0
 
 
 async def test_headers_are_added_when_a_request_is_sent():
@@ -349,6 +359,7 @@ async def test_what_comes_back_is_an_answer(result, expected):
         pytest.param(Verb.DELETE, httpx2.Response(200, content=b"{}"), Found(False, None, b"{}"), id="still-there"),
         pytest.param(Verb.PUT, httpx2.Response(500), Unreadable("the server answered 500"), id="500"),
         pytest.param(Verb.PUT, httpx2.Response(405), Unreadable("the server answered 405", permanent=True), id="405"),
+        pytest.param(Verb.PUT, httpx2.Response(401), Unreadable("the server answered 401", False, True), id="401"),
         pytest.param(Verb.PUT, httpx2.Response(302), Unreadable("the server answered 302", permanent=True), id="302"),
         pytest.param(Verb.PUT, httpx2.ReadError("cut"), Unreadable("ReadError: cut"), id="cut"),
         pytest.param(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from outlast.engines.op import Verb
-from outlast.errors import NewerFormatError, NotOursError, StorageBusyError, StorageError
+from outlast.errors import CorruptError, NewerFormatError, NotOursError, StorageBusyError, StorageError
 from outlast.outbox._inspection import Inspection
 from outlast.outbox._queries.tables import Tables
 from outlast.storage import SalvageReader, is_address
@@ -71,7 +71,7 @@ def examine(where: str | os.PathLike[str]) -> list[Finding]:
 
     Raises:
         NotOursError: It is something else.
-        StorageError: It is not there, or cannot be read.
+        StorageError: It is not there, or its server cannot be reached.
     """
     found: list[Finding] = []
     try:
@@ -83,6 +83,8 @@ def examine(where: str | os.PathLike[str]) -> list[Finding]:
     except (StorageBusyError, NewerFormatError):
         raise
     except StorageError as error:
+        if is_address(where) and not isinstance(error, CorruptError):
+            raise  # a server that is away says nothing of what it holds
         if not found and not is_address(where):
             found += _pages(where)
         if isinstance(error, NotOursError) and not found:
