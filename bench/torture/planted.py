@@ -114,7 +114,7 @@ FAULTS = (
     ),
     Fault(
         "P1", "A write is acknowledged before its COMMIT",
-        ((WRITER, "            results = self._transact(lambda db: _run_jobs(db, group), _patience(group, count))\n",
+        ((WRITER, "            results = self._transact(lambda db: _run_jobs(db, group), _patience(group, count, moment))\n",
           "            results = self._transact(lambda db: _tell_early(group, _run_jobs(db, group)), _MOMENT)\n"),
          (WRITER, "        for entry in group:\n            end = ", "        for entry in ():\n            end = "),
          (WRITER, "def _halves(", "def _tell_early(group, results):\n    left = iter(results)\n    for entry in group:\n"
