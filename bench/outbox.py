@@ -22,6 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "outbox-speed.md"
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
+SAME_STATE = (
+    "In each row the queue with and the queue without folding end in the same state. What such engines promise is "
+    "20 to 50 %."
+)
 
 if __name__ == "__main__" and "OUTLAST_BENCH_INSIDE" not in os.environ:
     sys.path.append(str(ROOT / "bench" / "torture"))
@@ -102,7 +106,7 @@ def coalescing():
     lines = ["### Coalescing", "", "| generator | sender | writes | sent | shorter by |", "|---|---|---|---|---|"]
     row = "| {generator} | {sender} | {writes:,} | {sent:,} | {shorter by} |"
     lines += [row.format(**found) for found in measure(20_000)]
-    return [*lines, ""]
+    return [*lines, "", SAME_STATE, ""]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The parts of the torture: what each plays, when it is good, and the line that tells of it."""
 
+import functools
 from collections import Counter
 
 import clocks
@@ -81,11 +82,15 @@ def clock(options, say):
     library = clocks.library()
     if library is None:
         return {"good": True, "note": "libfaketime could not be had on this machine"}
-    with scene(options.seed, {"sqlite"}) as (folder, server, place):
-        world = World("k-clocks", "sqlite", place("sqlite", "k-clocks"), folder, server.url, options.seed)
-        worst = clocks.play(world.job, world.folder, library, seconds=_REST, seed=options.seed)
+    with scene(options.seed, options.stores) as (folder, server, place):
+        worlds = []
+        for kind in options.stores:
+            name = f"k-clocks-{kind}"
+            worlds.append(World(name, kind, place(kind, name), folder, server.url, options.seed))
+        play = functools.partial(clocks.play, library=library, seconds=_REST, seed=options.seed)
+        worst = max(play(world.job, world.folder) for world in worlds)
         server.ask("/_heal")
-        played = [(world, world.finish(), observe(world, server, folder))]
+        played = [(world, world.finish(), observe(world, server, folder)) for world in worlds]
     found = judged(played)
     return {**found, "worst": worst, "good": not found["wrong"] and found["effects"] > 0}
 

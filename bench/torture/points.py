@@ -97,11 +97,17 @@ class Watch:
     # requests
 
     def takes_off(self):
-        self.flying.add(asyncio.current_task())
+        task = asyncio.current_task()
+        if task not in self.flying:
+            self.flying.add(task)
+            task.add_done_callback(self.landed)  # also where nothing is told, as of a merge or of what was cut off
         self.board["flying"] = len(self.flying)
 
     def lands(self):
-        self.flying.discard(asyncio.current_task())
+        self.landed(asyncio.current_task())
+
+    def landed(self, task):
+        self.flying.discard(task)
         self.board["flying"] = len(self.flying)
 
     async def trace(self, name, _info):

@@ -1,7 +1,8 @@
 """A server that misbehaves by a script and keeps a synced ledger of every effect; the standard library alone.
 
 Paths are /WORLD/KIND/ENTITY?w=WRITE. A world whose name begins with `k` honours idempotency keys, any other ignores
-them. `/_heal` ends the faults, `/_state` tells what every entity holds.
+them. `/batch` takes several requests in one; parts whose answers the script would cut off its 207 does not mention.
+`/_heal` ends the faults, `/_state` tells what every entity holds.
 """
 
 import argparse
@@ -19,20 +20,20 @@ from urllib.parse import parse_qs, urlsplit
 from faults import fault_of, latency, refuses_always
 
 WORDS = {
-    200: "OK", 201: "Created", 204: "No Content", 307: "Temporary Redirect", 404: "Not Found", 409: "Conflict",
-    412: "Precondition Failed", 422: "Unprocessable", 429: "Too Many Requests", 500: "Error", 503: "Away",
+    200: "OK", 201: "Created", 204: "No Content", 207: "Multi-Status", 307: "Temporary Redirect", 404: "Not Found",
+    409: "Conflict", 412: "Precondition Failed", 422: "Unprocessable", 429: "Too Many Requests", 500: "Error",
+    503: "Away",
 }  # fmt: skip
 LATER = 0.08
+IN_PROGRESS = b'{"type":"https://example.org/idempotency/in-progress"}'
 
 
 class Request:
     """One request: its parts, and what names it."""
 
-    def __init__(self, head, body):
-        first, *rest = head.decode("latin-1").split("\r\n")
-        self.method, self.target, _ = first.split(" ")
-        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
-        self.body = body
+    def __init__(self, method, target, headers, body):
+        self.method, self.target, self.body = method, target, body
+        self.headers = {name.lower(): value for name, value in headers.items()}
         parts = urlsplit(self.target)
         self.path = parts.path
         self.write = parse_qs(parts.query).get("w", [""])[0]
@@ -40,6 +41,22 @@ class Request:
         self.key = self.headers.get("idempotency-key") if self.world.startswith("k") else None
         self.match = self.headers.get("if-match")
         self.print = hashlib.sha256(f"{self.method} {self.target} {self.match}".encode() + body).hexdigest()
+
+    @classmethod
+    def read(cls, head, body):
+        first, *rest = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ")
+        return cls(method, target, {name: value for name, _, value in (line.partition(": ") for line in rest)}, body)
+
+    def parts(self):
+        """Yield the requests that came in this one, each under its id and with the bytes of its body."""
+        text, decoder = self.body.decode(), json.JSONDecoder()
+        at = text.index("[") + 1
+        while text[at] != "]":
+            one, end = decoder.raw_decode(text, at)
+            body = text[at : end - 1].partition(',"body":')[2]  # the last member of each
+            yield one["id"], Request(one["method"], one["path"], one["headers"], body.encode())
+            at = end + (text[end] == ",")
 
 
 class Server:
@@ -104,12 +121,14 @@ class Server:
     async def one(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), 0)
-        request = Request(head[:-4], b"")
+        request = Request.read(head[:-4], b"")
+        if request.path == "/batch":
+            return await self.batch(Request.read(head[:-4], await reader.readexactly(length)), writer)
         fault = None if request.method == "GET" else self.fault(request)
         if fault == "drop-before-read":
             self.note("arrival", request, fault=fault)
             return False
-        request = Request(head[:-4], await reader.readexactly(length))
+        request = Request.read(head[:-4], await reader.readexactly(length))
         if request.method == "GET":
             return await self.tell(request, writer)
         self.note("arrival", request, fault=fault)
@@ -139,13 +158,43 @@ class Server:
             return await self.answer(writer, status, headers, b"")
         if fault == "in-progress":
             self.after(LATER, request)
-            problem = b'{"type":"https://example.org/idempotency/in-progress"}'
-            return await self.answer(writer, 409, {"Retry-After": "0"}, problem)
+            return await self.answer(writer, 409, {"Retry-After": "0"}, IN_PROGRESS)
         status, headers, body = self.execute(request)
         await asyncio.sleep(latency(self.seed, request.write, self.arrivals[request.write]))
         if fault is None or status >= 300:
             return await self.answer(writer, status, headers, body)
         return await self.spoil(fault, request, writer, headers, body, status)
+
+    async def batch(self, whole, writer):
+        """Play the script with each part of a batch; the answer does not mention all that has been done."""
+        said = []
+        for name, request in whole.parts():
+            fault = self.fault(request)
+            self.note("arrival", request, fault=fault, batch=True)
+            found = self.part(fault, request)
+            if found is not None:
+                status, headers, body = found
+                said.append({"id": name, "status": status, "headers": headers, "body": json.loads(body or b"null")})
+            await asyncio.sleep(latency(self.seed, request.write, self.arrivals[request.write]) / 4)
+        return await self.answer(writer, 207, {}, json.dumps({"responses": said}).encode())
+
+    def part(self, fault, request):
+        """Return the answer to a part of a batch, None for one that is not mentioned."""
+        if fault == "drop-before-read":
+            return None
+        if fault in REFUSALS:
+            return (*REFUSALS[fault](request), b"")
+        if fault == "in-progress":
+            self.after(LATER, request)
+            return 409, {"Retry-After": "0"}, IN_PROGRESS
+        status, headers, body = self.execute(request)
+        if fault is None or status >= 300:
+            return status, headers, body
+        if fault == "apply-duplicate":
+            self.after(LATER, request)
+        spoilt = {"apply-500": (500, {}, b""), "apply-412": (412, {}, b""),
+                  "apply-wrong-etag": (status, {"ETag": '"never"'}, body)}  # fmt: skip
+        return spoilt.get(fault)
 
     async def spoil(self, fault, request, writer, headers, body, status):
         """Spoil the answer to what was applied."""

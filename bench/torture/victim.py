@@ -15,7 +15,7 @@ from outlast.errors import LeaseHeldError, LeaseLostError, StorageError
 from outlast.events import EventBus, LeaseTaken, OpConflicted, OpDelivered, OpDied, OpPostponed, OpSent
 from outlast.outbox import DeliveryPolicy, LeaseConfig, OpState, Outbox, Verb, Write
 from outlast.policies import CircuitBreaker
-from outlast.sync_engine import HttpTransport, Runner
+from outlast.sync_engine import HttpBatch, HttpTransport, Runner
 
 POLICY = DeliveryPolicy(backoff=Backoff.fixed(0.03), max_retry_after=1.0, max_deaths=1_000_000)
 LANES = 4
@@ -36,6 +36,7 @@ class Job:
         name: The producer's own, never used twice.
         ttl: Of the lease.
         jumps: Whether its wall clock jumps.
+        batches: Whether it sends several writes in one request.
         most: How many writes may be open before a producer waits.
     """
 
@@ -47,6 +48,7 @@ class Job:
     name: str = ""
     ttl: float = 30.0
     jumps: bool = False
+    batches: bool = False
     most: int = 60
 
 
@@ -188,6 +190,7 @@ def carrier(job, watch):
     transport = Carrier(
         job.url, client=client, headers=headers, call_timeout=5.0,
         idempotency_header="Idempotency-Key" if job.keyed else None,
+        batch=HttpBatch("/batch") if job.batches else None,
     )  # fmt: skip
     transport.watch = watch
     return transport

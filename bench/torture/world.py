@@ -142,7 +142,8 @@ class World:
     def fork(self, role, watch):
         name = f"{self.name}-{self.started}"
         ledger = str(self.folder / f"{name}.{role}.jsonl")
-        job = replace(self.job, name=name, ledger=ledger, jumps=self.random.random() < 0.25)
+        jumps, batches = (self.random.random() < 0.25 for _ in range(2))
+        job = replace(self.job, name=name, ledger=ledger, jumps=jumps, batches=batches)
         commits = self.random.choice((0, 10**9))  # lone writes are the loop's from the first on, or never
 
         def work():

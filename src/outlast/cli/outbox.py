@@ -225,14 +225,21 @@ def export(
         typer.Option(metavar="FILE", help="Where to; there as a whole or not at all. Default: standard output."),
     ] = None,
     codec: Codec = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say also in JSON how many are in FILE, or what went wrong.")
+    ] = False,
 ) -> None:
     """Write each write that waits, conflicts or is dead as a line of JSON."""
-    with told(as_json=False), look(where, codec) as seen:
+    with told(as_json=as_json), look(where, codec) as seen:
         if to is None:
             for line in export_lines(seen):
                 print(line)
+            return
+        number = write_whole(to, export_lines(seen))
+        if as_json:
+            print_json({"outbox": seen.name, "exported": number, "to": str(to)})
         else:
-            show(f"{write_whole(to, export_lines(seen)):,} writes in {to}")
+            show(f"{number:,} writes in {to}")
 
 
 @app.command()

@@ -21,11 +21,12 @@ class LeaseConfig:
 
     Args:
         beat_every: Seconds between beats, > 0. Default 10.
-        ttl: Seconds without a beat after which a frozen holder may be replaced. Default 30.
+        ttl: Seconds without a beat after which a frozen holder may be replaced, at least three beats; one that has died
+            is replaced at once. Default 120; `LeaseConfig(5, 60)` is quicker at it.
     """
 
     beat_every: float = 10.0
-    ttl: float = 30.0
+    ttl: float = 120.0
 
     def __post_init__(self) -> None:
         """Refuse a lease that a healthy holder could lose."""

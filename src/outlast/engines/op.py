@@ -295,7 +295,7 @@ class DeliveryPolicy:
     """Hold the numbers of delivery.
 
     Args:
-        backoff: The waits between attempts of one op. Default 1 s x 2, cap 60 s, full jitter.
+        backoff: The waits between attempts of one op. Default 1 s x 2, cap 60 s, equal jitter.
         max_retry_after: The longest Retry-After in seconds that is believed. Default 3600.
         max_compares: How often a refused precondition is sent again after the entity turned out to be
             missing, before it becomes a conflict. Default 5.

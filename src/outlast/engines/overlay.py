@@ -9,7 +9,8 @@ What nobody pulls is kept in one piece: behind a delivered op that says all of t
 were delivered too show nothing, and are forgotten.
 
 A pull contains a delivered op if it shows the op's version, or the entity is known to come after it: by a pull
-that began after the answer, by a higher number, or by the op's key in the pulled event.
+that began after the answer, by a higher number, by the op's key in the pulled event, or by the op's version in one
+that landed before. A delete whose answer named no version is in every pull that finds nothing.
 
 Source: the fork and master of RxDB and the rebase of Replicache, on one entity at a time.
 """
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from outlast.engines.json_values import ABSENT
+from outlast.engines.json_values import ABSENT, Absent
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.op import Verb
 
@@ -114,6 +115,8 @@ class OverlayEngine:
         self._echoed: set[int] = set()
         self._moment = 0
         self._landed: dict[str, tuple[Version, int]] = {}
+        # What has landed while own ops wait: the answer to one may name a version that is gone by already.
+        self._passed: dict[str, set[Version | Absent]] = {}
 
     def queue(self, op: LocalOp) -> None:
         """Add an op, or let one of that place be this from now on."""
@@ -133,7 +136,9 @@ class OverlayEngine:
         self._moment += 1
         self._ops[op.entity][seq] = replace(op, delivered=True, version=version, settled_at=self._moment)
         known, _ = self._landed.get(op.entity, (None, 0))
-        if seq in self._echoed or _contains(known, version):
+        name = ABSENT if version is None and op.verb is Verb.DELETE else version
+        passed = name is not None and name in self._passed.get(op.entity, ())
+        if seq in self._echoed or passed or _contains(known, version):
             self._drop(op.entity, seq)
         elif op.verb in WHOLE:
             self._drop(op.entity, seq - 1)
@@ -144,7 +149,13 @@ class OverlayEngine:
         return self._moment
 
     def land(
-        self, entity: str, *, version: Version = None, mark: int | None = None, includes: int | None = None
+        self,
+        entity: str,
+        *,
+        version: Version = None,
+        mark: int | None = None,
+        includes: int | None = None,
+        gone: bool = False,
     ) -> bool:
         """Note that a pull of an entity has landed; False says that it is older than one before and must be dropped.
 
@@ -155,6 +166,7 @@ class OverlayEngine:
                 older than what has landed: a feed with a cursor sees to that.
             includes: The place of an own op that the event is known to contain, by its key. It need not have
                 been answered yet.
+            gone: Whether it shows that the entity does not exist. Answers to a delete seldom name a version.
         """
         known, marked = self._landed.get(entity, (None, 0))
         # Only numbers tell their order; else what began before the last that landed may be older, and is asked anew.
@@ -164,8 +176,11 @@ class OverlayEngine:
             return False
         self._landed[entity] = version, max(marked, at)
         ops = self._ops.get(entity, {}).values()
+        if ops:
+            self._passed.setdefault(entity, set()).update((version, ABSENT) if gone else (version,))
         self._echoed.update(op.seq for op in ops if includes is not None and op.seq <= includes)
-        contained = [op.seq for op in ops if op.delivered and self._is_in(op, version, mark)]
+        unnamed = {op.seq for op in ops if gone and op.version is None and op.verb is Verb.DELETE}
+        contained = [op.seq for op in ops if op.delivered and (op.seq in unnamed or self._is_in(op, version, mark))]
         if contained:
             self._drop(entity, max(contained))
         return True
@@ -189,6 +204,7 @@ class OverlayEngine:
         op = ops.pop(seq)
         if not ops:
             del self._ops[entity]
+            self._passed.pop(entity, None)
         return op
 
     def op(self, seq: int) -> LocalOp | None:

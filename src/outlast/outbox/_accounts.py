@@ -75,6 +75,8 @@ class Accounts:
         if account.version and not account.proved:
             return False  # what a refresh has just given is refused too
         account.refreshing = asyncio.create_task(self._refresh(account, transport), name="outlast-refresh")
+        # Not by the task itself: an eager one that never waits ends before it is known here.
+        account.refreshing.add_done_callback(lambda _: self._ended(account))
         return True
 
     async def _refresh(self, account: _Account, transport: Refreshing) -> None:
@@ -90,9 +92,10 @@ class Accounts:
             )
             failure.__cause__ = error
             self._failed(failure)
-        finally:
-            account.refreshing = None
-            self._done()
+
+    def _ended(self, account: _Account) -> None:
+        account.refreshing = None
+        self._done()
 
     async def aclose(self) -> None:
         """End the refreshing that goes on."""

@@ -84,6 +84,10 @@ class OutboxCore:
         try:
             (self._read if codec is None else self._write)(sql.adopt).result()
             self.identity = self._read(sql.identity).result()
+            if coalescing is not None:
+                self._write(sql.index_lanes).result()
+            if self.limits.counted:
+                self._write(sql.count_backlog).result()
         except BaseException:
             self.database.close()
             raise
@@ -91,10 +95,6 @@ class OutboxCore:
         """What the keys of new ops begin with."""
         self.upcasters = upcasters or Upcasters()
         self._coalescing = None if coalescing is None else coalescing.within(self.limits.max_body)
-        if coalescing is not None:
-            self._write(sql.index_lanes).result()
-        if self.limits.counted:
-            self._write(sql.count_backlog).result()
         self._listeners: list[Callable[[], None]] = []
         self._listeners_lock = threading.Lock()
         self._side: _LoopSide | None = None
@@ -346,6 +346,10 @@ class OutboxCore:
     def changes(self, version: sql.Version, decisions: int, after: int) -> Future[Changes]:
         """Return what is new since a moment and a number of decisions."""
         return self._read(lambda db: sql.changes(db, version, decisions, after))
+
+    def absent(self, places: Sequence[int]) -> Future[list[int]]:
+        """Return the places at which nothing waits any more."""
+        return self._read(lambda db: sql.absent(db, places))
 
     def dues(self) -> Future[list[tuple[int, float | None, float]]]:
         """Return (seq, due wall seconds, planned delay) of every op that was sent before."""

@@ -63,6 +63,8 @@ class LaneIndex:
         self._held: set[int] = set()
         self._stuck = 0
         self.last_seq = 0
+        self.doubted: set[int] = set()
+        """Ops that keep others back while they wait for one of another lane; they may have been annihilated since."""
 
     def __len__(self) -> int:
         """Return how many ops are known and not settled."""
@@ -177,6 +179,7 @@ class LaneIndex:
                     continue
             behind[tail] = tails[lane] = seq
         index.last_seq = max(lane_of, default=0)
+        index.doubted.clear()  # all were there just now
         return index
 
     def hold(self, lane: int) -> None:
@@ -233,6 +236,8 @@ class LaneIndex:
         was_ready = lane not in self._state
         state, seq = self._next_step(lane)
         self._become(lane, state)
+        if seq in self._after and seq in self._next:
+            self.doubted.add(seq)
         if lane not in self._head:
             del self._state[lane]
         elif state == "ready":
@@ -322,6 +327,7 @@ class LaneIndex:
         self._passable.discard(seq)
         if seq in self._after:
             self._awaited[self._after.pop(seq)].remove(seq)
+            self.doubted.discard(seq)
         if hold:
             self._become(lane, "held")
             self._flying.pop(lane, None)
@@ -335,6 +341,7 @@ class LaneIndex:
         before = self._after.pop(seq, None)
         if before is None:
             return
+        self.doubted.discard(seq)
         if seq in self._awaited.get(before, ()):
             self._awaited[before].remove(seq)
         lane = self._lane[seq]
@@ -342,9 +349,14 @@ class LaneIndex:
         if self._state_of(lane) in {"blocked", "waiting"}:
             self._go_on(lane)
 
-    def follower(self, seq: int) -> int | None:
-        """Return the place of the op that comes next in the lane of this one, if one is known."""
-        return self._next.get(seq)
+    def followers(self, seq: int, most: int) -> list[int]:
+        """Return the places of the ops that come next in the lane of this one, as far as they are known."""
+        found: list[int] = []
+        following = self._next.get(seq)
+        while following is not None and len(found) < most:
+            found.append(following)
+            following = self._next.get(following)
+        return found
 
     def hurry(self) -> None:
         """Let everything that waits impatiently go: the server answers again."""

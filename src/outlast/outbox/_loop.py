@@ -86,6 +86,8 @@ class DeliveryLoop:
         self._seen_decisions = 0
         self._seen_routes = routes.version
         self._failures: list[BaseException] = []
+        self._unsaid: dict[int, Claimed] = {}
+        """Claims of flights that have ended without a word of them, by place."""
 
     @property
     def stats(self) -> LoopStats:
@@ -138,6 +140,8 @@ class DeliveryLoop:
                 if looked:
                     await self._refresh()
                 self._check()
+                if self._lanes.doubted:
+                    await self._forget_absent()
                 await self._launch()
                 if until_idle and not self._flying and not self._lanes.deliverable and not self._dirty:
                     if looked:
@@ -188,6 +192,14 @@ class DeliveryLoop:
         if self._seen_routes != self._routes.version:
             self._seen_routes = self._routes.version
             self._claimer.free_foreign()
+
+    async def _forget_absent(self) -> None:
+        """Let nothing wait behind what was annihilated before its turn: nobody else would find out."""
+        places = sorted(self._lanes.doubted)
+        for seq in await patiently(self._core, lambda: self._core.absent(places)):
+            if seq in self._lanes:
+                self._lanes.remove(seq)
+        self._lanes.doubted.difference_update(places)
 
     async def _launch(self) -> None:
         if self.gates.recovered():
@@ -241,11 +253,14 @@ class DeliveryLoop:
         if self._claimer.suspects:
             self._claimer.suspects.difference_update(judged.claimed.op.seq for judged in found)
         await self._recorder.record(flight.route, found, version, flight.landed)
+        for judged in found if self._unsaid else ():
+            self._unsaid.pop(judged.claimed.op.seq, None)
 
     def _landed(self, flight: Flight, task: asyncio.Task[None]) -> None:
         del self._flying[task]
         # A task that was cut or failed leaves no slot and no lane behind; a permit that was judged stays so.
         flight.permit.ignore()
+        self._unsaid.update(flight.open)
         for seq in flight.open:
             self._lanes.give_back(seq)
         error = _cut_short(task) if task.cancelled() else task.exception()
@@ -313,7 +328,6 @@ class DeliveryLoop:
 
         Cancel: the rest is cut at once.
         """
-        flights = list(self._flying.values())
         try:
             if self._flying:
                 await asyncio.wait(self._flying, timeout=seconds)
@@ -323,13 +337,13 @@ class DeliveryLoop:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.aclose()
-            await self._release(flights)
+            await self._release()
 
-    async def _release(self, flights: Sequence[Flight]) -> None:
-        """Say of what was cut that it did not kill this process; a process that cannot say so is suspected of it."""
-        cut = [claimed for flight in flights for claimed in flight.open.values()]
+    async def _release(self) -> None:
+        """Say of what was cut, or failed, that it did not kill this process; one that cannot say so is suspected."""
+        cut, self._unsaid = self._unsaid, {}
         # Also when the lease could not be kept: whoever has taken it since is known by his fence, and it is refused.
-        for order in [self._recorder.release(claimed) for claimed in cut]:
+        for order in [self._recorder.release(claimed) for claimed in cut.values()]:
             with contextlib.suppress(OutlastError):
                 await self._core.result(order)
 

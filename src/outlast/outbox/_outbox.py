@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -118,22 +120,14 @@ class Outbox:
         Raises:
             StorageError: The file cannot be used; the subclasses say why.
             ConfigError: Its bodies were written by another codec, with another key, or without one.
+
+        Cancel: it is closed as soon as it is open.
         """
-        return cls(
-            await asyncio.to_thread(
-                OutboxCore,
-                path,
-                durability=durability,
-                clock=clock,
-                bus=bus,
-                inside=inside,
-                coalescing=coalescing,
-                limits=limits,
-                upcasters=upcasters,
-                codec=codec,
-                commit_on_loop=commit_on_loop,
-            )
-        )
+        make = partial(
+            OutboxCore, path, durability=durability, clock=clock, bus=bus, inside=inside, coalescing=coalescing,
+            limits=limits, upcasters=upcasters, codec=codec, commit_on_loop=commit_on_loop,
+        )  # fmt: skip
+        return cls(await _opened(make))
 
     async def create(self, kind: str, entity: str, body: Any, **options: Any) -> Ticket:
         """Queue the making of an entity; if it exists with other content, that becomes a conflict.
@@ -361,3 +355,23 @@ class Outbox:
     ) -> None:
         """Close the file."""
         await self.aclose()
+
+
+async def _opened(make: Callable[[], OutboxCore]) -> OutboxCore:
+    """Return what is made in a thread."""
+    made: list[OutboxCore] = []
+    gone = threading.Event()
+
+    def open_one() -> None:
+        made.append(make())
+        if gone.is_set():
+            made[0].database.close()
+
+    try:
+        await asyncio.to_thread(open_one)
+    except asyncio.CancelledError:
+        gone.set()  # before the look, as the thread looks behind it: one of them closes it
+        for core in made:
+            core.database.close()
+        raise
+    return made[0]

@@ -44,6 +44,8 @@ from outlast.outbox._routes import BeforeSettle, Route
 T = TypeVar("T")
 
 _LOCKED_WAIT: Final = 0.25
+_FOLLOWERS: Final = 64
+"""Among so many next ops of a lane the next one of an entity is looked for; a lane of many entities may be long."""
 
 
 async def patiently(core: OutboxCore, order: Callable[[], Future[T]]) -> T:
@@ -193,8 +195,9 @@ class Recorder:
 
     def _report(self, route: Route, judged: Judged) -> sql.Report:
         claimed, step, _, doubt = judged
+        followers = self.lanes.followers(claimed.op.seq, _FOLLOWERS)
         return sql.Report(
-            step=step, follower=self.lanes.follower(claimed.op.seq), known_to=self.lanes.last_seq,
+            step=step, followers=followers, known_to=self.lanes.last_seq if len(followers) < _FOLLOWERS else None,
             doubt=doubt, refused=judged.refused, origin=route.transport.origin,
         )  # fmt: skip
 

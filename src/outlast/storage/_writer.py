@@ -25,6 +25,8 @@ PATIENCE: Final = 10.0
 """Seconds for which a job may wait for a transaction of somebody else, from when it was queued."""
 _MOMENT: Final = 0.1
 """Seconds for which several wait together; after that each half of them is tried by itself, see `_commit`."""
+_BLINK: Final = 0.01
+"""Seconds for which each part of them waits then: a hundred that wait for the same are found out in a second."""
 MOST_AT_ONCE: Final = 1024
 """How many items share a commit at most; who has more of them gives them in several lists."""
 
@@ -278,7 +280,7 @@ class GroupCommitWriter:
             with self._turn:
                 group = [entry for entry in self._take() if entry.begin()]
                 self._crowded = len(group) > 1
-                outcomes = self._commit(group) if group else []
+                outcomes = self._commit(group, _MOMENT) if group else []
             self._land(group, outcomes)
 
     def _has_come(self) -> bool:
@@ -303,18 +305,18 @@ class GroupCommitWriter:
             entry.land(outcomes[begin:end])
             begin = end
 
-    def _commit(self, group: list[_Entry]) -> list[Any]:
+    def _commit(self, group: list[_Entry], moment: float) -> list[Any]:
         """Return the outcome of each item, committed in as few transactions as possible."""
         count = sum(len(entry.items) for entry in group)
         try:
-            results = self._transact(lambda db: _run_jobs(db, group), _patience(group, count))
+            results = self._transact(lambda db: _run_jobs(db, group), _patience(group, count, moment))
         except GroupRefusedError as refusal:
             return [Failed(self._translate(refusal.cause)) for _ in range(count)]
         except BaseException as error:  # a codec in Rust panics with one, and the writer goes on
             if count == 1:
                 return [Failed(self._translate(self._ordinary(error)))]
             first, second = _halves(group)
-            return self._commit(first) + self._commit(second)
+            return self._commit(first, _BLINK) + self._commit(second, _BLINK)
         self.commits += 1
         return results
 
@@ -328,9 +330,9 @@ class GroupCommitWriter:
         return found
 
 
-def _patience(group: Sequence[_Entry], count: int) -> float:
+def _patience(group: Sequence[_Entry], count: int, moment: float) -> float:
     """Return for how many seconds a transaction may wait for somebody else's: one of several jobs for a moment."""
-    return _MOMENT if count > 1 else max(_MOMENT, PATIENCE - (SYSTEM_CLOCK.now() - group[0].since))
+    return moment if count > 1 else max(moment, PATIENCE - (SYSTEM_CLOCK.now() - group[0].since))
 
 
 def _halves(group: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:

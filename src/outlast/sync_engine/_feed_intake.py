@@ -120,9 +120,10 @@ class FeedIntake:
     async def _take_page(self, page: FeedPage) -> bool:
         found = sort_pulled(self.position.seq, page.events)
         self.stats.duplicates += found.duplicates
-        seqs = [event.seq for event in found.fresh if event.seq is not None]
-        known = page.seq if page.seq is not None else self.position.seq
-        after = Position(page.cursor or self.position.cursor, seqs[-1] if seqs else known)
+        # The furthest place: a copy of the server that lags behind moves the cursor back, but makes nothing new again.
+        places = (self.position.seq, page.seq, *(event.seq for event in found.fresh))
+        furthest = max((place for place in places if place is not None), default=None)
+        after = Position(page.cursor or self.position.cursor, furthest)
         return not (found.fresh or after != self.position) or await self._commit(found.fresh, after)
 
     async def _commit(self, events: Sequence[FeedEvent], after: Position) -> bool:

@@ -90,19 +90,19 @@ class SseLine:
     Args:
         response: The open answer.
         form: How the server writes events.
-        last_id: The id that the stream was resumed at.
     """
 
-    def __init__(self, response: Any, form: FeedFormat, last_id: str) -> None:
+    def __init__(self, response: Any, form: FeedFormat) -> None:
         self._response = response
         self._form = form
-        self._parser = SseParser(last_id=last_id)
+        # The id that it was resumed at is that of no event here: behind one without an id it would be a step back.
+        self._parser = SseParser()
         self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
 
     @classmethod
     async def open(cls, http: FeedHttp, form: FeedFormat, position: Position) -> SseLine:
         """Open the stream behind a position; raises as `receive` does."""
-        return cls(await http.stream(Rung.SSE, position), form, position.cursor or "")
+        return cls(await http.stream(Rung.SSE, position), form)
 
     async def receive(self, position: Position) -> Sequence[FeedEvent] | FeedPage:
         """Wait for the next bytes; a comment is a sign of life without events."""

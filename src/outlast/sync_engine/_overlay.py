@@ -60,7 +60,7 @@ class _OverlayFace:
 
         Args:
             seq: Its place, the `seq` of its ticket.
-            on_success: Told when it was delivered.
+            on_success: Told when it was delivered, or a policy has found that it need not be.
             on_error: Told when it was rolled back: in conflict, dead, or discarded (then with None).
         """
         self._core.follow(seq, on_success, on_error)
@@ -77,8 +77,8 @@ class Overlay(_OverlayFace):
     What is queued by `enqueue` here is shown for certain; what goes past it may be delivered between two looks, and
     is then seen when it is pulled.
     An op that was delivered stays visible until a pull contains it: whoever pulls must tell `pulled`. An op that is
-    in conflict, dead or discarded is rolled back by replaying the others. Inside `async with`, listeners are told
-    without anybody reading.
+    in conflict, dead or discarded, or that a policy has dropped, is rolled back by replaying the others. Inside
+    `async with`, listeners are told without anybody reading.
 
     Args:
         box: The outbox.

@@ -129,7 +129,8 @@ class OverlayCore:
         done = status is not None and status.state in _DONE
         with self._lock:
             op = self._engine.op(seq)
-            if status is not None and status.state is OpState.DELIVERED:
+            # One that was settled without effect, for which there is a reason, no pull will ever contain.
+            if status is not None and status.state is OpState.DELIVERED and not status.reason:
                 self._engine.acknowledge(seq, status.etag)
             else:
                 self._engine.remove(seq)
@@ -147,9 +148,10 @@ class OverlayCore:
     def land(self, entity: str, value: Any, version: Version, mark: int | None, includes: int | None) -> bool:
         """Put what was pulled into the shadow, unless it is older than what is there."""
         with self._lock:
-            if not self._engine.land(entity, version=version, mark=mark, includes=includes):
+            gone = value is ABSENT
+            if not self._engine.land(entity, version=version, mark=mark, includes=includes, gone=gone):
                 return False
-            if value is ABSENT:
+            if gone:
                 self.shadow.pop(entity, None)
             else:
                 self.shadow[entity] = value

@@ -81,6 +81,7 @@ class RealtimeLoop:
         self._hearing: asyncio.Task[Sequence[FeedEvent] | FeedPage] | None = None
         self._woken = asyncio.Event()
         self._reason = ""
+        self._tried = 0  # which of the credentials that were brought the rung was opened with
 
     def wake(self) -> None:
         """End a wait: try at once."""
@@ -94,8 +95,6 @@ class RealtimeLoop:
 
     async def run(self) -> None:
         """Run; raises what ends the feed for good."""
-        if self._credentials.missing:
-            self._ladder.refused(self._clock.now(), self._random.random(), refreshable=True)
         try:
             while True:
                 await self._turn()
@@ -116,6 +115,8 @@ class RealtimeLoop:
             self._reason = str(error)
             chance = self._random.random()
             self._ladder.refused(self._clock.now(), chance, refreshable=self._credentials.refreshable)
+            if self._credentials.given != self._tried:
+                self._ladder.renewed(asked=False)  # those that were brought since were not tried yet
 
     async def _act(self, step: Step) -> None:
         match step:
@@ -135,6 +136,9 @@ class RealtimeLoop:
                 raise SyncError(f"the feed gave up after {attempts} attempts in a row; the last one: {self._reason}")
 
     async def _open(self, rung: Rung) -> None:
+        self._tried = self._credentials.given
+        if self._credentials.missing:
+            raise RefusedError(self._reason)
         self._say("connecting", rung, self._reason)
         await self._intake.load()
         self._line = await self._opener.open(rung, self._intake.position)
@@ -213,11 +217,13 @@ class RealtimeLoop:
         """Close the line, whatever comes between; a line that cannot be closed in peace is dropped."""
         line, hearing = self._line, self._hearing
         self._line = self._hearing = None
-        if hearing is not None:
-            hearing.cancel()
-            await asyncio.wait([hearing])
-            if not hearing.cancelled():
-                hearing.exception()  # looked at, so that nobody reports it as never retrieved
-        if line is not None:
-            with suppress(Exception):
-                await line.aclose()
+        try:
+            if hearing is not None:
+                hearing.cancel()
+                await asyncio.wait([hearing])
+                if not hearing.cancelled():
+                    hearing.exception()  # looked at, so that nobody reports it as never retrieved
+        finally:  # also when who waits for the end of the hearing is interrupted
+            if line is not None:
+                with suppress(Exception):
+                    await line.aclose()

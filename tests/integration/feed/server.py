@@ -32,6 +32,7 @@ class Plan:
     twice: bool = False  # each push is sent two times
     mute: bool = False  # streams carry nothing at all
     heartbeat: float = 1.0  # seconds between comments
+    named: bool = True  # whether the events of a stream have ids
     retry: int | None = None  # what streams ask for, in milliseconds
     held: bool = True  # whether long polls are held
     status: int | None = None  # the answer to each pull
@@ -40,6 +41,7 @@ class Plan:
     drip: float = 0.0  # seconds that each event of a page takes on its way
     astray: bool = False  # each page says that there is more, behind one of two cursors
     deaf: bool = False  # pulls begin at the beginning, whatever the cursor says
+    lag: int = 0  # pulls are answered by a copy that is so many events behind, and says so
     hint: bool = False  # pushes say only that something has happened
 
 
@@ -78,9 +80,11 @@ async def feed(request):
     after = 0 if PLAN.deaf else place(request.query_params.get("cursor", "0"))
     if hold is not None and PLAN.held:
         await news(after, float(hold))
-    events = LOG[after : after + int(request.query_params.get("limit", 100))]
-    last = after + len(events)
-    page = {"events": events, "cursor": f"{PLAN.mark}{last}", "more": last < len(LOG)}
+    known = LOG[: len(LOG) - PLAN.lag]
+    events = known[after : after + int(request.query_params.get("limit", 100))]
+    last = min(after, len(known)) + len(events)
+    page = {"events": events, "cursor": f"{PLAN.mark}{last}", "more": last < len(known)}
+    page |= {"seq": last} if PLAN.lag else {}
     return StreamingResponse(dripped(page)) if PLAN.drip else JSONResponse(page)
 
 
@@ -138,7 +142,8 @@ async def stream(request):
             if event is None:
                 yield "" if PLAN.mute else ": still here\n\n"
             else:
-                yield f"id: {PLAN.mark}{event.get('seq', '')}\r\ndata: {json.dumps(event)}\r\n\r\n"
+                named = f"id: {PLAN.mark}{event.get('seq', '')}\r\n" if PLAN.named else ""
+                yield f"{named}data: {json.dumps(event)}\r\n\r\n"
 
     return StreamingResponse(text(), media_type="text/event-stream")
 

@@ -12,7 +12,7 @@ from outlast.errors import BadRequestError, Outcome, ShuttingDownError
 from outlast.events import FeedApplyFailed
 from outlast.outbox import Outbox
 from outlast.storage import FileFormat, SqliteDatabase
-from outlast.sync_engine import CallableTransport, FeedEvent, FeedStore, Position, Rung, Runner
+from outlast.sync_engine import CallableTransport, FeedEvent, FeedStore, JsonFeed, Position, Rung, Runner
 from outlast.testing import Recorder
 
 
@@ -250,6 +250,48 @@ async def test_closing_twice_leaves_no_connection(feed, until):
             os.kill(world.server.process.pid, signal.SIGCONT)
 
 
+class Ending(JsonFeed):
+    """Read pages until there is an end to be made; then that happens while the feed puts a failure in order."""
+
+    end = None
+
+    def page(self, body):
+        """Read a page."""
+        if self.end is None:
+            return super().page(body)
+        asyncio.get_running_loop().call_soon(self.end)
+        raise ValueError("the last page")
+
+
+async def test_an_end_while_a_failure_is_put_in_order_leaves_no_connection(feed, until):
+    """Who is cancelled while a lost rung is being closed closes it all the same."""
+    form, limits = Ending(), {"resync_every": 0.2}
+    async with feed() as world, world.channel(rungs=[Rung.WEBSOCKET], form=form, limits=limits) as channel:
+        await channel.connect()
+        await channel.caught_up()
+        socket = channel._loop._line._socket
+        form.end = channel._task.cancel
+        await until(channel._task.done)
+
+        assert socket.transport.is_closing()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_an_end_that_comes_twice_leaves_no_connection(feed, until, turns):
+    """A loop that ends cancels every task, also one that is closing its connection because it was cancelled."""
+    async with feed() as world, world.channel(rungs=[Rung.WEBSOCKET]) as channel:
+        await channel.connect()
+        await channel.caught_up()
+        socket = channel._loop._line._socket
+        channel._task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        channel._task.cancel()
+        await until(channel._task.done)
+
+        assert socket.transport.is_closing()
+
+
 @pytest.mark.parametrize("moment", ["connecting", "catching-up", "live", "waiting"])
 async def test_it_can_be_cancelled_at_any_moment(feed, until, moment):
     """Leaving the block ends everything at once: no task, no socket, and the store goes on where it is."""
@@ -309,6 +351,21 @@ async def test_two_channels_on_one_store_do_no_harm_without_numbers(feed, until)
                 await until(lambda length=str(length): one.position.cursor == two.position.cursor == length)
 
     assert applied == [f"note/{length}" for length in range(1, 9)]
+
+
+async def test_a_copy_that_lags_behind_makes_nothing_new_again(feed, until):
+    """Pulls may be answered by a copy of the server that knows less: what it then learns is known here already."""
+    async with feed() as world, world.channel(rungs=[Rung.POLL]) as channel, channel.messages() as messages:
+        world.server.append(5)
+        await channel.connect()
+        await channel.caught_up()
+        world.server.tell(lag=3)
+        await until(lambda: channel.position.cursor == "2")
+        world.server.tell(lag=0)
+        world.server.append(1)
+
+        assert [(await anext(messages)).seq for _ in range(6)] == [1, 2, 3, 4, 5, 6]
+        assert channel.stats.applied == 6
 
 
 async def test_a_late_page_without_numbers_is_not_applied(tmp_path):

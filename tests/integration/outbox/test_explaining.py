@@ -1,9 +1,23 @@
 """Why a write does not go is said by name, the nearest cause first, and the cause of that."""
 
+import asyncio
+
 import pytest
 
 from delivering import deliver, opened
-from outlast.outbox import Applied, Inspection, OpState, Rejected, Stale, Verb, Write, explain
+from outlast.outbox import (
+    Applied,
+    Inspection,
+    LeaseConfig,
+    OpState,
+    ProcessingLease,
+    Rejected,
+    Stale,
+    Verb,
+    Write,
+    explain,
+    nobody,
+)
 from outlast.sync_engine import CallableTransport
 
 
@@ -66,6 +80,20 @@ async def test_what_was_sent_says_how_it_goes_on(place, due, accepted, expected)
     place.execute("INSERT INTO $lease VALUES ('deliver', 'me', 1, 'another boot', 0, 30, ?)", True)
 
     assert causes(place, 1) == [*((code, 1) for code in expected), ("nobody", 0)]
+
+
+@pytest.mark.parametrize(("silent", "expected"), [(1000.0, []), (6000.0, ["not been heard of for 60"])])
+async def test_a_process_that_is_silent_is_told_of_before_its_lease_ends(place, silent, expected):
+    """It is killed, and who looks does not have to wait until another one may take over."""
+    async with opened(place) as box:
+        lease = ProcessingLease(box.core.database, LeaseConfig(beat_every=3600.0, ttl=10_800.0))
+        await asyncio.to_thread(lease.acquire)
+        place.execute("UPDATE $lease SET beat = beat - ?", silent)
+        with Inspection.open(place) as seen:
+            found = [why.text for why in nobody(seen)]
+        await asyncio.to_thread(lease.release)
+
+    assert [text in said for text, said in zip(expected, found, strict=True)] == [True] * len(expected)
 
 
 async def test_a_process_that_delivers_leaves_nothing_to_explain(place):

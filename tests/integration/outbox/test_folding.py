@@ -192,3 +192,11 @@ def test_a_write_is_not_given_up_with_a_later_one_that_expires(face, box):
         ("b", Verb.DELETE, True),
         ("c", Verb.PUT, True),
     ]
+
+
+def test_what_must_not_be_passed_is_not_folded_into_what_may(face, box):
+    """Else those behind it would overtake the write while that waits, which its author has ruled out."""
+    for order in ("mutex", "strict", "strict", "mutex"):
+        face.do(box.put("notes", "a", {"order": order}, order=order))
+
+    assert [body for _, _, body in waiting(box)] == [b'{"order":"%s"}' % one for one in (b"mutex", b"strict", b"mutex")]

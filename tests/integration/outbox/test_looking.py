@@ -38,7 +38,7 @@ def test_writes_are_counted_and_listed_by_state(face, box):
         (1, OpState.DELIVERED),
         (2, OpState.CONFLICT),
         (3, OpState.DEAD),
-        (4, OpState.SENT),
+        (4, OpState.WAITING),
         (5, OpState.READY),
     ]
     assert [status.reason for status in face.do(box.list(OpState.DEAD))] == ["400 no"]

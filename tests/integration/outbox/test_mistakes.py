@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from delivering import Server, carry, opened, put, runner
+from delivering import Server, carry, deliver, opened, put, runner
 from outlast.errors import ConfigError, OutlastError
 from outlast.events import OpEvent
 from outlast.outbox import Applied, Busy, Counts, Found, OpState, Rejected, SealedRequest, Stale
@@ -182,3 +182,20 @@ async def test_an_answer_with_wrong_fields_harms_its_write_only(place, wrong, wh
         assert await box.counts() == Counts(delivered=2)
         (reason,) = [event.reason for event in seen.events if event.event_type == "OpPostponed"]
         assert reason.endswith(why)
+
+
+async def test_a_callback_that_raises_is_no_death_of_the_process(place):
+    """However many runners it has ended, the write is not taken for what killed them."""
+
+    async def note(op, step):
+        raise RuntimeError("not yet")
+
+    server = Server()
+    async with opened(place) as box:
+        await box.enqueue(put("a"))
+        for _ in range(5):
+            with pytest.raises(RuntimeError, match="not yet"):
+                await deliver(box, server, before_settle=note)
+        await deliver(box, server)
+
+        assert (len(server.seen), await box.counts()) == (6, Counts(delivered=1))

@@ -283,4 +283,4 @@ def test_the_clock_of_a_lease_is_the_servers(place):
             contender.acquire()
         holder.release()
 
-    assert 0 < held.value.retry_after <= 30.0
+    assert 0 < held.value.retry_after <= 120.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -250,3 +252,21 @@ async def test_who_enters_twice_is_told_and_the_first_goes_on(place):
             await run.run_until_idle()
 
         assert await box.counts() == Counts(delivered=1)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 0.02])
+async def test_an_opening_that_is_cancelled_leaves_nothing_open(place, seconds):
+    """Whoever could close the outbox has never got it, so its threads end by themselves."""
+    before = set(threading.enumerate())
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        opening = asyncio.create_task(Outbox.open(place))
+        await asyncio.sleep(seconds)
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await opening).aclose()
+        await asyncio.to_thread(int)  # behind what is still opening
+
+        assert [one for one in set(threading.enumerate()) - before if one.name.startswith("outlast-")] == []
+        async with opened(place) as box:
+            assert await box.counts() == Counts()

@@ -25,7 +25,7 @@ async def test_a_second_runner_is_refused(place):
         async with runner(other, Server()) as run:
             await run.run_until_idle()
 
-    assert 0 < refused.value.retry_after <= 30.0
+    assert 0 < refused.value.retry_after <= 120.0
 
 
 async def test_a_runner_may_be_entered_again(place):
@@ -168,7 +168,7 @@ async def test_a_process_that_was_frozen_after_its_claim_sends_nothing(place):
     async with opened(place, clock=clock) as box:
         await box.enqueue(put("a"))
         async with runner(box, server) as run:
-            box.core.bus.subscribe(lambda event: clock.advance(25.0) if event.event_type == "OpSent" else None)
+            box.core.bus.subscribe(lambda event: clock.advance(100.0) if event.event_type == "OpSent" else None)
             with pytest.raises(LeaseLostError, match="has stopped sending"):
                 async with asyncio.timeout(50):
                     await run.run_until_idle()

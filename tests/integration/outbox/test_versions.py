@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from delivering import Server, opened, put, runner
-from outlast.outbox import Applied, Found, Missing, OpState, Stale, Verb, Write
+from outlast.engines.backoff import Backoff
+from outlast.outbox import Applied, Busy, DeliveryPolicy, Found, InDoubt, Missing, OpState, Stale, Verb, Write
 from outlast.sync_engine import CallableTransport
 
 
@@ -95,3 +96,45 @@ async def test_a_refused_precondition_is_settled_by_reading_back(place, found, s
         status = await ticket.status()
 
     assert (status.state, status.reason, len(server.seen)) == (state, reason, 1)
+
+
+async def test_the_version_passes_writes_of_other_entities_in_a_lane(place):
+    """It is for the next write of the entity, whatever lies between the two."""
+    seen = []
+
+    async def act(op):
+        seen.append((op.entity, op.if_match))
+        if op.seq == 1:
+            box.core.store([put("a", if_match='"0"', lane="x")])
+        return Applied(f'"{op.seq}"')
+
+    async with opened(place) as box:
+        await box.enqueue(put("a", if_match='"0"', lane="x"), put("b", lane="x"))
+        async with runner(box, act) as run:
+            await run.run_until_idle()
+        first = seen.copy()
+        await box.enqueue(put("c", if_match='"0"', lane="x"), put("b", lane="x"), put("c", if_match='"0"', lane="x"))
+        async with runner(box, act) as run:
+            await run.run_until_idle()
+
+    assert first == [("a", '"0"'), ("b", None), ("a", '"1"')]
+    assert seen[3:] == [("c", '"0"'), ("b", None), ("c", '"4"')]
+
+
+async def test_a_version_never_reaches_a_write_that_was_sent(place):
+    """One that passed the write in front of it is sent again under its key as it was."""
+    seen, answers = [], {1: [Busy("503", 0.05)], 2: [InDoubt("cut"), InDoubt("cut")]}
+
+    async def act(op):
+        seen.append((op.key, op.if_match))
+        return answers[op.seq].pop(0) if answers[op.seq] else Applied(f'"{op.seq}"')
+
+    async with opened(place) as box:
+        tickets = await box.enqueue(put("a", order="mutex"), put("a", order="mutex"))
+        async with runner(box, act, policy=DeliveryPolicy(backoff=Backoff.fixed(0.05))) as run:
+            await run.run_until_idle()
+        first, second = (ticket.key for ticket in tickets)
+
+    assert seen[:2] == [(first, None), (second, None)]
+    assert set(seen) == {(first, None), (second, None)}
+    assert seen.index((first, None), 1) < max(number for number, one in enumerate(seen) if one[0] == second)

@@ -109,7 +109,16 @@ def test_export_is_there_as_a_whole(outbox, filled, tmp_path):
         (2, "dead"), (3, "conflict"), (4, "waiting"), (5, "ready"),
     ]  # fmt: skip
     assert said.out == f"4 writes in {to}\n"
-    assert outbox("export", filled).out == to.read_text()
+    assert outbox("export", filled).out == outbox("export", filled, "--json").out == to.read_text()
+
+
+def test_export_speaks_json_as_the_other_commands_do(outbox, filled, tmp_path):
+    """How many went into a file, and what went wrong, is one object."""
+    done = outbox("export", filled, "--to", tmp_path / "out.jsonl", "--json").json
+    failed = outbox("export", filled, "--to", tmp_path / "no" / "out.jsonl", "--json")
+
+    assert (done["exported"], done["to"]) == (4, str(tmp_path / "out.jsonl"))
+    assert (failed.code, failed.json["exit"]) == (2, "usage")
 
 
 def test_export_that_ends_early_leaves_what_was_there(tmp_path):

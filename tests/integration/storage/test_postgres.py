@@ -188,6 +188,28 @@ def test_a_lock_keeps_those_who_do_not_need_it_for_a_moment_only(notes, postgres
     assert notes.read(ids).result() == [1, 2, 3]
 
 
+def test_many_that_wait_for_one_lock_are_found_out_soon(notes, postgres_server, schema, monkeypatch):
+    """Only all of them together wait for a moment, each part of them for much less, so nobody else waits for long."""
+    monkeypatch.setattr(_writer, "PATIENCE", 0.0)
+    waits, transact, begun, go = [], notes._writer._transact, threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        notes._writer, "_transact", lambda work, patience: waits.append(patience) or transact(work, patience)
+    )
+    notes.write(add(1)).result()
+    with psycopg.connect(postgres_server.address()) as somebody:
+        somebody.execute(f"SELECT 1 FROM {schema}.note FOR UPDATE")
+        first = notes.write(lambda db: (begun.set(), go.wait(50)))
+        assert begun.wait(50)
+        futures = [notes.write(lambda db: db.execute("UPDATE note SET text = 'mine'")) for _ in range(16)]
+        go.set()
+        errors = [future.exception() for future in futures]
+
+    assert first.result() == (None, True)
+    assert {type(error) for error in errors} == {StorageBusyError}
+    assert len(waits) == 2 + 31
+    assert sum(waits[2:]) == pytest.approx(_writer._MOMENT + 30 * _writer._BLINK)
+
+
 def test_a_lost_transaction_that_is_still_being_ended_is_waited_for(notes, postgres_server, schema):
     """However many jobs wait together, they are not refused because their writer's own mark is held for a moment."""
     notes.write(add(1)).result()

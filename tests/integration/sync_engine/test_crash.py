@@ -84,6 +84,7 @@ async def test_a_process_killed_between_both_commits_repeats_the_same_request(wo
         assert await box.counts() == Counts(delivered=9)
 
 
+@pytest.mark.usefixtures("place")
 async def test_without_keys_the_same_crash_is_settled_by_reading_back(world):
     """A server that knows no keys refuses the repetition of a create, and its content proves that it was ours."""
     async with AsyncExitStack() as stack:
@@ -155,6 +156,7 @@ async def test_a_frozen_holder_is_replaced_and_its_late_result_refused(world, un
         assert {len(sent) for sent in identities(proxy).values()} == {1}
 
 
+@pytest.mark.usefixtures("place")
 async def test_racing_runners_share_the_work_without_doubling_it(world):
     """Of several that start at the same moment one delivers; the others are refused or come after it."""
     async with AsyncExitStack() as stack:
@@ -184,6 +186,7 @@ async def test_credentials_of_a_killed_process_are_in_no_file(world):
     assert b"very-secret-token" not in stored
 
 
+@pytest.mark.usefixtures("place")
 async def test_ctrl_c_lets_the_requests_on_the_wire_finish(world, until):
     """An interrupted process records what was answered, gives the lease back, and leaves the rest for later."""
     async with AsyncExitStack() as stack:

@@ -8,8 +8,17 @@ import pytest
 
 from outlast.engines.json_values import ABSENT
 from outlast.engines.overlay import Seen
-from outlast.outbox import Applied, Coalescing, OpState, Outbox, Rejected, Stale, SyncOutbox, Verb, Write
-from outlast.sync_engine import CallableTransport, Overlay, Runner, SyncOverlay
+from outlast.outbox import Applied, Coalescing, Found, OpState, Outbox, Rejected, Stale, SyncOutbox, Verb, Write
+from outlast.sync_engine import (
+    CallableTransport,
+    ConflictPolicy,
+    MergeRules,
+    OnDuplicate,
+    Overlay,
+    Rule,
+    Runner,
+    SyncOverlay,
+)
 
 APPLIED = Applied("v2")
 
@@ -36,13 +45,18 @@ class Desk:
         """Return what a user sees."""
         return await self.ask(self.overlay.see, entity)
 
-    async def deliver(self, answer=APPLIED):
+    async def deliver(self, answer=APPLIED, read_back=None, conflicts=None):
         """Deliver all that waits, with one answer to all."""
 
         async def server(op):
             return answer(op) if callable(answer) else answer
 
-        async with Runner(self.box, CallableTransport(server), park_lanes=False) as runner, asyncio.timeout(60):
+        async def look(op):
+            return read_back
+
+        transport = CallableTransport(server, read_back=look if read_back is not None else None)
+        runner = Runner(self.box, transport, park_lanes=False, conflicts=conflicts)
+        async with runner, asyncio.timeout(60):
             await runner.run_until_idle()
 
 
@@ -121,6 +135,43 @@ async def test_a_refused_write_is_rolled_back_and_the_later_one_stays(desk, answ
     assert heard == [("no", bad, state), ("ok", good, OpState.DELIVERED)]
     await desk.ask(desk.box.replay, bad, {"t": "fixed"})
     assert (await desk.see()).local == (bad, good)
+
+
+@pytest.mark.parametrize(("policy", "said"), [("discard", "delivered:dropped"), ("merge", "delivered:equal")])
+async def test_what_a_policy_has_dropped_is_shown_no_longer(desk, policy, said):
+    """It had no effect on the server, so that no pull will ever contain it; what was pulled is seen again."""
+    desk, heard = await desk(shadow={"n1": {"t": "theirs"}}), []
+    seq = await desk.write("create", "n1", {"t": "mine"})
+    desk.overlay.follow(seq, on_success=lambda status: heard.append(status.reason))
+    conflicts = ConflictPolicy(merge=MergeRules(default=Rule.THEIRS), on_duplicate=OnDuplicate(policy))
+    await desk.deliver(Stale("412"), Found(False, '"v7"', b'{"t":"theirs"}'), conflicts)
+
+    assert await desk.see() == Seen({"t": "theirs"})
+    assert heard == [said]
+
+
+async def test_versions_that_have_come_and_gone_before_the_answer_contain_it(desk):
+    """The feed was quicker than the look: it brought the own version and the one that others made of it."""
+    desk = await desk(shadow={"n1": {"t": "old"}})
+    await desk.write("put", "n1", {"t": "mine"})
+    await desk.deliver(Applied("v2"))
+    for version, text in (("v2", "mine"), ("v3", "theirs")):
+        desk.overlay.pulled("n1", {"t": text}, version=version)
+
+    assert await desk.see() == Seen({"t": "theirs"})
+
+
+async def test_what_is_made_anew_after_a_delivered_delete_is_seen(desk):
+    """An answer to a delete names no version; an event by which the entity is gone has it, and a later one is seen."""
+    desk = await desk(shadow={"n1": {"t": "old"}})
+    await desk.write("delete", "n1")
+    await desk.deliver(Applied(None))
+    assert await desk.see() == Seen(ABSENT, (1,))
+    desk.overlay.pulled("n1", None, version="v2")
+    assert await desk.see() == Seen(ABSENT)
+    desk.overlay.pulled("n1", {"t": "new"}, version="v3")
+
+    assert await desk.see() == Seen({"t": "new"})
 
 
 async def test_a_discarded_write_is_told_without_a_status(desk):

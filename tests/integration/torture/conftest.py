@@ -22,6 +22,12 @@ def observer():
 
 
 @pytest.fixture(scope="session")
+def points():
+    """The program that knows where a process is."""
+    return load("points")
+
+
+@pytest.fixture(scope="session")
 def planted():
     """The program that plants faults."""
     return load("planted")

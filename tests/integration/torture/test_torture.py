@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import subprocess
 import sys
@@ -160,6 +161,20 @@ def test_power_cuts_and_full_disks_lose_nothing():
     assert found["power"]["wrong"] == []
     assert found["power"]["normal"]["lost"] > 0
     assert found["disk"]["good"], found["disk"]
+
+
+async def test_who_is_idle_has_nothing_in_flight(points):
+    """A request whose end nobody tells of, as that of a merge, is over with its task: no kill of an idle one counts."""
+    watch = points.Watch(points.Board())
+
+    async def carry():
+        watch.takes_off()
+        watch.takes_off()  # the entity is read back
+        return watch.board.busy
+
+    assert await asyncio.create_task(carry())
+    await asyncio.sleep(0)
+    assert not watch.board.busy
 
 
 def test_faults_can_be_planted(planted):

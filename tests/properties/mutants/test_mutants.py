@@ -263,9 +263,19 @@ MUTANTS = [
     Mutant(
         "a-delivered-write-flickers",
         "engines/overlay.py",
-        "if seq in self._echoed or _contains(known, version):",
+        "if seq in self._echoed or passed or _contains(known, version):",
         "if True:",
         OVERLAY,
+    ),
+    Mutant(
+        "what-came-and-went-before-the-answer-is-not-known",
+        "engines/overlay.py",
+        "self._passed.setdefault(entity, set())",
+        "set()",
+        OVERLAY,
+    ),
+    Mutant(
+        "a-delete-hides-what-is-made-anew", "engines/overlay.py", "if gone and op.version is None", "if False", OVERLAY
     ),
     Mutant(
         "a-delivered-patch-hides-those-before-it",

@@ -78,7 +78,7 @@ class Lanes(RuleBasedStateMachine):
 
     @rule(seq=consumes(flying), together=st.booleans())
     def deliver(self, seq, together):
-        assert self.index.follower(seq) == next((s for s in self.lane(self.ops[seq]) if s > seq), None)
+        assert self.index.followers(seq, 3) == [s for s in self.lane(self.ops[seq]) if s > seq][:3]
         if together:
             self.index.remove_delivered([seq])
         else:
@@ -155,6 +155,14 @@ class Lanes(RuleBasedStateMachine):
         blocked = {number for number in self.idle() if self.blocked(self.lane(number)[0])}
         assert self.index.deliverable == len(set(self.ops.values()) - self.held - blocked)
         assert self.index.held == self.held
+
+    @invariant()
+    def whoever_keeps_others_back_is_doubted(self):
+        for number in self.idle():
+            ahead = self.front(number)[0]
+            reached = next((seq for seq in self.lane(number) if seq not in ahead), None)
+            if reached is not None and self.blocked(reached) and self.passable.issuperset(ahead):
+                assert (reached in self.index.doubted) or reached == self.lane(number)[-1]
 
     @invariant()
     def the_next_moment_is_not_missed(self):

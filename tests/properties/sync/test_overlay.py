@@ -1,12 +1,12 @@
 """The overlay against a model that knows what the server really has."""
 
 import hypothesis.strategies as st
-from hypothesis import settings
+from hypothesis import example, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from outlast.engines.json_values import ABSENT, same
 from outlast.engines.op import Verb
-from outlast.engines.overlay import WHOLE, LocalOp, OverlayEngine, effect_of
+from outlast.engines.overlay import WHOLE, LocalOp, OverlayEngine, Seen, effect_of
 
 PICK = st.integers(0, 1000)
 NAMED = st.booleans()
@@ -147,3 +147,31 @@ OverlayMachine.TestCase.settings = settings(stateful_step_count=30)
 
 class TestOverlay(OverlayMachine.TestCase):
     """Run the machine."""
+
+
+@given(steps=st.lists(st.sampled_from(["put", "delete", "stranger", "event", "answer"]), max_size=30))
+@example(steps=["put", "stranger", "event", "event", "answer"])
+@example(steps=["delete", "answer", "event", "stranger", "event"])
+@example(steps=["delete", "event", "stranger", "event", "answer"])
+def test_a_feed_of_versions_alone_ends_in_what_the_server_has(steps):
+    """Events name no keys; nothing own stays over what came after it, however late the answers are."""
+    engine, history, landed, answers = OverlayEngine(), [-1], 0, []
+    for step in [*steps, *["event", "answer"] * len(steps)]:
+        at = len(history)
+        match step:
+            case "put" | "delete":
+                engine.queue(LocalOp(at, "n1", Verb(step), at))
+                history.append(at if step == "put" else ABSENT)
+                answers.append((at, f"v{at}" if step == "put" else None))
+            case "stranger":
+                history.append(at)
+            case "event" if landed + 1 < at:
+                landed += 1
+                assert engine.land("n1", version=f"v{landed}", gone=history[landed] is ABSENT)
+            case "answer" if answers:
+                engine.acknowledge(*answers.pop(0))
+            case _:
+                pass
+
+    assert engine.view("n1", history[landed]) == Seen(history[-1])
+    assert not engine.entities

@@ -29,10 +29,16 @@ def test_contend(answer, expected):
     assert answer == expected
 
 
-@pytest.mark.parametrize(("now", "stop"), [(119.9, False), (120.0, True)])
+@pytest.mark.parametrize(("now", "stop"), [(179.9, False), (180.0, True)])
 def test_a_holder_stops_before_it_may_be_replaced(now, stop):
     """A holder that could not beat stops sending while its term still stands."""
     assert must_stop(LeaseConfig(), 100.0, now) is stop
+
+
+def test_the_times_of_a_lease():
+    """A beat every 10 s and 120 s until a frozen holder is replaced; others can be asked for, such as 5 s and 60 s."""
+    assert (LeaseConfig().beat_every, LeaseConfig().ttl) == (10.0, 120.0)
+    assert LeaseConfig(5, 60).stop_after == 40
 
 
 @pytest.mark.parametrize("options", [{"beat_every": 0}, {"ttl": 29.9}], ids=repr)

@@ -196,7 +196,7 @@ def test_the_follower_of_a_flying_op_is_the_next_younger_one():
     lanes.take(0.0, 2)
     lanes.add(3, 1)
 
-    assert (lanes.follower(5), lanes.follower(7)) == (6, None)
+    assert (lanes.followers(5, 64), lanes.followers(7, 64)) == ([6], [])
 
 
 def test_an_op_that_is_given_back_may_go_again():

@@ -140,5 +140,8 @@ def nobody(seen: Inspection) -> Iterator[Why]:
     now, boot = seen.db.ways.lease_clock(seen.db, seen.clock.now())
     if not lease.holder:
         yield Why("nobody", "no process delivers from this outbox now", remedy, 0)
-    elif lease.boot_id != boot or now - lease.beat > lease.ttl:
-        yield Why("nobody", "the process that delivered from this outbox has died or stands still", remedy, 0)
+    elif lease.boot_id != boot:
+        yield Why("nobody", "the process that delivered from this outbox ended when its machine did", remedy, 0)
+    elif (silent := now - lease.beat) > lease.ttl / 2:  # who lives beats at least three times in `ttl`
+        said = f"the process that delivers from this outbox has not been heard of for {silent:.0f} s"
+        yield Why("nobody", f"{said}; it has died or stands still", remedy, 0)

@@ -12,6 +12,7 @@ from outlast.outbox._queries.enqueue import Call, enqueue, plan
 from outlast.outbox._queries.fold import Coalescing, index_lanes
 from outlast.outbox._queries.identity import IDENTITY, adopt, check_codec, identity, meta_of
 from outlast.outbox._queries.look import (
+    absent,
     changes,
     counts,
     diff_pending,
@@ -67,6 +68,7 @@ __all__ = [
     "Terms",
     "Version",
     "Ways",
+    "absent",
     "adopt",
     "arun",
     "changes",

@@ -18,6 +18,8 @@ from outlast.outbox._queries.tables import Tables, Ways
 from outlast.outbox._records import Op, Queued
 from outlast.outbox._write import Write
 
+Route = tuple[str | None, int, bool]
+"""Where a write goes, in which shape, and whether others may pass it while it waits."""
 _LOOK_BACK: Final = 4
 """How many of a lane's last ops are looked at; folding into the last is what shortens a queue."""
 _LANE: Final = f"SELECT {OP} FROM $op WHERE lane = ? ORDER BY seq DESC LIMIT {_LOOK_BACK}"
@@ -101,6 +103,7 @@ def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     ops = [read_op(row, NOBODY, ways.bodies) for row in reversed(rows)]
     if not ops:
         return []
+    passable = [bool(row[-1]) for row in reversed(rows)]
     places = [op.seq for op in ops]
     marks = f"({', '.join('?' for _ in places)})"
     # Only what may be folded is held: what is on its way must be settled, also while this transaction stays open.
@@ -112,7 +115,8 @@ def _views(ways: Ways, write: Write) -> Plan[list[OpView]]:
     for number, op in enumerate(ops):
         if (op.kind, op.entity) == (write.kind, write.entity):
             followed = any((other.kind, other.entity) != (op.kind, op.entity) for other in ops[number + 1 :])
-            found.append(_shown(op, sealed=op.seq not in free, awaited=op.seq in awaited, followed=followed))
+            route = (op.target, op.schema, passable[number])
+            found.append(_shown(op, route, sealed=op.seq not in free, awaited=op.seq in awaited, followed=followed))
     return found
 
 
@@ -132,10 +136,10 @@ def _firsts(rows: Iterable[Sequence[Any]]) -> set[int]:
     return {row[0] for row in rows}
 
 
-def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
+def _shown(op: Op, route: Route, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
     return OpView(
         seq=op.seq, verb=op.verb, kind=op.kind, entity=op.entity, body=op.body, content_type=op.content_type,
-        if_match=op.if_match, route=(op.target, op.schema), group=None if op.group is None else str(op.group),
+        if_match=op.if_match, route=route, group=None if op.group is None else str(op.group),
         after=op.after, expires=op.expires_at, sealed=sealed, awaited=awaited, followed=followed,
         base=op.base,
     )  # fmt: skip
@@ -144,7 +148,7 @@ def _shown(op: Op, *, sealed: bool, awaited: bool, followed: bool) -> OpView:
 def _view(write: Write, wall: float) -> OpView:
     return OpView(
         verb=write.verb, kind=write.kind, entity=write.entity, body=write.body, content_type=write.content_type,
-        if_match=write.if_match, route=(write.target, write.schema), after=write.after,
+        if_match=write.if_match, route=(write.target, write.schema, write.order == "mutex"), after=write.after,
         expires=None if write.expires is None else wall + write.expires,
     )  # fmt: skip
 

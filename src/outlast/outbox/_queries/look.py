@@ -115,6 +115,14 @@ def changes(db: Tables, version: Version, decided: int, after: int) -> Changes:
         db.ways.end(db)
 
 
+def absent(db: Tables, places: Sequence[int]) -> list[int]:
+    """Return the places at which nothing waits any more."""
+    there: set[int] = set()
+    for marks, some in listed(places):
+        there.update(row[0] for row in db.execute(f"SELECT seq FROM $op WHERE seq IN {marks}", some))
+    return [seq for seq in places if seq not in there]
+
+
 def dues(db: Tables) -> list[tuple[int, float | None, float]]:
     """Return (seq, due wall seconds, planned delay) of every op that was sent before."""
     return list(db.execute("SELECT seq, due, delay FROM $seal"))

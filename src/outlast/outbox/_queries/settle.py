@@ -23,15 +23,16 @@ class Report(NamedTuple):
 
     Args:
         step: What became of it.
-        follower: The next op of the lane, or None when the caller knows of none.
-        known_to: The last place that the caller has seen; the follower may lie behind it.
+        followers: The next ops of the lane, as far as the caller knows them.
+        known_to: The last place that the caller has seen, behind which more may lie; None when it knows of more
+            followers than it names.
         doubt: Whether the op may have taken effect, when it goes on.
         refused: Whether a refusal was forgiven.
         origin: Who asked for a rest, if the step pauses an origin.
     """
 
     step: Step
-    follower: int | None = None
+    followers: Sequence[int] = ()
     known_to: int | None = None
     doubt: bool = True
     refused: bool = False
@@ -123,10 +124,10 @@ def _change(db: Tables, claimed: Claimed, report: Report, step: Deliver | Renew,
         case Deliver():
             if wall is not None:
                 shadows.remember(db, claimed.op, step, wall)
-            shadows.hand_on(db, claimed.op, step, follower=report.follower, known_to=report.known_to)
+            shadows.hand_on(db, claimed.op, step, followers=report.followers, known_to=report.known_to)
         case Renew():
             _renew(db, claimed, step)
-            shadows.rebase(db, claimed.op, follower=report.follower, known_to=report.known_to)
+            shadows.rebase(db, claimed.op, followers=report.followers, known_to=report.known_to)
 
 
 def _keep(db: Tables, claimed: Claimed, step: Postpone | AskCredentials | Await, report: Report, wall: float) -> None:

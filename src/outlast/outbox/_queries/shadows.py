@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from outlast.engines.json_values import decode, encode, same
 from outlast.engines.merge_patch import apply_patch
 from outlast.engines.op import Deliver, Step, Verb
 from outlast.errors import CorruptError
+from outlast.outbox._queries.rows import listed
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import REBASED, Op, Shadow
 
@@ -70,7 +71,7 @@ def ends_alone(op: Op, step: Deliver) -> bool:
     return step.outcome == "delivered" and not op.rounds and _strong(step.etag) is None
 
 
-def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to: int | None) -> None:
+def hand_on(db: Tables, op: Op, step: Deliver, *, followers: Sequence[int], known_to: int | None) -> None:
     """Give the version that an op made to the next one of its lane, which was based on it and would else be refused.
 
     A follower that names its base was made by somebody who saw that and nothing else: unless that is what the op has
@@ -79,10 +80,10 @@ def hand_on(db: Tables, op: Op, step: Deliver, *, follower: int | None, known_to
     if ends_alone(op, step):
         return
     if step.outcome != "delivered":
-        rebase(db, op, follower=follower, known_to=known_to)
+        rebase(db, op, followers=followers, known_to=known_to)
         return
     etag = _strong(step.etag)
-    follower = _follower(db, op, follower, known_to)
+    follower = _follower(db, op, followers, known_to)
     if follower is None:
         return
     if op.rounds:
@@ -116,9 +117,9 @@ def _made(op: Op) -> bytes | None:
     return encode(apply_patch(decode(op.base), decode(op.body)))
 
 
-def rebase(db: Tables, op: Op, *, follower: int | None, known_to: int | None) -> None:
+def rebase(db: Tables, op: Op, *, followers: Sequence[int], known_to: int | None) -> None:
     """Let the next write of an entity be refused and merged, because the one before it became something else."""
-    found = _follower(db, op, follower, known_to)
+    found = _follower(db, op, followers, known_to)
     if found is None:
         return
     _give(db, op, found, op.if_match or REBASED, f"verb IN ('put', 'delete') OR {_NAMED_PATCH}")
@@ -136,8 +137,7 @@ def part(db: Tables, op: Op, *, conflicting: bool) -> None:
         op: The parked op, which somebody discards, or replays as something else.
         conflicting: Whether the server holds something else. If not, only those that name their base are merged.
     """
-    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ?"
-    found: int | None = db.execute(query, (op.seq, op.lane)).get
+    found = _behind(db, op, op.seq)
     if found is None:
         return
     if conflicting:
@@ -156,10 +156,14 @@ def _show(db: Tables, op: Op, follower: int) -> None:
 
 
 def _give(db: Tables, op: Op, follower: int, etag: str, condition: str) -> bytes | None:
-    """Let a follower be based on a version, under a condition, and return the base that it names, or None."""
+    """Let a follower be based on a version, under a condition, and return the base that it names, or None.
+
+    One that has passed the op, as it may in an order of `mutex`, is sealed: what it is based on stays as it was sent.
+    """
     base: bytes | None = db.execute(
-        f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND ({condition}) RETURNING base",
-        (etag, follower, *_entity(op)),
+        f"UPDATE $op SET if_match = ? WHERE seq = ? AND kind = ? AND entity = ? AND ({condition})"
+        " AND NOT EXISTS (SELECT 1 FROM $seal WHERE seq = ?) RETURNING base",
+        (etag, follower, *_entity(op), follower),
     ).get
     try:
         return db.ways.bodies.unpack(base)
@@ -171,11 +175,24 @@ def _entity(op: Op) -> tuple[str, str]:
     return op.kind, op.entity
 
 
-def _follower(db: Tables, op: Op, follower: int | None, known_to: int | None) -> int | None:
-    if follower is not None or known_to is None:
-        return follower
-    place = db.ways.behind(op.seq, known_to)
-    found: int | None = db.execute("SELECT min(seq) FROM $op WHERE seq > ? AND lane = ?", (place, op.lane)).get
+def _follower(db: Tables, op: Op, followers: Sequence[int], known_to: int | None) -> int | None:
+    """Return the next write of an entity in its lane.
+
+    The next ones of the lane may be of other entities, and may have been folded away since.
+    """
+    for marks, places in listed(followers):
+        query = f"SELECT min(seq) FROM $op WHERE seq IN {marks} AND kind = ? AND entity = ?"
+        found: int | None = db.execute(query, [*places, *_entity(op)]).get
+        if found is not None:
+            return found
+    if known_to is None:
+        return None
+    return _behind(db, op, max([db.ways.behind(op.seq, known_to), *followers]))
+
+
+def _behind(db: Tables, op: Op, place: int) -> int | None:
+    query = "SELECT min(seq) FROM $op WHERE seq > ? AND lane = ? AND kind = ? AND entity = ?"
+    found: int | None = db.execute(query, (place, op.lane, *_entity(op))).get
     return found
 
 
