@@ -221,7 +221,7 @@ class StoreDelivery:
         core = self._outbox.core
         contents, known = self._pending.look()
         found = await core.result(core.diff_pending(self._backend.kind, contents, {**contents, **known}))
-        for seq in found.absent:
+        for seq in sorted(found.absent):  # of two writes of one key the later is shown last
             if seq in known:
                 await self._gone(*known[seq])
         self._pending.adopt(found)
