@@ -148,15 +148,17 @@ def replay(
             raise CommandError(ExitCode.USAGE, "--overwrite and --if-match contradict each other")
         content = None if body is None else _content(body)
         with open_to_decide(where, places, codec) as (box, waiting):
-            for one in waiting:
+            # All of them are known before anything is decided.
+            versions = [None if overwrite or if_match is None else _version(one, if_match) for one in waiting]
+            for one, version in zip(waiting, versions, strict=True):
                 if overwrite or if_match is not None:
-                    box.replay(one.seq, content, if_match=None if overwrite else _version(one, if_match))
+                    box.replay(one.seq, content, if_match=version)
                 else:
                     box.replay(one.seq, content)
         _say("replayed", places, as_json=as_json)
 
 
-def _version(parked: ParkedOp, if_match: str | None) -> str | None:
+def _version(parked: ParkedOp, if_match: str) -> str | None:
     if if_match == "theirs" and parked.etag is None:
         raise CommandError(
             ExitCode.USAGE,

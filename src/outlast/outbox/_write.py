@@ -115,9 +115,9 @@ class Write(_Write):
         for name in ("target", "lane", "once"):
             if getattr(self, name) is not None:
                 _check_text(name, getattr(self, name))
-        _check_header("content_type", self.content_type)
+        check_header("content_type", self.content_type)
         if self.if_match is not None:
-            _check_header("if_match", self.if_match)
+            check_header("if_match", self.if_match)
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -162,8 +162,13 @@ def _check_text(name: str, value: object) -> str:
     return value
 
 
-def _check_header(name: str, value: object) -> None:
+def check_header(name: str, value: object) -> None:
+    """Refuse what cannot be sent as a header.
+
+    Raises:
+        ConfigError: It is no text, or not one line of ASCII.
+    """
     text = _check_text(name, value)
-    # It becomes a header; what cannot be one would be tried in vain for ever.
+    # What cannot be one would be tried in vain for ever.
     if not (text.isascii() and text.isprintable() and text == text.strip()):
         raise ConfigError(f"{text!r} cannot be sent as a header", path=f"write.{name}")

@@ -44,6 +44,15 @@ async def headers_of(credentials: CredentialsLike | None) -> HeaderMap:
     return await found if inspect.isawaitable(found) else found
 
 
+def replacing(*given: HeaderMap) -> dict[str, str]:
+    """Return headers of which later ones replace earlier ones of the same name, in whatever case that is written.
+
+    >>> replacing({"authorization": "old", "X-A": "1"}, {"Authorization": "new"})
+    {'Authorization': 'new', 'X-A': '1'}
+    """
+    return dict({name.lower(): (name, value) for headers in given for name, value in headers.items()}.values())
+
+
 def check_headers(headers: HeaderMap) -> HeaderMap:
     """Return headers that can be sent.
 

@@ -31,7 +31,15 @@ from outlast.outbox import Op, Parcel, SealedRequest
 from outlast.sync_engine._accepted import answer_to_write, progress
 from outlast.sync_engine._address import Address, check_route, landing, origin_of, redacted, segment
 from outlast.sync_engine._content import holds
-from outlast.sync_engine._credentials import Credentials, CredentialsLike, Headers, check_headers, headers_of, refresh
+from outlast.sync_engine._credentials import (
+    Credentials,
+    CredentialsLike,
+    Headers,
+    check_headers,
+    headers_of,
+    refresh,
+    replacing,
+)
 from outlast.sync_engine._http_batch import HttpBatch, decode_batch, encode_batch
 
 _METHODS: Final = {
@@ -173,7 +181,7 @@ class HttpTransport:
             Exception: What the function that gives them raises.
         """
         given = self._headers() if callable(self._headers) else self._headers
-        return check_headers({**self._login, **given, **await headers_of(self._credentials)})
+        return check_headers(replacing(self._login, given, await headers_of(self._credentials)))
 
     async def _added(self) -> Mapping[str, str] | NotApplied:
         """Return the headers to add to a request, or why it is not sent: without them no byte has left."""
@@ -203,9 +211,7 @@ class HttpTransport:
         given = await self._added()
         if isinstance(given, NotApplied):
             return given
-        sealed = {name.lower() for name, _ in request.headers}
-        added = {name: value for name, value in given.items() if name.lower() not in sealed}
-        headers = {**added, **self._fence(request), **dict(request.headers)}
+        headers = replacing(given, self._fence(request), dict(request.headers))
         result = await self._http.request(request.method, request.url, headers=headers, body=request.body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)
@@ -264,7 +270,7 @@ class HttpTransport:
         given = await self._added()
         if isinstance(given, NotApplied):
             return given
-        headers = {"Content-Type": "application/json", **given, **self._fence(parcels[0][1])}
+        headers = replacing({"Content-Type": "application/json"}, given, self._fence(parcels[0][1]))
         result = await self._http.request("POST", self._batch_url, headers=headers, body=body)
         if isinstance(result, NoAnswer):
             return _unanswered(result)

@@ -97,6 +97,8 @@ SECRET = "hunter2"
         pytest.param(("replay", "BOX", "2", "3", "--body", "-"), "--body is for one write", id="one-body-for-two"),
         pytest.param(("replay", "BOX", "2", "--body", "none.json"), "none.json: No such file", id="no-body"),
         pytest.param(("replay", "BOX", "2", "--if-match", "theirs"), "--overwrite", id="no-version"),
+        pytest.param(("replay", "BOX", "3", "2", "--if-match", "theirs"), "write 2: it is", id="no-version-of-one"),
+        pytest.param(("replay", "BOX", "2", "--if-match", '"\u20ac"'), "cannot be sent as a header", id="no-header"),
         pytest.param(("replay", "BOX", "2", "--if-match", "x", "--overwrite"), "contradict", id="both"),
         pytest.param(("discard", "BOX", "2", "99", "--yes"), "no write 99 lies in", id="all-or-none"),
         pytest.param(("export", "BOX", "--to", "none/out"), "nothing was written", id="no-folder"),
@@ -117,7 +119,8 @@ def test_mistakes_are_told_on_one_screen(outbox, filled_file, monkeypatch, words
     assert said in done.err
     assert SECRET not in done.err
     assert len(done.err.splitlines()) < 10
-    assert outbox("status", filled_file, "--json").json["dead"] == 1
+    after = outbox("status", filled_file, "--json").json
+    assert (after["conflict"], after["dead"]) == (1, 1)
 
 
 def test_an_error_is_json_too(outbox, tmp_path):

@@ -310,6 +310,21 @@ async def test_headers_are_added_when_a_request_is_sent():
     assert "Authorization" not in dict(sealed.headers)
 
 
+async def test_who_is_calling_is_said_once():
+    """What is given by the address, as a header and as credentials is one header, in whatever case it is written."""
+    server = Server()
+    base = BASE.replace("//", "//user:pw@")
+    transport = HttpTransport(
+        base, client=server, headers={"authorization": "old", "a": "b"}, credentials=lambda: {"AUTHORIZATION": "new"}
+    )
+
+    await transport.send(op(), transport.seal(op()))
+    await transport.read_back(op(), transport.seal(op()))
+
+    assert server.seen[1][2] == {"AUTHORIZATION": "new", "a": "b"}
+    assert [value for name, value in server.seen[0][2].items() if name.lower() == "authorization"] == ["new"]
+
+
 async def test_a_sealed_header_is_sent_once():
     """A header that was given in another case does not go out beside the sealed one."""
     server = Server()

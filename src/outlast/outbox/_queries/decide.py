@@ -17,6 +17,7 @@ from outlast.outbox._queries.identity import identity
 from outlast.outbox._queries.rows import OP, read_op
 from outlast.outbox._queries.tables import Tables
 from outlast.outbox._records import KEEP, Op
+from outlast.outbox._write import check_header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,9 @@ class Change:
     schema: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a version that is none."""
+        """Refuse versions that are none."""
+        if self.if_match is not None:
+            check_header("if_match", self.if_match)
         if self.schema is not None and self.schema < 0:
             raise ConfigError(f"must be a whole number from 0, not {self.schema!r}", path="schema")
 
