@@ -1,15 +1,16 @@
-"""Run every benchmark, bench/*.py, each in a process of its own; name some to run those alone, with options."""
+"""Run every benchmark, bench/*.py, each in a process of its own; name some to run those alone, then options."""
 
 import subprocess
 import sys
+from itertools import takewhile
 
 from house import ROOT
 
 
 def main(arguments: list[str]) -> int:
     """Run the benchmarks that are named (all of them without names) with the options, return the worst exit code."""
-    names = [name for name in arguments if not name.startswith("-")]
-    options = [option for option in arguments if option.startswith("-")]
+    names = list(takewhile(lambda one: not one.startswith("-"), arguments))
+    options = arguments[len(names) :]
     programs = sorted(path for path in (ROOT / "bench").glob("*.py") if path.stem != "peers")  # no benchmark itself
     chosen = [path for path in programs if not names or path.stem.removeprefix("bench_") in names]
     if not chosen:
