@@ -1053,4 +1053,6 @@ def test_the_fault_is_noticed(played, mutant):
     """With the fault planted, its tests fail."""
     code, output = played[mutant.name]
 
+    if code == 0 and "passed" not in output and "skipped" in output:
+        pytest.skip("this Python runs none of its tests")
     assert code == 1, output
