@@ -375,31 +375,3 @@ async def test_a_late_page_without_numbers_is_not_applied(tmp_path):
 
         assert await store.commit([FeedEvent(entity="a", body="old")], Position("two"), behind=Position("one")) is None
         assert (await store.position(), (await store.get("a")).body) == (Position("nine"), "new")
-
-
-@pytest.mark.parametrize("seq", [{}, {"seq": None}], ids=["numbered", "cursor"])
-async def test_a_feed_that_is_reset_while_it_is_live_begins_anew(feed, until, seq):
-    """The rows come back with the next event, and none of them is missing after a restart."""
-    async with feed() as world, world.store(apply=None) as store:
-        world.server.append(3, **seq)
-        async with world.channel(store, rungs=[Rung.LONG_POLL]) as channel:
-            await channel.connect()
-            await channel.caught_up()
-            await store.reset()
-            world.server.append(1, **seq)
-            await until(lambda: channel.position.cursor == "4" and channel.stats.applied == 7)
-
-        assert [row.entity for row in await store.rows()] == ["note/0", "note/1", "note/2", "note/3"]
-
-
-async def test_a_poll_notices_a_reset_without_any_event(feed, until):
-    """Each pull begins at the place that is stored then."""
-    async with feed() as world, world.store(apply=None) as store:
-        world.server.append(3)
-        async with world.channel(store, rungs=[Rung.POLL]) as channel:
-            await channel.connect()
-            await channel.caught_up()
-            await store.reset()
-            await until(lambda: channel.stats.applied == 6)
-
-        assert len(await store.rows()) == 3
